@@ -1,0 +1,67 @@
+package argon2
+
+import (
+	"encoding/binary"
+	"hash"
+
+	"golang.org/x/crypto/blake2b"
+)
+
+const (
+	hashSize = blake2b.Size
+	seedSize = hashSize + 8 // H_0, then the two numbers that tell the first blocks apart
+)
+
+// initialHash is H_0 (RFC 9106, section 3.2, step 1), with room for two more
+// numbers behind it.
+func initialHash(password, salt, secret, data []byte, time, memory, threads, keyLen uint32) (seed [seedSize]byte) {
+	h := newHash(hashSize)
+	for _, n := range [...]uint32{threads, keyLen, memory, time, version, typeID} {
+		writeUint32(h, n)
+	}
+	for _, in := range [...][]byte{password, salt, secret, data} {
+		writeUint32(h, uint32(len(in)))
+		h.Write(in)
+	}
+	h.Sum(seed[:0])
+	return seed
+}
+
+// longHash fills out with H'(in), the hash of variable length (RFC 9106, section 3.3).
+func longHash(out, in []byte) {
+	h := newHash(min(len(out), hashSize))
+	writeUint32(h, uint32(len(out)))
+	h.Write(in)
+	if len(out) <= hashSize {
+		h.Sum(out[:0])
+		return
+	}
+	var v [hashSize]byte
+	h.Sum(v[:0])
+	for {
+		copy(out, v[:hashSize/2])
+		out = out[hashSize/2:]
+		h = newHash(min(len(out), hashSize))
+		h.Write(v[:])
+		if len(out) <= hashSize {
+			h.Sum(out[:0])
+			return
+		}
+		h.Sum(v[:0])
+	}
+}
+
+// newHash is BLAKE2b with a digest of 1 to 64 bytes.
+func newHash(size int) hash.Hash {
+	h, err := blake2b.New(size, nil)
+	if err != nil {
+		panic(err) // the callers' sizes are all in range
+	}
+	return h
+}
+
+func writeUint32(h hash.Hash, n uint32) {
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], n)
+	h.Write(b[:])
+}
