@@ -1,0 +1,136 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// Header values that every answer shares; they are never changed.
+var (
+	typeJSON = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	noLength = []string{"0"}
+)
+
+type typed interface{ ContentType() string }
+
+// answer is a reusable buffer with an encoder of compact JSON without HTML escapes.
+type answer struct {
+	bytes.Buffer
+	json *json.Encoder
+}
+
+var answers = sync.Pool{New: func() any {
+	a := new(answer)
+	a.json = json.NewEncoder(&a.Buffer)
+	a.json.SetEscapeHTML(false)
+	return a
+}}
+
+// send marshals body, and only then touches the headers.
+func send(w http.ResponseWriter, status int, body any) error {
+	a := answers.Get().(*answer)
+	a.Reset()
+	defer func() {
+		if a.Cap() <= MaxBody {
+			answers.Put(a)
+		}
+	}()
+	switch b := body.(type) {
+	case nil, *None:
+	case *Text:
+		a.WriteString(string(*b))
+	case *json.RawMessage:
+		a.Write(*b)
+	default:
+		if err := a.json.Encode(body); err != nil {
+			return err
+		}
+		a.Truncate(a.Len() - 1) // the line end
+	}
+	h := w.Header()
+	switch {
+	case status == http.StatusNoContent:
+		a.Reset()
+	case a.Len() == 0:
+		h["Content-Length"] = noLength
+	default:
+		h["Content-Type"] = typeJSON
+		if t, ok := body.(typed); ok {
+			h["Content-Type"] = []string{t.ContentType()}
+		}
+		h["Content-Length"] = []string{strconv.Itoa(a.Len())}
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(a.Bytes()) // a client that is gone is no error of ours
+	return nil
+}
+
+func succeed(w http.ResponseWriter, status int, cacheControl string, out any) error {
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if h := w.Header(); cacheControl == "" {
+		h["Cache-Control"] = noStore
+	} else {
+		h["Cache-Control"] = []string{cacheControl}
+	}
+	return send(w, status, out)
+}
+
+// codeGone is what the log calls a client that went away before its answer.
+const codeGone auth.Code = "client_gone"
+
+// fail answers with an error in the shape of the surface. The cause goes to the
+// log alone.
+func fail(w http.ResponseWriter, r *http.Request, encode Encoder, challenge string, err error) {
+	e := auth.AsError(err)
+	x := exchangeFrom(r.Context())
+	if e.Code == auth.CodeInternal || e.Code == auth.CodeUnavailable {
+		// Whatever broke once the context was done broke because of that.
+		switch r.Context().Err() {
+		case context.Canceled:
+			e = &auth.Error{Code: auth.CodeUnavailable, Cause: err}
+			x.note(codeGone, err)
+		case context.DeadlineExceeded:
+			e = &auth.Error{Code: auth.CodeUnavailable, Cause: err, RetryAfter: e.RetryAfter}
+		}
+	}
+	x.note(e.Code, e.Cause)
+	problem := Problem{Code: e.Code, Detail: e.Detail, Path: r.URL.Path, Time: x.clock()}
+	if e.Code == auth.CodeInternal {
+		problem.Detail = ""
+	}
+	if encode == nil {
+		encode = ProblemJSON
+	}
+	status, body := encode(problem)
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	if e.Code == auth.CodeThrottled || e.Code == auth.CodeUnavailable {
+		h["Retry-After"] = []string{seconds(e.RetryAfter)}
+	}
+	if status == http.StatusUnauthorized && challenge != "" {
+		h["Www-Authenticate"] = []string{challenge}
+	}
+	if err := send(w, status, body); err != nil {
+		x.note(auth.CodeInternal, err)
+		_ = send(w, http.StatusInternalServerError, nil)
+	}
+}
+
+// seconds is the value of Retry-After (RFC 9110 section 10.2.3): whole seconds,
+// rounded up, at least one.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
+}
+
+func joinMethods(methods []string) string { return strings.Join(methods, ", ") }

@@ -1,0 +1,96 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/strictjson"
+)
+
+// MaxBody is the size in bytes that the body of a request may have.
+const MaxBody = 64 << 10
+
+// bodies are buffers for reading. They are wiped before they are put back, since
+// passwords pass through them.
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
+// readBody reads the body as kind says, and decodes it into dst.
+func readBody(r *http.Request, kind Body, dst any) error {
+	if kind == BodyUnread || kind == BodyIgnored && r.ContentLength == 0 {
+		return nil
+	}
+	buffer := bodies.Get().(*[]byte)
+	defer func() {
+		clear((*buffer)[:cap(*buffer)])
+		bodies.Put(buffer)
+	}()
+	var err error
+	tooLarge := r.ContentLength > MaxBody // then nothing of it is read
+	if !tooLarge {
+		*buffer, err = readUpTo((*buffer)[:0], r.Body, MaxBody+1)
+		tooLarge = len(*buffer) > MaxBody
+	}
+	data := *buffer
+	if kind != BodyIgnored && (tooLarge || len(data) > 0) && !isJSON(r.Header["Content-Type"]) {
+		return &auth.Error{Code: auth.CodeUnsupportedType, Detail: "the body must be JSON"}
+	}
+	switch {
+	case tooLarge:
+		return &auth.Error{Code: auth.CodeTooLarge, Detail: "the body is larger than 64 KiB"}
+	case err != nil && r.Context().Err() == context.Canceled:
+		return err
+	case err != nil:
+		return &auth.Error{Code: auth.CodeInvalidInput, Detail: "the body can't be read", Cause: err}
+	case kind == BodyIgnored, kind == BodyEmpty && len(data) == 0:
+		return nil
+	}
+	err = strictjson.Decode(data, dst)
+	if e, ok := errors.AsType[*strictjson.Error](err); ok {
+		return &auth.Error{Code: auth.CodeInvalidInput, Detail: e.Error()}
+	}
+	return err
+}
+
+// readUpTo appends what r has to b, until b has max bytes.
+func readUpTo(b []byte, r io.Reader, max int) ([]byte, error) {
+	for len(b) < max {
+		if len(b) == cap(b) {
+			grown := make([]byte, len(b), min(2*cap(b), max))
+			copy(grown, b)
+			clear(b)
+			b = grown
+		}
+		n, err := r.Read(b[len(b):min(cap(b), max)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// isJSON tells whether a Content-Type is that of JSON (RFC 6839 section 3.1 for
+// the suffix), or absent.
+func isJSON(values []string) bool {
+	if len(values) == 0 {
+		return true
+	}
+	if len(values) > 1 {
+		return false
+	}
+	kind, _, _ := strings.Cut(values[0], ";")
+	kind = strings.Trim(kind, " \t")
+	if strings.EqualFold(kind, "application/json") || strings.EqualFold(kind, "text/json") {
+		return true
+	}
+	const suffix = "+json"
+	return strings.IndexByte(kind, '/') > 0 && len(kind) > len(suffix) && strings.EqualFold(kind[len(kind)-len(suffix):], suffix)
+}

@@ -1,0 +1,91 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// exchange is one request and its answer, as Middleware follows them. It is the
+// request's context and its ResponseWriter at once, which saves allocations.
+type exchange struct {
+	context.Context
+	w          http.ResponseWriter
+	client     auth.Client
+	undeclared bool
+	dialect    auth.Dialect
+	now        func() time.Time
+
+	status int       // of the answer; 0 while none has begun
+	code   auth.Code // of the error; empty for none
+	cause  error
+	err    error // what a panic became
+	stack  []byte
+}
+
+type exchangeKey struct{}
+
+func (x *exchange) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return x
+	}
+	return x.Context.Value(key)
+}
+
+// exchangeFrom is the exchange that ctx belongs to, or nil. All methods that it
+// is used for work on nil.
+func exchangeFrom(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// note keeps what the log line will say. The first word stands.
+func (x *exchange) note(code auth.Code, cause error) {
+	if x != nil && x.code == "" {
+		x.code, x.cause = code, cause
+	}
+}
+
+func (x *exchange) clock() time.Time {
+	if x == nil || x.now == nil {
+		return time.Now()
+	}
+	return x.now()
+}
+
+// caught turns a recovered panic into an internal error. If the answer has begun,
+// or the panic is the one that net/http defines for that, the connection is cut,
+// so that the client can't take half an answer for a whole one.
+func (x *exchange) caught(v any) {
+	if v != http.ErrAbortHandler {
+		x.err = &auth.Error{Code: auth.CodeInternal, Cause: fmt.Errorf("panic: %v", v)}
+		x.stack = debug.Stack()
+	}
+	if v == http.ErrAbortHandler || x.status != 0 {
+		x.note(auth.CodeInternal, x.err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (x *exchange) Header() http.Header { return x.w.Header() }
+
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 && status >= http.StatusOK {
+		x.status = status
+	}
+	x.w.WriteHeader(status)
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	return x.w.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.w }

@@ -1,0 +1,142 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// Options are what Middleware needs to know.
+type Options struct {
+	// TrustedProxies are the peers whose forwarded headers are believed.
+	TrustedProxies []netip.Prefix
+	// OnlyProxies refuses every other peer: a proxy was declared to end TLS here.
+	OnlyProxies bool
+	Timeout     time.Duration    // of a request; default 30 s
+	Now         func() time.Time // default time.Now
+}
+
+type middleware struct {
+	log     *slog.Logger
+	next    http.Handler
+	options Options
+	warn    sync.Once
+}
+
+// Middleware wraps the handler of a whole server. Each request gets an id of our
+// own, its client's true address, a deadline, and one line in the log, which
+// never has a query, a header or a body in it. A panic becomes a 500.
+func Middleware(log *slog.Logger, next http.Handler, o Options) http.Handler {
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.TrustedProxies = unmapped(o.TrustedProxies)
+	return &middleware{log: log, next: next, options: o}
+}
+
+var nosniff = []string{"nosniff"}
+
+func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(r.Context(), m.options.Timeout)
+	defer cancel()
+	id := newRequestID()
+	source := sourceOf(r, m.options.TrustedProxies)
+	x := &exchange{Context: ctx, w: w, now: m.options.Now, undeclared: source.undeclared, client: auth.Client{
+		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id,
+	}}
+	if source.undeclared {
+		m.warn.Do(func() {
+			m.log.LogAttrs(ctx, slog.LevelWarn, "a peer that is no declared proxy sends forwarded headers; they are not believed (see trusted_proxy)",
+				slog.String("peer", source.client.String()))
+		})
+	}
+	h := w.Header()
+	h["X-Request-Id"] = []string{id}
+	h["X-Content-Type-Options"] = nosniff
+	r = r.WithContext(x)
+	defer m.finish(x, r, start)
+	if m.options.OnlyProxies && !source.proxied {
+		fail(x, r, nil, "", &auth.Error{Code: auth.CodeForbidden, Detail: "this server answers its declared proxies only"})
+		return
+	}
+	m.next.ServeHTTP(x, r)
+}
+
+// finish runs at the end of a request, however it ends.
+func (m *middleware) finish(x *exchange, r *http.Request, start time.Time) {
+	v := recover()
+	aborted := v == http.ErrAbortHandler
+	if v != nil && !aborted {
+		func() {
+			defer func() { aborted = recover() != nil }()
+			x.caught(v)
+			fail(x, r, nil, "", x.err)
+		}()
+	}
+	if x.status == 0 && !aborted {
+		x.status = http.StatusOK // net/http sends it
+	}
+	m.line(x, r, time.Since(start))
+	if aborted {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (m *middleware) line(x *exchange, r *http.Request, took time.Duration) {
+	level := slog.LevelInfo
+	switch x.code {
+	case auth.CodeInternal:
+		level = slog.LevelError
+	case auth.CodeUnavailable:
+		level = slog.LevelWarn
+	}
+	if !m.log.Enabled(x, level) {
+		return
+	}
+	code := x.code
+	if code == "" {
+		code = "ok"
+	}
+	attrs := [...]slog.Attr{
+		slog.String("request_id", x.client.RequestID),
+		slog.String("method", Printable(r.Method, 16)),
+		slog.String("path", Printable(r.URL.Path, 256)),
+		slog.Int("status", x.status),
+		slog.String("code", string(code)),
+		slog.Duration("duration", took),
+		slog.String("dialect", string(x.dialect)),
+		slog.String("source", x.client.Address.String()),
+		{}, {},
+	}
+	n := len(attrs) - 2
+	if x.cause != nil {
+		attrs[n] = slog.String("cause", Printable(x.cause.Error(), 1024))
+		n++
+	}
+	if x.stack != nil {
+		attrs[n] = slog.String("stack", Printable(string(x.stack), 8192))
+		n++
+	}
+	m.log.LogAttrs(x, level, "request", attrs[:n]...)
+}
+
+var requestIDs = base32.NewEncoding("0123456789abcdefghijkmnpqrstuvwx").WithPadding(base32.NoPadding)
+
+func newRequestID() string {
+	var random [10]byte
+	_, _ = rand.Read(random[:]) // it never fails
+	var id [16]byte
+	requestIDs.Encode(id[:], random[:])
+	return string(id[:])
+}
