@@ -1,0 +1,217 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// Every bad file ends the start with exactly one line, which names what is wrong.
+func TestConfig_BadFile(t *testing.T) {
+	mount := func(lines ...string) string { return "[[mount]]\n" + strings.Join(lines, "\n") + "\n" }
+	senmo := func(lines ...string) string { return mount(append([]string{`dialect = "senmo"`}, lines...)...) }
+	tests := []struct{ name, file, want string }{
+		{"unknown key", "data = \"x\"\nlisten_on = \"y\"\n", `ostiary.toml:2: unknown key "listen_on"`},
+		{"flag's spelling", "log-level = \"info\"\n", `ostiary.toml:1: unknown key "log-level"`},
+		{"other case", "Data = \"x\"\n", `ostiary.toml: unknown key "Data"`},
+		{"folded case", "\"hash_ſlots\" = 1\n", "ostiary.toml:1: unknown key \"hash_ſlots\""},
+		{"other case of a mount", senmo(`Issuer = "x"`), `ostiary.toml: unknown key "mount.Issuer"`},
+		{"number for a duration", senmo(`access_ttl = 3600000000000`), `ostiary.toml: mount.access_ttl: must be a duration such as "1h"`},
+		{"number for a slot", "hash_slots = \"2\"\n", `ostiary.toml:1: hash_slots: must be an integer`},
+		{"date for a text", "data = 2026-01-01\n", `ostiary.toml:1: data: must be a string`},
+		{"fraction for a slot", "hash_slots = 1.0\n", `ostiary.toml:1: hash_slots: must be an integer`},
+		{"text for mounts", "mount = \"x\"\n", `ostiary.toml:1: mount: must be a list of tables [[mount]]`},
+		{"key of config itself", "config = \"x\"\n", `ostiary.toml:1: unknown key "config"`},
+		{"unknown key of a mount", senmo(`isuer = "x"`), `ostiary.toml:3: unknown key "mount.isuer"`},
+		{"unknown table", "[server]\nlisten = \"x\"\n", `ostiary.toml:1: unknown key "server"`},
+		{"secret in the file", "master_key = \"x\"\n", `ostiary.toml:1: unknown key "master_key"`},
+		{"not TOML", "data = \n", `ostiary.toml:1: unexpected character U+000A at start of value`},
+		{"key twice", "data = \"a\"\ndata = \"b\"\n", `ostiary.toml:2: data: key data is already defined`},
+		{"wrong type", "data = 1\n", `ostiary.toml:1: data: must be a string`},
+		{"wrong type of a list", "trusted_proxy = \"10.0.0.0/8\"\n", `ostiary.toml:1: trusted_proxy: must be a list of strings`},
+		{"wrong type of a duration", "hash_wait = 5\n", `ostiary.toml: hash_wait: must be a duration such as "1h"`},
+		{"bad duration", "hash_wait = \"5 s\"\n", `ostiary.toml:1: hash_wait: "5 s" is no duration such as "60s", "1h" or "30d"`},
+		{"mount that is no list", "[mount]\ndialect = \"senmo\"\n", `ostiary.toml: mount: is a list of tables: write [[mount]]`},
+		{"bad duration of a mount", senmo(`access_ttl = "soon"`), `ostiary.toml:3: mount.access_ttl: "soon" is no duration such as "60s", "1h" or "30d"`},
+
+		{"empty data", "data = \"\"\n", `data: must not be empty`},
+		{"PostgreSQL", "database = \"postgres://u:p@h/d\"\n", `database: PostgreSQL is not supported yet by this version`},
+		{"PostgreSQL, long", "database = \"postgresql://h/d\"\n", `database: PostgreSQL is not supported yet by this version`},
+		{"other database", "database = \"mysql://u:p@h/d\"\n", `database: must be "sqlite:" and a path, or empty`},
+		{"sqlite without path", "database = \"sqlite:\"\n", `database: "sqlite:" must be followed by a plain path`},
+		{"sqlite with a query", "database = \"sqlite:a.db?mode=ro\"\n", `database: "sqlite:" must be followed by a plain path`},
+		{"realm", "realm = \"a:b\"\n", `realm: "a:b" is no realm's name (letters, digits, dot, underscore, hyphen; at most 64)`},
+		{"log level", "log_level = \"loud\"\n", `log_level: "loud" is not debug, info, warn or error`},
+		{"log format", "log_format = \"xml\"\n", `log_format: "xml" is not text or json`},
+		{"slots", "hash_slots = -1\n", `hash_slots: must be between 0 and 1024`},
+		{"wait", "hash_wait = \"0s\"\n", `hash_wait: must be more than zero`},
+		{"TOTP issuer", "totp_issuer = \"a:b\"\n", `totp_issuer: must not contain a colon`},
+		{"empty TOTP issuer", "totp_issuer = \" \"\n", `totp_issuer: must be 1 to 64 printable characters`},
+
+		{"listen", "listen = \"8080\"\n", `listen: "8080" is no address such as 127.0.0.1:8080`},
+		{"listen on a named port", "listen = \"127.0.0.1:http\"\n", `listen: "127.0.0.1:http" has no port between 0 and 65535`},
+		{"listen in the clear", "listen = \"0.0.0.0:80\"\n", `listen: 0.0.0.0:80 is not a loopback address: passwords would travel in the clear; give tls_cert and tls_key, or trusted_proxy`},
+		{"listen everywhere", "listen = \":80\"\n", `listen: :80 is not a loopback address: passwords would travel in the clear; give tls_cert and tls_key, or trusted_proxy`},
+		{"metrics", "admin_listen = \"127.0.0.1:9\"\n", `admin_listen: metrics are not supported yet by this version`},
+		{"certificate alone", "tls_cert = \"a.pem\"\n", `tls_cert: needs tls_key beside it`},
+		{"key alone", "tls_key = \"a.pem\"\n", `tls_key: needs tls_cert beside it`},
+		{"proxy", "trusted_proxy = [\"10.0.0.0/33\"]\n", `trusted_proxy: "10.0.0.0/33" is no network such as 10.0.0.0/8`},
+
+		{"no dialect", mount(`host = "a"`), `ostiary.toml: mount 1: dialect: missing; it is one of cloudio, mikrocloud, nomic, senmo`},
+		{"unknown dialect", mount(`dialect = "Senmo"`), `ostiary.toml: mount 1: dialect: "Senmo" is not cloudio, mikrocloud, nomic or senmo`},
+		{"legacy", senmo(`legacy = "https://old.example.com"`), `ostiary.toml: mount 1 (senmo): legacy: not supported yet by this version`},
+		{"mode", senmo(`mode = "shadow"`), `ostiary.toml: mount 1 (senmo): mode: "shadow" is not supported yet by this version`},
+		{"unknown mode", senmo(`mode = "x"`), `ostiary.toml: mount 1 (senmo): mode: "x" is not own, shadow or split`},
+		{"mfa", senmo(`mfa = "maybe"`), `ostiary.toml: mount 1 (senmo): mfa: "maybe" is not refuse or append`},
+		{"mfa with a step of its own", mount(`dialect = "mikrocloud"`, `mfa = "append"`), `ostiary.toml: mount 1 (mikrocloud): mfa: "append" is for dialects without a step for the second factor; this one has it`},
+		{"algorithm", senmo(`algorithm = "HS256"`), `ostiary.toml: mount 1 (senmo): algorithm: "HS256" is not RS256, ES256 or EdDSA`},
+		{"algorithm none", senmo(`algorithm = ""`), `ostiary.toml: mount 1 (senmo): algorithm: "" is not RS256, ES256 or EdDSA`},
+		{"algorithm of nomic", mount(`dialect = "nomic"`, `algorithm = "ES256"`), `ostiary.toml: mount 1 (nomic): algorithm: "ES256" is not RS256, which this dialect promises its clients`},
+		{"algorithm of opaque tokens", mount(`dialect = "mikrocloud"`, `algorithm = "RS256"`), `ostiary.toml: mount 1 (mikrocloud): algorithm: the tokens of this dialect are not signed`},
+		{"realm of a mount", senmo(`realm = "a b"`), `ostiary.toml: mount 1 (senmo): realm: "a b" is no realm's name (letters, digits, dot, underscore, hyphen; at most 64)`},
+		{"empty issuer", senmo(`issuer = ""`), `ostiary.toml: mount 1 (senmo): issuer: must not be empty`},
+		{"issuer", senmo(`issuer = "a b"`), `ostiary.toml: mount 1 (senmo): issuer: must be at most 255 printable characters without spaces`},
+		{"issuer that is no URI", senmo(`issuer = "1:b"`), `ostiary.toml: mount 1 (senmo): issuer: "1:b" has a colon, and so must be a URI`},
+		{"issuer of opaque tokens", mount(`dialect = "mikrocloud"`, `issuer = "a"`), `ostiary.toml: mount 1 (mikrocloud): issuer: the tokens of this dialect name no issuer`},
+		{"audience", mount(`dialect = "cloudio"`, `audience = "a"`), `ostiary.toml: mount 1 (cloudio): audience: the tokens of this dialect carry no audience`},
+		{"empty audience", senmo(`audience = ""`), `ostiary.toml: mount 1 (senmo): audience: must not be empty`},
+		{"scope", senmo(`scope = "a  b"`), `ostiary.toml: mount 1 (senmo): scope: "a  b" is no list of scopes separated by single spaces`},
+		{"scope where none is", mount(`dialect = "nomic"`, `scope = "a"`), `ostiary.toml: mount 1 (nomic): scope: the tokens of this dialect carry no scope`},
+
+		{"prefix", senmo(`prefix = "a"`), `ostiary.toml: mount 1 (senmo): prefix: "a" must start with "/"`},
+		{"root prefix", senmo(`prefix = "/"`), `ostiary.toml: mount 1 (senmo): prefix: "/" must not end with "/"; for the root, leave it out`},
+		{"prefix with an end", senmo(`prefix = "/a/"`), `ostiary.toml: mount 1 (senmo): prefix: "/a/" must not end with "/"`},
+		{"unclean prefix", senmo(`prefix = "/a/../b"`), `ostiary.toml: mount 1 (senmo): prefix: "/a/../b" is not a clean path`},
+		{"doubled slash", senmo(`prefix = "//a"`), `ostiary.toml: mount 1 (senmo): prefix: "//a" is not a clean path`},
+		{"our own prefix", senmo(`prefix = "/ostiary/x"`), `ostiary.toml: mount 1 (senmo): prefix: "/ostiary/x" is in the server's own URL space: /ostiary and /.well-known are taken`},
+		{"our own prefix below", senmo(`prefix = "/x/.well-known"`), `ostiary.toml: mount 1 (senmo): prefix: "/x/.well-known" is in the server's own URL space: /ostiary and /.well-known are taken`},
+		{"prefix with a wildcard", senmo(`prefix = "/{x}"`), `ostiary.toml: mount 1 (senmo): prefix: "/{x}" has more than letters, digits, and ._~-`},
+		{"host with a port", senmo(`host = "a.example:443"`), `ostiary.toml: mount 1 (senmo): host: "a.example:443" is no host name (ASCII, without scheme, port, or path)`},
+		{"host with a scheme", senmo(`host = "https://a.example"`), `ostiary.toml: mount 1 (senmo): host: "https://a.example" is no host name (ASCII, without scheme, port, or path)`},
+		{"host with an end", senmo(`host = "a.example."`), `ostiary.toml: mount 1 (senmo): host: "a.example." is no host name (ASCII, without scheme, port, or path)`},
+
+		{"any origin", senmo(`cors_origins = ["*"]`), `ostiary.toml: mount 1 (senmo): cors_origins: "*" is no origin such as https://app.example.com`},
+		{"null origin", senmo(`cors_origins = ["null"]`), `ostiary.toml: mount 1 (senmo): cors_origins: "null" is no origin such as https://app.example.com`},
+		{"origin with a path", senmo(`cors_origins = ["https://a.example/"]`), `ostiary.toml: mount 1 (senmo): cors_origins: "https://a.example/" is no origin such as https://app.example.com`},
+		{"origin with a user", senmo(`cors_origins = ["https://u@a.example"]`), `ostiary.toml: mount 1 (senmo): cors_origins: "https://u@a.example" is no origin such as https://app.example.com`},
+		{"origin with wildcard", senmo(`cors_origins = ["https://*.example"]`), `ostiary.toml: mount 1 (senmo): cors_origins: "https://*.example" is no origin such as https://app.example.com`},
+
+		{"no lifetime", senmo(`access_ttl = "0s"`), `ostiary.toml: mount 1 (senmo): access_ttl: must be more than zero`},
+		{"negative idle", senmo(`session_idle = "-1h"`), `ostiary.toml: mount 1 (senmo): session_idle: must be more than zero`},
+		{"no session", senmo(`session_max = "0d"`), `ostiary.toml: mount 1 (senmo): session_max: must be more than zero`},
+		{"part of a second", senmo(`access_ttl = "1500ms"`), `ostiary.toml: mount 1 (senmo): access_ttl: must be whole seconds`},
+		{"idle over max", senmo(`session_idle = "2d"`, `session_max = "1d"`), `ostiary.toml: mount 1 (senmo): session_idle: is longer than session_max`},
+		{"access over max", senmo(`access_ttl = "91d"`), `ostiary.toml: mount 1 (senmo): access_ttl: is longer than session_max`},
+		{"access of opaque tokens", mount(`dialect = "mikrocloud"`, `access_ttl = "1h"`), `ostiary.toml: mount 1 (mikrocloud): access_ttl: the tokens of this dialect live as long as their session: set session_max`},
+		{"negative retry", senmo(`refresh_retry = "-1s"`), `ostiary.toml: mount 1 (senmo): refresh_retry: must not be negative`},
+		{"retry without refresh", mount(`dialect = "nomic"`, `refresh_retry = "1s"`), `ostiary.toml: mount 1 (nomic): refresh_retry: this dialect has no refresh`},
+
+		{"mount twice", senmo() + senmo(), `ostiary.toml: mount 2 (senmo): dialect: already served at any host by mount 1 (senmo)`},
+		{"mount twice at a host", senmo(`host = "a.example"`, `prefix = "/x"`) + senmo(`host = "A.example"`, `prefix = "/x"`), `ostiary.toml: mount 2 (senmo): dialect: already served at a.example under /x by mount 1 (senmo)`},
+		{"two realms", senmo() + mount(`dialect = "nomic"`, `realm = "b"`), `ostiary.toml: mount 2 (nomic): realm: "b" at any host meets realm "default" there, without a host or prefix of its own, in mount 1 (senmo)`},
+		{"two realms, one on any host", senmo() + senmo(`host = "b.example"`, `realm = "b"`), `ostiary.toml: mount 2 (senmo): realm: "b" at b.example meets realm "default" there, without a host or prefix of its own, in mount 1 (senmo)`},
+		{"one issuer for two", senmo(`issuer = "https://a"`) + mount(`dialect = "cloudio"`, `issuer = "https://a"`), `ostiary.toml: mount 2 (cloudio): issuer: "https://a" of realm "default" is also that of mount 1 (senmo)`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parse(t, tt.file, "serve")
+			if got := line(err); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestConfig_GoodMounts(t *testing.T) {
+	tests := map[string]string{
+		"one dialect at two hosts":    "[[mount]]\ndialect = \"senmo\"\nhost = \"a.example\"\n[[mount]]\ndialect = \"senmo\"\nhost = \"b.example\"\nrealm = \"b\"\n",
+		"a host beside any host":      "[[mount]]\ndialect = \"senmo\"\n[[mount]]\ndialect = \"senmo\"\nhost = \"b.example\"\n",
+		"two realms, two prefixes":    "[[mount]]\ndialect = \"senmo\"\n[[mount]]\ndialect = \"senmo\"\nrealm = \"b\"\nprefix = \"/b\"\n",
+		"one issuer, one dialect":     "[[mount]]\ndialect = \"senmo\"\nissuer = \"x\"\n[[mount]]\ndialect = \"senmo\"\nprefix = \"/b\"\nissuer = \"x\"\n",
+		"one issuer, two realms":      "[[mount]]\ndialect = \"senmo\"\nissuer = \"x\"\n[[mount]]\ndialect = \"cloudio\"\nrealm = \"b\"\nprefix = \"/b\"\nissuer = \"x\"\n",
+		"nomic's default at two":      "[[mount]]\ndialect = \"nomic\"\n[[mount]]\ndialect = \"nomic\"\nprefix = \"/b\"\n",
+		"an audience that is none":    "[[mount]]\ndialect = \"nomic\"\naudience = \"\"\n",
+		"prefix that looks like ours": "[[mount]]\ndialect = \"nomic\"\nprefix = \"/ostiary-2/v1.0\"\n",
+		"an empty file":               "# nothing\n",
+	}
+	for name, file := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, err := parse(t, file, "serve"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestConfig_UnreadableFile(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		dir + "/none.toml": "config: " + dir + "/none.toml does not exist",
+		dir:                "config: " + dir + " is a directory",
+	} {
+		if _, err := parse(t, "", "serve", "--config", path); line(err) != want {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+	big := dir + "/big.toml"
+	if err := os.WriteFile(big, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(big); err == nil || !strings.HasSuffix(err.Error(), "longer than 1 MiB: not a configuration file") {
+		t.Error(err)
+	}
+}
+
+func TestConfig_BadFlagsAndEnvironment(t *testing.T) {
+	if _, err := parse(t, "", "serve", "--listen", "0.0.0.0:1", "--trusted-proxy", "10.0.0.0/8"); err != nil {
+		t.Error("a declared proxy must be enough:", err)
+	}
+	if _, err := parse(t, "", "serve", "--listen", "0.0.0.0:1", "--tls-cert", "a", "--tls-key", "b"); err != nil {
+		t.Error("TLS must be enough:", err)
+	}
+	t.Setenv("OSTIARY_LOG_LEVEL", "loud")
+	if _, err := parse(t, "", "serve"); line(err) != `log_level: "loud" is not debug, info, warn or error` {
+		t.Error(err)
+	}
+}
+
+// FuzzParse: whatever the file holds, the answer is mounts or one line.
+func FuzzParse(f *testing.F) {
+	f.Add(fullMount)
+	f.Add("data = 1\n")
+	f.Add("[[mount]]\ndialect = \"nomic\"\nsession_max = \"1d\"\n")
+	f.Add("[mount]\n\"a\\nb\" = 1\n")
+	f.Add("trusted_proxy = [[]]")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := Parse("f.toml", []byte(text))
+		if err == nil {
+			s := Shared{Realm: "default", file: file}
+			var mounts []any
+			ms, e := s.Mounts(Standard())
+			for _, m := range ms {
+				mounts = append(mounts, m)
+				if m.SessionMax <= 0 || m.SessionIdle < 0 || m.AccessTTL < 0 || m.RefreshRetry < 0 {
+					t.Errorf("a lifetime of %+v", m)
+				}
+			}
+			if err = e; err == nil && len(mounts) == 0 {
+				t.Error("neither mounts nor an error")
+			}
+		}
+		if err != nil && strings.ContainsAny(err.Error(), "\r\n") {
+			t.Errorf("more than one line: %q", err)
+		}
+	})
+}
+
+func FuzzDuration(f *testing.F) {
+	for _, s := range []string{"30d", "1d12h", "60s", "-1h", "36500d9999999h", "d", "1d1d"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var d Duration
+		if err := d.UnmarshalText([]byte(text)); err == nil && strings.Contains(text, "d") && d < 0 {
+			t.Errorf("%q became %d", text, d)
+		}
+	})
+}

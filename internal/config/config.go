@@ -1,0 +1,237 @@
+// Package config is every setting of Ostiary, in one documented struct.
+//
+// A setting has one name in three places: a flag (--log-level), an environment
+// variable (OSTIARY_LOG_LEVEL) and a key of the configuration file (log_level).
+// A flag wins over the environment, and that over the file. The file is TOML and
+// strict: an unknown key is an error. Its [[mount]] tables say what flags can't.
+//
+// The command line embeds [Shared] at its root and [Server] in the commands that
+// need it; kong fills them from flags and environment, and the hooks here read the
+// file, hand it to kong for what is still unset, and check the result. Every error
+// is one line that names the key, or the mount and the key.
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// Config is the whole of a configuration file.
+type Config struct {
+	Shared
+	Server
+	Mount []Mount `kong:"-" toml:"mount"`
+}
+
+// Shared is what every command reads.
+type Shared struct {
+	Config string `toml:"-" placeholder:"FILE" env:"OSTIARY_CONFIG" help:"Configuration file (TOML)."`
+
+	// Data is the directory of the database and the master key.
+	Data string `toml:"data" default:"ostiary-data" placeholder:"DIR" env:"OSTIARY_DATA" help:"Directory of the database and the master key."`
+	// Database is "sqlite:PATH", or empty for ostiary.db in Data.
+	Database string `toml:"database" placeholder:"URL" env:"OSTIARY_DATABASE" help:"Where the store is: sqlite:PATH. Default: ostiary.db in the data directory."`
+	// MasterKeyFile holds the key that seals secrets; empty: master.key in Data, or
+	// the value of OSTIARY_MASTER_KEY, which has no flag since command lines are public.
+	MasterKeyFile string `toml:"master_key_file" placeholder:"FILE" env:"OSTIARY_MASTER_KEY_FILE" help:"File of the master key. Default: master.key in the data directory, or the value of $$OSTIARY_MASTER_KEY."`
+	// Realm is what commands act on, and the realm of mounts that name none.
+	Realm string `toml:"realm" default:"default" env:"OSTIARY_REALM" help:"The realm to act on, and that of mounts that name none."`
+
+	LogLevel  string `toml:"log_level" default:"info" env:"OSTIARY_LOG_LEVEL" help:"debug, info, warn or error."`
+	LogFormat string `toml:"log_format" default:"text" env:"OSTIARY_LOG_FORMAT" help:"text or json."`
+
+	// HashSlots is how many passwords are hashed at once, each in 19 MiB; 0: one a core.
+	HashSlots int `toml:"hash_slots" default:"0" placeholder:"N" env:"OSTIARY_HASH_SLOTS" help:"Passwords hashed at once, each in 19 MiB of memory. 0: one a core."`
+	// HashWait is how long a login waits for a slot before it is told to come back.
+	HashWait Duration `toml:"hash_wait" default:"5s" env:"OSTIARY_HASH_WAIT" help:"How long a login waits for its turn to be hashed before it is answered 503."`
+	// TOTPIssuer is the name that an authenticator app shows.
+	TOTPIssuer string `toml:"totp_issuer" default:"Ostiary" placeholder:"NAME" env:"OSTIARY_TOTP_ISSUER" help:"The name that authenticator apps show."`
+
+	file *File
+}
+
+// BeforeResolve reads the configuration file, so that kong takes from it what
+// neither a flag nor the environment has set.
+func (s *Shared) BeforeResolve(ctx *kong.Context) error {
+	s.file = &File{}
+	path := ""
+	for _, flag := range ctx.Model.Flags {
+		if flag.Name == "config" {
+			path, _ = ctx.FlagValue(flag).(string)
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	file, err := Load(path)
+	if err != nil {
+		return err
+	}
+	s.file = file
+	ctx.AddResolver(file)
+	return nil
+}
+
+// AfterApply checks the settings once all three sources have spoken.
+func (s *Shared) AfterApply() error {
+	if s.Data == "" {
+		return fmt.Errorf("data: must not be empty")
+	}
+	if err := checkDatabase(s.Database); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if !realmName.MatchString(s.Realm) {
+		return fmt.Errorf("realm: %s", badRealm(s.Realm))
+	}
+	if err := oneOf(s.LogLevel, "debug", "info", "warn", "error"); err != nil {
+		return fmt.Errorf("log_level: %w", err)
+	}
+	if err := oneOf(s.LogFormat, "text", "json"); err != nil {
+		return fmt.Errorf("log_format: %w", err)
+	}
+	if s.HashSlots < 0 || s.HashSlots > 1024 {
+		return fmt.Errorf("hash_slots: must be between 0 and 1024")
+	}
+	if s.HashWait <= 0 {
+		return fmt.Errorf("hash_wait: must be more than zero")
+	}
+	if err := checkTOTPIssuer(s.TOTPIssuer); err != nil {
+		return fmt.Errorf("totp_issuer: %w", err)
+	}
+	if _, _, err := s.MasterKey(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// DatabasePath is the file of the SQLite store.
+func (s *Shared) DatabasePath() string {
+	if path, ok := strings.CutPrefix(s.Database, "sqlite:"); ok {
+		return path
+	}
+	return filepath.Join(s.Data, "ostiary.db")
+}
+
+// MasterKey says where the master key comes from: text is the key itself, from the
+// environment, or else file is where it is kept.
+func (s *Shared) MasterKey() (text auth.Secret, file string, err error) {
+	value, inEnv := os.LookupEnv("OSTIARY_MASTER_KEY")
+	if _, also := os.LookupEnv("OSTIARY_MASTER_KEY_FILE"); inEnv && also {
+		return "", "", fmt.Errorf("OSTIARY_MASTER_KEY and OSTIARY_MASTER_KEY_FILE: give only one")
+	}
+	switch {
+	case s.MasterKeyFile != "": // a flag, which wins over the environment, or what only the file says
+		return "", s.MasterKeyFile, nil
+	case inEnv:
+		return auth.Secret(value), "", nil
+	default:
+		return "", filepath.Join(s.Data, "master.key"), nil
+	}
+}
+
+// Mounts completes and checks the [[mount]] tables by what is known of each dialect.
+// Without any, it is every dialect at "/" of every host, in Realm. RealmID is left zero.
+func (s *Shared) Mounts(known []Dialect) ([]*auth.Mount, error) {
+	if s.file == nil {
+		return resolveMounts(nil, s.Realm, known)
+	}
+	mounts, err := resolveMounts(s.file.mounts, s.Realm, known)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.file.name, err)
+	}
+	return mounts, nil
+}
+
+func checkDatabase(url string) error {
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch {
+	case url == "":
+		return nil
+	case scheme == "postgres" || scheme == "postgresql":
+		return fmt.Errorf("PostgreSQL is not supported yet by this version")
+	case scheme != "sqlite":
+		return fmt.Errorf(`must be "sqlite:" and a path, or empty`) // never echoed: a URL may carry a password
+	case rest == "" || strings.ContainsAny(rest, "?#\x00") || strings.HasPrefix(rest, "//"):
+		return fmt.Errorf(`"sqlite:" must be followed by a plain path`)
+	}
+	return nil
+}
+
+// checkTOTPIssuer keeps the label of an otpauth:// URI unambiguous: its first colon
+// separates issuer and account.
+func checkTOTPIssuer(name string) error {
+	switch {
+	case strings.TrimSpace(name) == "" || len(name) > 64 || !printable(name):
+		return fmt.Errorf("must be 1 to 64 printable characters")
+	case strings.Contains(name, ":"):
+		return fmt.Errorf("must not contain a colon")
+	}
+	return nil
+}
+
+var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func badRealm(name string) string {
+	return fmt.Sprintf("%q is no realm's name (letters, digits, dot, underscore, hyphen; at most 64)", name)
+}
+
+func oneOf(value string, allowed ...string) error {
+	for _, a := range allowed {
+		if value == a {
+			return nil
+		}
+	}
+	last := len(allowed) - 1
+	list := allowed[last]
+	if last > 0 {
+		list = strings.Join(allowed[:last], ", ") + " or " + list
+	}
+	return fmt.Errorf("%q is not %s", value, list)
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}
+
+// Duration is a time.Duration that also reads days: "30d", "1d12h", "90s".
+type Duration time.Duration
+
+// UnmarshalText reads a duration of the configuration file.
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := string(text)
+	sum := time.Duration(0)
+	if days, rest, ok := strings.Cut(s, "d"); ok {
+		n := 0
+		if _, err := fmt.Sscanf(days, "%d", &n); err != nil || fmt.Sprint(n) != days || n < 0 || n > 36500 {
+			return badDuration(s)
+		}
+		sum, s = time.Duration(n)*24*time.Hour, rest
+		if s == "" {
+			*d = Duration(sum)
+			return nil
+		}
+		if s[0] < '0' || s[0] > '9' {
+			return badDuration(string(text))
+		}
+	}
+	rest, err := time.ParseDuration(s)
+	if err != nil || rest+sum < rest {
+		return badDuration(string(text))
+	}
+	*d = Duration(sum + rest)
+	return nil
+}
+
+func badDuration(s string) error {
+	return fmt.Errorf(`%q is no duration such as "60s", "1h" or "30d"`, s)
+}

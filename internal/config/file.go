@@ -1,0 +1,168 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/pelletier/go-toml/v2"
+)
+
+// File is a configuration file that has been read: the mounts, and a source of
+// values for flags that are not set otherwise.
+type File struct {
+	name   string
+	values map[string]any
+	mounts []Mount
+}
+
+var _ kong.Resolver = (*File)(nil)
+
+// maxFile is far above any sensible configuration, and keeps a wrong path (a
+// database, a log) from being read whole.
+const maxFile = 1 << 20
+
+// Load reads a configuration file.
+func Load(path string) (*File, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		return nil, fmt.Errorf("config: %s is a directory", path)
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("config: %s does not exist", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse reads the text of a configuration file; name is for errors.
+func Parse(name string, data []byte) (*File, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s: longer than 1 MiB: not a configuration file", name)
+	}
+	var c Config
+	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&c); err != nil {
+		return nil, explain(name, err)
+	}
+	// The types are right, and so the same text read again gives the keys that are present.
+	values := map[string]any{}
+	if err := toml.Unmarshal(data, &values); err != nil {
+		return nil, explain(name, err)
+	}
+	if key, problem := checkKeys("", values, reflect.TypeFor[Config]()); problem != "" {
+		return nil, fmt.Errorf("%s: %s", name, oneLine(fmt.Sprintf(problem, key)))
+	}
+	return &File{name: name, values: values, mounts: c.Mount}, nil
+}
+
+// checkKeys is stricter than the decoder, which takes names in another case, a single
+// table for a list of them, and a number of nanoseconds for a duration.
+func checkKeys(under string, table map[string]any, into reflect.Type) (key, problem string) {
+	known := map[string]reflect.Type{}
+	for _, field := range reflect.VisibleFields(into) {
+		if name := field.Tag.Get("toml"); name != "" && name != "-" {
+			known[name] = field.Type
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		key, value := under+name, table[name]
+		want, ok := known[name]
+		if !ok {
+			return key, "unknown key %q"
+		}
+		_, isText := value.(string)
+		if (want == reflect.TypeFor[Duration]() || want == reflect.TypeFor[*Duration]()) && !isText {
+			return key, `%s: must be a duration such as "1h"`
+		}
+		if want != reflect.TypeFor[[]Mount]() {
+			continue
+		}
+		list, isList := value.([]any)
+		if !isList {
+			return key, "%s: is a list of tables: write [[mount]]"
+		}
+		for _, item := range list {
+			if mount, isTable := item.(map[string]any); isTable {
+				if key, problem := checkKeys(key+".", mount, want.Elem()); problem != "" {
+					return key, problem
+				}
+			}
+		}
+	}
+	return "", ""
+}
+
+// Validate is part of kong.Resolver; Parse has checked the keys.
+func (f *File) Validate(*kong.Application) error { return nil }
+
+// Resolve gives kong the file's value of a flag, unless the environment has one.
+func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	value, ok := f.values[strings.ReplaceAll(flag.Name, "-", "_")]
+	if !ok {
+		return nil, nil
+	}
+	names := flag.Envs
+	if flag.Name == "master-key-file" {
+		names = append([]string{"OSTIARY_MASTER_KEY"}, names...)
+	}
+	for _, name := range names {
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil
+		}
+	}
+	return value, nil
+}
+
+var (
+	wrongType = regexp.MustCompile(`^cannot (?:decode|store) (?:a )?TOML ([a-z -]+?) (?:into|in) .* of type (\S+)$`)
+	goTypes   = map[string]string{
+		"string": "a string", "*string": "a string", "int": "an integer", "bool": "true or false",
+		"[]string": "a list of strings", "config.Duration": `a duration such as "1h"`, "*config.Duration": `a duration such as "1h"`,
+		"[]config.Mount": "a list of tables [[mount]]", "config.Mount": "a table [[mount]]",
+	}
+)
+
+// explain makes one line of what the decoder found: the file, the line, and the key.
+func explain(name string, err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		first := &strict.Errors[0]
+		line, _ := first.Position()
+		return fmt.Errorf("%s:%d: unknown key %q", name, line, strings.Join(first.Key(), "."))
+	}
+	var decode *toml.DecodeError
+	if !errors.As(err, &decode) {
+		return fmt.Errorf("%s: %s", name, oneLine(strings.TrimPrefix(err.Error(), "toml: ")))
+	}
+	line, _ := decode.Position()
+	message := strings.TrimPrefix(decode.Error(), "toml: ")
+	if m := wrongType.FindStringSubmatch(message); m != nil && goTypes[m[2]] != "" {
+		message = "must be " + goTypes[m[2]]
+	}
+	where := ""
+	if key := strings.Join(decode.Key(), "."); key != "" {
+		where = key + ": "
+	}
+	return fmt.Errorf("%s:%d: %s%s", name, line, where, oneLine(message))
+}
+
+// oneLine keeps what a hostile file puts into a message from starting a line of its own.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,293 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// Mount is one [[mount]] of the file: a dialect, served for a realm at a host and
+// prefix. What it leaves out, its dialect's defaults say.
+type Mount struct {
+	Dialect string `toml:"dialect"` // cloudio, mikrocloud, nomic, or senmo
+	Host    string `toml:"host"`    // a host name without port; empty: any
+	Prefix  string `toml:"prefix"`  // a path before the dialect's own, such as "/login"
+	Realm   string `toml:"realm"`   // empty: the setting realm
+
+	Issuer    *string `toml:"issuer"`    // iss
+	Audience  *string `toml:"audience"`  // aud and client_id
+	Scope     *string `toml:"scope"`     // scope of access tokens
+	Algorithm *string `toml:"algorithm"` // RS256, ES256, or EdDSA
+
+	MFA string `toml:"mfa"` // refuse, or append: take the code appended to the password
+
+	AccessTTL    *Duration `toml:"access_ttl"`    // life of an access token
+	SessionIdle  *Duration `toml:"session_idle"`  // an unused session ends after this
+	SessionMax   *Duration `toml:"session_max"`   // every session ends after this
+	RefreshRetry *Duration `toml:"refresh_retry"` // how long a spent refresh token may come again; 0s: never
+
+	CORSOrigins []string `toml:"cors_origins"` // web origins whose scripts may sign in here
+
+	Legacy *string `toml:"legacy"` // not supported yet
+	Mode   *string `toml:"mode"`   // own; shadow and split are not supported yet
+}
+
+// resolveMounts completes the tables and checks each, then all of them together.
+func resolveMounts(tables []Mount, realm string, known []Dialect) ([]*auth.Mount, error) {
+	if len(tables) == 0 {
+		for _, d := range known {
+			tables = append(tables, Mount{Dialect: string(d.Defaults.Dialect)})
+		}
+	}
+	mounts := make([]*auth.Mount, 0, len(tables))
+	for i, t := range tables {
+		m, err := t.resolve(realm, known)
+		if err != nil {
+			name := ""
+			if m != nil {
+				name = " (" + string(m.Dialect) + ")"
+			}
+			return nil, fmt.Errorf("mount %d%s: %w", i+1, name, err)
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts, checkTogether(mounts)
+}
+
+// resolve makes a mount of its table. With an error, the mount is nil unless its dialect is known.
+func (t *Mount) resolve(realm string, known []Dialect) (*auth.Mount, error) {
+	d, err := t.lookup(known)
+	if err != nil {
+		return nil, err
+	}
+	m := d.Defaults
+	steps := []struct {
+		key string
+		run func() error
+	}{
+		{"legacy", t.checkLegacy},
+		{"mode", t.checkMode},
+		{"host", func() (err error) { m.Host, err = parseHost(t.Host); return }},
+		{"prefix", func() error { m.Prefix = t.Prefix; return checkPrefix(t.Prefix) }},
+		{"realm", func() error { return t.setRealm(&m, realm) }},
+		{"issuer", func() error { return t.setIssuer(&m, d) }},
+		{"audience", func() error { return t.setAudience(&m, d) }},
+		{"scope", func() error { return t.setScope(&m, d) }},
+		{"algorithm", func() error { return t.setAlgorithm(&m, d) }},
+		{"mfa", func() error { return t.setMFA(&m, d) }},
+		{"access_ttl", func() error { return t.setAccessTTL(&m, d) }},
+		{"session_idle", func() error { return setLifetime(&m.SessionIdle, t.SessionIdle) }},
+		{"session_max", func() error { return setLifetime(&m.SessionMax, t.SessionMax) }},
+		{"refresh_retry", func() error { return t.setRefreshRetry(&m, d) }},
+		{"cors_origins", func() (err error) { m.CORSOrigins, err = parseOrigins(t.CORSOrigins); return }},
+		{"session_idle", func() error { return within(&m.SessionIdle, t.SessionIdle, m.SessionMax) }},
+		{"access_ttl", func() error { return within(&m.AccessTTL, t.AccessTTL, m.SessionMax) }},
+	}
+	for _, step := range steps {
+		if err := step.run(); err != nil {
+			return &m, fmt.Errorf("%s: %w", step.key, err)
+		}
+	}
+	return &m, nil
+}
+
+func (t *Mount) lookup(known []Dialect) (*Dialect, error) {
+	var names []string
+	for i := range known {
+		names = append(names, string(known[i].Defaults.Dialect))
+		if t.Dialect == names[i] {
+			return &known[i], nil
+		}
+	}
+	if t.Dialect == "" {
+		return nil, fmt.Errorf("dialect: missing; it is one of %s", strings.Join(names, ", "))
+	}
+	return nil, fmt.Errorf("dialect: %w", oneOf(t.Dialect, names...))
+}
+
+func (t *Mount) checkLegacy() error {
+	if t.Legacy != nil {
+		return fmt.Errorf("not supported yet by this version")
+	}
+	return nil
+}
+
+func (t *Mount) checkMode() error {
+	if t.Mode == nil || *t.Mode == "own" {
+		return nil
+	}
+	if err := oneOf(*t.Mode, "own", "shadow", "split"); err != nil {
+		return err
+	}
+	return fmt.Errorf("%q is not supported yet by this version", *t.Mode)
+}
+
+func (t *Mount) setRealm(m *auth.Mount, fallback string) error {
+	m.Realm = fallback
+	if t.Realm != "" {
+		m.Realm = t.Realm
+	}
+	if !realmName.MatchString(m.Realm) {
+		return fmt.Errorf("%s", badRealm(m.Realm))
+	}
+	return nil
+}
+
+func (t *Mount) setIssuer(m *auth.Mount, d *Dialect) error {
+	if d.Issuer == nil {
+		return unused(t.Issuer, "the tokens of this dialect name no issuer")
+	}
+	m.Issuer = d.Issuer(m.Realm)
+	if t.Issuer == nil {
+		return nil
+	}
+	m.Issuer = *t.Issuer
+	return checkIssuer(m.Issuer)
+}
+
+func (t *Mount) setAudience(m *auth.Mount, d *Dialect) error {
+	if !d.Audience {
+		return unused(t.Audience, "the tokens of this dialect carry no audience")
+	}
+	if t.Audience == nil {
+		return nil
+	}
+	if *t.Audience == "" && m.Audience != "" {
+		return fmt.Errorf("must not be empty")
+	}
+	m.Audience = *t.Audience
+	return checkName(m.Audience)
+}
+
+func (t *Mount) setScope(m *auth.Mount, d *Dialect) error {
+	if d.Defaults.Scope == "" {
+		return unused(t.Scope, "the tokens of this dialect carry no scope")
+	}
+	if t.Scope == nil {
+		return nil
+	}
+	m.Scope = *t.Scope
+	return checkScope(m.Scope)
+}
+
+func (t *Mount) setAlgorithm(m *auth.Mount, d *Dialect) error {
+	if len(d.Algorithms) == 0 {
+		return unused(t.Algorithm, "the tokens of this dialect are not signed")
+	}
+	if t.Algorithm == nil {
+		return nil
+	}
+	m.Algorithm = *t.Algorithm
+	if err := oneOf(m.Algorithm, algorithms...); err != nil {
+		return err
+	}
+	if err := oneOf(m.Algorithm, d.Algorithms...); err != nil {
+		return fmt.Errorf("%w, which this dialect promises its clients", err)
+	}
+	return nil
+}
+
+func (t *Mount) setMFA(m *auth.Mount, d *Dialect) error {
+	if t.MFA == "" {
+		return nil
+	}
+	if err := oneOf(t.MFA, "refuse", "append"); err != nil {
+		return err
+	}
+	m.AppendCode = t.MFA == "append"
+	if m.AppendCode && d.OwnFactor {
+		return fmt.Errorf(`"append" is for dialects without a step for the second factor; this one has it`)
+	}
+	return nil
+}
+
+func (t *Mount) setAccessTTL(m *auth.Mount, d *Dialect) error {
+	if t.AccessTTL != nil && len(d.Algorithms) == 0 {
+		return fmt.Errorf("the tokens of this dialect live as long as their session: set session_max")
+	}
+	return setLifetime(&m.AccessTTL, t.AccessTTL)
+}
+
+func (t *Mount) setRefreshRetry(m *auth.Mount, d *Dialect) error {
+	switch {
+	case t.RefreshRetry == nil:
+		return nil
+	case d.Defaults.RefreshRetry == 0:
+		return fmt.Errorf("this dialect has no refresh")
+	case *t.RefreshRetry < 0:
+		return fmt.Errorf("must not be negative")
+	}
+	m.RefreshRetry = time.Duration(*t.RefreshRetry)
+	return nil
+}
+
+func setLifetime(to *time.Duration, from *Duration) error {
+	if from == nil {
+		return nil
+	}
+	if *from <= 0 {
+		return fmt.Errorf("must be more than zero")
+	}
+	if time.Duration(*from)%time.Second != 0 {
+		return fmt.Errorf("must be whole seconds") // exp is written so
+	}
+	*to = time.Duration(*from)
+	return nil
+}
+
+// within holds a lifetime below that of the session: one that was given is refused,
+// and a default shrinks.
+func within(value *time.Duration, given *Duration, limit time.Duration) error {
+	if given != nil && *value > limit {
+		return fmt.Errorf("is longer than session_max")
+	}
+	*value = min(*value, limit)
+	return nil
+}
+
+func unused(given *string, why string) error {
+	if given != nil {
+		return fmt.Errorf("%s", why)
+	}
+	return nil
+}
+
+// checkTogether finds mounts that are in each other's way.
+func checkTogether(mounts []*auth.Mount) error {
+	for i, b := range mounts {
+		for j, a := range mounts[:i] {
+			if err := checkPair(a, b); err != nil {
+				return fmt.Errorf("mount %d (%s): %w mount %d (%s)", i+1, b.Dialect, err, j+1, a.Dialect)
+			}
+		}
+	}
+	return nil
+}
+
+// checkPair says what is wrong with b beside a; its words end where a is named.
+func checkPair(a, b *auth.Mount) error {
+	// A mount without a host answers on every host, those of other mounts included.
+	meet := a.Prefix == b.Prefix && (a.Host == b.Host || a.Host == "" || b.Host == "")
+	switch {
+	case meet && a.Realm != b.Realm:
+		return fmt.Errorf("realm: %q at %s meets realm %q there, without a host or prefix of its own, in", b.Realm, place(b), a.Realm)
+	case meet && a.Host == b.Host && a.Dialect == b.Dialect:
+		return fmt.Errorf("dialect: already served at %s by", place(b))
+	case a.Realm == b.Realm && a.Dialect != b.Dialect && a.Issuer == b.Issuer && a.Issuer != "":
+		return fmt.Errorf("issuer: %q of realm %q is also that of", b.Issuer, b.Realm)
+	}
+	return nil
+}
+
+func place(m *auth.Mount) string {
+	host := m.Host
+	if host == "" {
+		host = "any host"
+	}
+	if m.Prefix == "" {
+		return host
+	}
+	return host + " under " + m.Prefix
+}
