@@ -11,23 +11,23 @@ import (
 type Code string
 
 const (
-	CodeInvalidInput      Code = "invalid_input"       // the request can't be understood
-	CodeMethodNotAllowed  Code = "method_not_allowed"  // the path exists, the method does not
-	CodeUnsupportedType   Code = "unsupported_type"    // a body that is not JSON
-	CodeTooLarge          Code = "too_large"           // a body over the cap
-	CodeBadCredentials    Code = "bad_credentials"     // unknown, wrong, disabled, or missing alike
-	CodeFactorRequired    Code = "factor_required"     // the password was right, and no code came
-	CodeFactorInvalid     Code = "factor_invalid"      // a wrong, spent, or malformed code
-	CodeThrottled         Code = "throttled"           // too many guesses; RetryAfter says when
-	CodeTokenMissing      Code = "token_missing"       // no token where one is needed
-	CodeTokenInvalid      Code = "token_invalid"       // no such token, or not for this door
-	CodeTokenReused       Code = "token_reused"        // a spent refresh token: a theft
-	CodeSessionEnded      Code = "session_ended"       // the token's session is over
-	CodeForbidden         Code = "forbidden"           // a live credential without what was asked for
-	CodeNotFound          Code = "not_found"           //
-	CodeConflict          Code = "conflict"            // a name, number or alias that is taken
-	CodeUnavailable       Code = "unavailable"         // overload or an unreachable store; RetryAfter says when
-	CodeInternal          Code = "internal"            // a fault of ours
+	CodeInvalidInput     Code = "invalid_input"      // the request can't be understood
+	CodeMethodNotAllowed Code = "method_not_allowed" // the path exists, the method does not
+	CodeUnsupportedType  Code = "unsupported_type"   // a body that is not JSON
+	CodeTooLarge         Code = "too_large"          // a body over the cap
+	CodeBadCredentials   Code = "bad_credentials"    // unknown, wrong, disabled, or missing alike
+	CodeFactorRequired   Code = "factor_required"    // the password was right, and no code came
+	CodeFactorInvalid    Code = "factor_invalid"     // a wrong, spent, or malformed code
+	CodeThrottled        Code = "throttled"          // too many guesses; RetryAfter says when
+	CodeTokenMissing     Code = "token_missing"      // no token where one is needed
+	CodeTokenInvalid     Code = "token_invalid"      // no such token, or not for this door
+	CodeTokenReused      Code = "token_reused"       // a spent refresh token: a theft
+	CodeSessionEnded     Code = "session_ended"      // the token's session is over
+	CodeForbidden        Code = "forbidden"          // a live credential without what was asked for
+	CodeNotFound         Code = "not_found"          //
+	CodeConflict         Code = "conflict"           // a name, number or alias that is taken
+	CodeUnavailable      Code = "unavailable"        // overload or an unreachable store; RetryAfter says when
+	CodeInternal         Code = "internal"           // a fault of ours
 )
 
 // Codes lists every code, so that a surface can prove that it maps them all.

@@ -1,0 +1,275 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/token"
+)
+
+// NewAccount says what an account is to be.
+type NewAccount struct {
+	Username      string
+	Email         string
+	EmailVerified bool
+	DisplayName   string
+	Org           string
+	Kind          Kind  // "" is KindPerson
+	Number        int64 // 0: the next of the realm's counter
+	Origin        string
+
+	// One of these, for a person:
+	Password     Secret
+	PasswordHash string // a PHC string, taken as it is
+	NoPassword   bool
+}
+
+// CreateAccount makes an account. A service gets a generated secret, which is
+// returned this once. CodeConflict if a name or the number is taken.
+func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccount, cl Client) (Account, Secret, error) {
+	rec, err := s.newRecord(realm, n)
+	if err != nil {
+		return Account{}, "", err
+	}
+	keys, err := nameKeys(n.Username, n.Email)
+	if err != nil {
+		return Account{}, "", err
+	}
+	if rec.PasswordHash, err = s.firstHash(ctx, n); err != nil {
+		return Account{}, "", err
+	}
+	var secret string
+	var hash [32]byte
+	if rec.Kind == KindService {
+		secret, hash = token.NewServiceSecret()
+	}
+	err = s.change(ctx, func(tx Tx) error {
+		if n.Number == 0 {
+			if rec.Number, err = tx.NextNumber(ctx, realm); err != nil {
+				return err
+			}
+		}
+		if err := tx.InsertAccount(ctx, rec, keys); err != nil {
+			return err
+		}
+		if rec.PasswordHash != "" {
+			if err := tx.NoteScheme(ctx, realm, password.Scheme(rec.PasswordHash)); err != nil {
+				return err
+			}
+		}
+		if secret != "" {
+			if err := tx.InsertSecret(ctx, realm, rec.ID, hash, s.now()); err != nil {
+				return err
+			}
+		}
+		return tx.InsertEvent(ctx, s.event(realm, audit.AccountCreated, rec.ID, cl))
+	})
+	if CodeOf(err) == CodeConflict {
+		return Account{}, "", Errorf(CodeConflict, "the username, the e-mail address or the number is taken")
+	}
+	return rec.Account, Secret(secret), err
+}
+
+func (s *Service) newRecord(realm uuid.UUID, n NewAccount) (AccountRecord, error) {
+	now := s.now()
+	a := Account{
+		ID: newID(), RealmID: realm, Number: n.Number, Kind: n.Kind, Username: n.Username, Email: n.Email,
+		EmailVerified: n.EmailVerified, DisplayName: n.DisplayName, Org: n.Org, Origin: n.Origin,
+		CreatedAt: now, UpdatedAt: now,
+	}
+	if a.Kind == "" {
+		a.Kind = KindPerson
+	}
+	if a.Kind != KindPerson && a.Kind != KindService {
+		return AccountRecord{}, Errorf(CodeInvalidInput, "kind %q: it is person or service", n.Kind)
+	}
+	return AccountRecord{Account: a, Version: 1}, checkTexts(a)
+}
+
+func checkTexts(a Account) error {
+	for what, text := range map[string]string{"display name": a.DisplayName, "org": a.Org} {
+		if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxName {
+			return Errorf(CodeInvalidInput, "%s: it must be UTF-8 of at most %d characters", what, maxName)
+		}
+		for _, r := range text {
+			if unicode.IsControl(r) {
+				return Errorf(CodeInvalidInput, "%s: control characters can't stand in it", what)
+			}
+		}
+	}
+	if a.Number < 0 {
+		return Errorf(CodeInvalidInput, "number %d: it must be positive", a.Number)
+	}
+	return nil
+}
+
+func (s *Service) firstHash(ctx context.Context, n NewAccount) (string, error) {
+	given := 0
+	for _, set := range []bool{n.Password != "", n.PasswordHash != "", n.NoPassword} {
+		if set {
+			given++
+		}
+	}
+	switch {
+	case n.Kind == KindService && given > 0:
+		return "", Errorf(CodeInvalidInput, "a service account has a generated secret and no password")
+	case n.Kind == KindService:
+		return "", nil
+	case given != 1:
+		return "", Errorf(CodeInvalidInput, "give a password, or a password hash, or say that there is none")
+	case n.PasswordHash != "":
+		if err := password.Check(n.PasswordHash); err != nil {
+			return "", Errorf(CodeInvalidInput, "password hash: %v", err)
+		}
+		return n.PasswordHash, nil
+	case n.NoPassword:
+		return "", nil
+	}
+	return s.hash(ctx, n.Password)
+}
+
+// hash checks a new password against the policy and hashes it.
+func (s *Service) hash(ctx context.Context, p Secret) (string, error) {
+	if err := password.Policy(string(p)); err != nil {
+		return "", Errorf(CodeInvalidInput, "%v", err)
+	}
+	hash, err := s.hasher.Hash(ctx, string(p))
+	return hash, hashError(err)
+}
+
+// FindAccount finds an account by its username, its e-mail address or its id.
+func (s *Service) FindAccount(ctx context.Context, realm uuid.UUID, name string) (Account, error) {
+	rec, err := s.store.AccountByName(ctx, realm, nameKey(name), "")
+	if errors.Is(err, ErrNotFound) {
+		id, bad := uuid.Parse(name)
+		if bad != nil {
+			return Account{}, Errorf(CodeNotFound, "there is no account %q", name)
+		}
+		if rec, err = s.store.AccountByID(ctx, realm, id, ""); errors.Is(err, ErrNotFound) {
+			return Account{}, Errorf(CodeNotFound, "there is no account %q", name)
+		}
+	}
+	return rec.Account, storeError(err)
+}
+
+// ListAccounts lists a realm's accounts by id, from the first after the given one.
+func (s *Service) ListAccounts(ctx context.Context, realm, after uuid.UUID, limit int) ([]Account, error) {
+	list, err := s.store.Accounts(ctx, realm, after, limit)
+	return list, storeError(err)
+}
+
+// AccountChange says what is to change; nil leaves a field as it is.
+type AccountChange struct {
+	Username, Email, DisplayName, Org *string
+	EmailVerified                     *bool
+	Number                            *int64
+}
+
+// UpdateAccount changes an account's names. CodeConflict if a name or the number is taken.
+func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c AccountChange, cl Client) (Account, error) {
+	var a Account
+	err := s.change(ctx, func(tx Tx) error {
+		rec, err := tx.AccountByID(ctx, realm, id, "")
+		if err != nil {
+			return err
+		}
+		a = rec.Account
+		if c.Email != nil && *c.Email != a.Email {
+			a.EmailVerified = false // what was verified is another address
+		}
+		set(&a.Username, c.Username)
+		set(&a.Email, c.Email)
+		set(&a.DisplayName, c.DisplayName)
+		set(&a.Org, c.Org)
+		set(&a.EmailVerified, c.EmailVerified)
+		set(&a.Number, c.Number)
+		a.UpdatedAt = s.now()
+		if err := checkTexts(a); err != nil {
+			return err
+		}
+		keys, err := nameKeys(a.Username, a.Email)
+		if err != nil {
+			return err
+		}
+		if err := tx.UpdateAccount(ctx, a, keys); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, s.event(realm, audit.AccountUpdated, id, cl))
+	})
+	if CodeOf(err) == CodeConflict {
+		err = Errorf(CodeConflict, "the username, the e-mail address or the number is taken")
+	}
+	return a, err
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// SetDisabled disables an account, which ends its sessions, or enables it again.
+func (s *Service) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled bool, cl Client) error {
+	kind := audit.AccountEnabled
+	if disabled {
+		kind = audit.AccountDisabled
+	}
+	return s.change(ctx, func(tx Tx) error {
+		changed, err := tx.SetDisabled(ctx, realm, id, disabled, s.now())
+		if err != nil || !changed {
+			return err
+		}
+		if disabled {
+			if _, err := tx.EndSessions(ctx, id, uuid.Nil, "account_disabled", s.now()); err != nil {
+				return err
+			}
+		}
+		return tx.InsertEvent(ctx, s.event(realm, kind, id, cl))
+	})
+}
+
+// DeleteAccount removes an account with its credentials and sessions. Its id is never used again.
+func (s *Service) DeleteAccount(ctx context.Context, realm, id uuid.UUID, cl Client) error {
+	return s.change(ctx, func(tx Tx) error {
+		found, err := tx.DeleteAccount(ctx, realm, id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return ErrNotFound
+		}
+		return tx.InsertEvent(ctx, s.event(realm, audit.AccountDeleted, id, cl))
+	})
+}
+
+// SetAlias gives an account its subject in a dialect; "" removes it.
+func (s *Service) SetAlias(ctx context.Context, realm, id uuid.UUID, d Dialect, subject string, cl Client) error {
+	if !utf8.ValidString(subject) || utf8.RuneCountInString(subject) > maxName {
+		return Errorf(CodeInvalidInput, "subject: it must be UTF-8 of at most %d characters", maxName)
+	}
+	err := s.change(ctx, func(tx Tx) error {
+		if err := tx.SetAlias(ctx, realm, id, d, subject); err != nil {
+			return err
+		}
+		e := s.event(realm, audit.AliasSet, id, cl)
+		e.Dialect, e.Detail = string(d), strconv.Quote(subject)
+		return tx.InsertEvent(ctx, e)
+	})
+	if CodeOf(err) == CodeConflict {
+		err = Errorf(CodeConflict, "another account has the subject %q in %s", subject, d)
+	}
+	return err
+}
+
+// Aliases returns an account's subjects by dialect, where they were set.
+func (s *Service) Aliases(ctx context.Context, account uuid.UUID) (map[Dialect]string, error) {
+	a, err := s.store.Aliases(ctx, account)
+	return a, storeError(err)
+}

@@ -1,0 +1,168 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/token"
+	"github.com/ostiary/ostiary/internal/totp"
+)
+
+// attempt is the setting of one check of a password.
+type attempt struct {
+	realm   uuid.UUID
+	dialect Dialect
+	client  Client
+	started time.Time // by the real clock, for the floor
+}
+
+// checked is a password that was right.
+type checked struct {
+	rec   AccountRecord
+	guess *guess // held until the login is stored; the caller must leave it
+	code  string // what followed the password, if the mount takes codes there
+	hash  string // a better hash of the same password, or ""
+}
+
+// check verifies a name and a password. Unknown, wrong, disabled and missing are one
+// error, CodeBadCredentials, with the same cost and no sooner than the realm's floor.
+func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials) (*checked, error) {
+	var rec *AccountRecord
+	found, err := s.store.AccountByName(ctx, a.realm, nameKey(c.Name), a.dialect)
+	switch {
+	case err == nil:
+		rec = &found
+	case !errors.Is(err, ErrNotFound):
+		return nil, storeError(err)
+	}
+	got, err := s.checkRecord(ctx, a, rec, c, m)
+	if err != nil {
+		return nil, err
+	}
+	return got, nil
+}
+
+// checkRecord verifies the password for an account, or for none (rec is nil). With a
+// mount, the guess stays reserved and the caller leaves it; without one it is over.
+func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord, c Credentials, m *Mount) (*checked, error) {
+	source := sourceOf(a.client.Address)
+	g, err := s.enter(ctx, a.realm, rec, nameOrRaw(c.Name), source)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	got := &checked{guess: g}
+	if rec != nil {
+		got.rec = *rec
+	}
+	pass := string(c.Password)
+	if rec != nil && m != nil && m.AppendCode && s.factorState(rec.Factor) == FactorConfirmed {
+		pass, got.code = splitCode(pass)
+	}
+	reason, err := s.verify(ctx, got, rec != nil, pass)
+	if err != nil {
+		g.leave()
+		return nil, err
+	}
+	if reason != "" {
+		return nil, s.fail(ctx, a, g, got.rec.ID, audit.SignInFailed, reason, CodeBadCredentials)
+	}
+	if m == nil {
+		g.leave()
+	}
+	return got, nil
+}
+
+// nameOrRaw is what an unknown name is counted under.
+func nameOrRaw(name string) string {
+	if key := nameKey(name); key != "" {
+		return key
+	}
+	return name
+}
+
+// splitCode takes a code off the end of a password. The password may end in other
+// digits, so the code is exactly the last six.
+func splitCode(pass string) (password, code string) {
+	cut := len(pass) - totp.Digits
+	if cut < 0 || strings.Trim(pass[cut:], "0123456789") != "" {
+		return pass, ""
+	}
+	return pass[:cut], pass[cut:]
+}
+
+// verify returns why the password is refused, or "" if it is right. The secret that
+// is presented, not the account, chooses the fast check of service secrets.
+func (s *Service) verify(ctx context.Context, got *checked, known bool, pass string) (reason string, err error) {
+	rec := &got.rec
+	if hash, ok := token.HashServiceSecret(pass); ok {
+		if !known || rec.Kind != KindService {
+			return "wrong_secret", nil
+		}
+		lives, err := s.store.SecretLives(ctx, rec.ID, hash, s.now())
+		if err != nil {
+			return "", storeError(err)
+		}
+		if !lives {
+			return "wrong_secret", nil
+		}
+	} else {
+		res, err := s.hasher.Verify(ctx, rec.PasswordHash, pass)
+		switch {
+		case err != nil:
+			return "", hashError(err)
+		case !known:
+			return "unknown_name", nil
+		case rec.PasswordHash == "":
+			return "no_password", nil
+		case !res.OK:
+			return "wrong_password", nil
+		}
+		if res.Stale && !rec.Disabled {
+			// Without room for a second hash, the next login tries again.
+			got.hash, _ = s.hasher.Hash(ctx, pass)
+		}
+	}
+	if rec.Disabled {
+		return "disabled", nil
+	}
+	return "", nil
+}
+
+// fail records a failed attempt, charges the guess, and answers not before the floor.
+// The reason is for the audit log alone.
+func (s *Service) fail(ctx context.Context, a attempt, g *guess, account uuid.UUID, kind audit.Kind, reason string, code Code) error {
+	e := s.event(a.realm, kind, account, a.client)
+	e.Dialect, e.Detail = string(a.dialect), reason
+	err := s.change(ctx, func(tx Tx) error {
+		if err := g.charge(ctx, tx); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, e)
+	})
+	g.leave()
+	if err != nil {
+		return err
+	}
+	s.waitFloor(ctx, a)
+	return &Error{Code: code, Cause: errors.New(reason)}
+}
+
+// waitFloor waits until a failed check has taken as long as the slowest one that the
+// realm can make, so that the time says nothing about the account.
+func (s *Service) waitFloor(ctx context.Context, a attempt) {
+	st, err := s.state(ctx, a.realm)
+	if err != nil {
+		return
+	}
+	wait := time.NewTimer(time.Until(a.started.Add(s.hasher.Floor(st.schemes))))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+}

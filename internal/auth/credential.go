@@ -1,0 +1,123 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/token"
+)
+
+// SetPassword resets a person's password, which ends all sessions of the account.
+func (s *Service) SetPassword(ctx context.Context, realm, id uuid.UUID, p Secret, cl Client) error {
+	hash, err := s.hash(ctx, p)
+	if err != nil {
+		return err
+	}
+	return s.replacePassword(ctx, realm, id, hash, uuid.Nil, "password_reset", cl)
+}
+
+// replacePassword stores a new hash and ends the sessions but one.
+func (s *Service) replacePassword(ctx context.Context, realm, id uuid.UUID, hash string, keep uuid.UUID, reason string, cl Client) error {
+	return s.change(ctx, func(tx Tx) error {
+		rec, err := tx.AccountByID(ctx, realm, id, "")
+		if err != nil {
+			return err
+		}
+		if rec.Kind == KindService {
+			return Errorf(CodeInvalidInput, "a service account has no password: rotate its secret instead")
+		}
+		scheme := password.Scheme(hash)
+		if err := tx.SetPassword(ctx, id, hash, scheme, s.now()); err != nil {
+			return err
+		}
+		if err := tx.NoteScheme(ctx, realm, scheme); err != nil {
+			return err
+		}
+		if err := tx.ClearBudgets(ctx, realm, id.String()); err != nil {
+			return err
+		}
+		if _, err := tx.EndSessions(ctx, id, keep, reason, s.now()); err != nil {
+			return err
+		}
+		e := s.event(realm, audit.PasswordChanged, id, cl)
+		e.Session, e.Detail = keep, reason
+		return tx.InsertEvent(ctx, e)
+	})
+}
+
+// RotateSecret gives a service a new secret, returned this once. The old one stays
+// good for the overlap; without one, it and the sessions of the account end at once.
+func (s *Service) RotateSecret(ctx context.Context, realm, id uuid.UUID, overlap time.Duration, cl Client) (Secret, error) {
+	secret, hash := token.NewServiceSecret()
+	err := s.change(ctx, func(tx Tx) error {
+		rec, err := tx.AccountByID(ctx, realm, id, "")
+		if err != nil {
+			return err
+		}
+		if rec.Kind != KindService {
+			return Errorf(CodeInvalidInput, "only a service account has a secret: set the password instead")
+		}
+		now := s.now()
+		if err := tx.ExpireSecrets(ctx, id, now.Add(overlap)); err != nil {
+			return err
+		}
+		if err := tx.InsertSecret(ctx, realm, id, hash, now); err != nil {
+			return err
+		}
+		if overlap <= 0 {
+			if err := tx.ChangeVersion(ctx, id, now); err != nil {
+				return err
+			}
+			if _, err := tx.EndSessions(ctx, id, uuid.Nil, "secret_rotated", now); err != nil {
+				return err
+			}
+		}
+		return tx.InsertEvent(ctx, s.event(realm, audit.SecretRotated, id, cl))
+	})
+	if err != nil {
+		return "", err
+	}
+	return Secret(secret), nil
+}
+
+// ChangePassword changes one's own password: p is a live token of the account,
+// current its password. The account's other sessions end. A wrong current password
+// is CodeBadCredentials and counts as a guess.
+func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Presented, current, next Secret, cl Client) error {
+	who, err := s.Identify(ctx, realm, p)
+	if err != nil {
+		return err
+	}
+	if err := password.Policy(string(next)); err != nil {
+		return Errorf(CodeInvalidInput, "new: %v", err)
+	}
+	rec, err := s.store.AccountByID(ctx, realm, who.Account, who.Dialect)
+	if err != nil {
+		return storeError(err)
+	}
+	a := attempt{realm: realm, dialect: who.Dialect, client: cl, started: time.Now()}
+	if _, err := s.checkRecord(ctx, a, &rec, Credentials{Name: rec.Username, Password: current}, nil); err != nil {
+		return err
+	}
+	hash, err := s.hash(ctx, next)
+	if err != nil {
+		return err
+	}
+	return s.replacePassword(ctx, realm, who.Account, hash, who.Session, "password_changed", cl)
+}
+
+// hashError maps what the hashing pool answers.
+func hashError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if busy, ok := errors.AsType[*password.ErrBusy](err); ok {
+		return &Error{Code: CodeUnavailable, Detail: "the server is busy", Cause: err, RetryAfter: busy.RetryAfter}
+	}
+	return AsError(err)
+}

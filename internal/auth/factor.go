@@ -1,0 +1,204 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/totp"
+)
+
+const (
+	enrolmentTTL  = 7 * 24 * time.Hour // an enrolment not confirmed by then is withdrawn
+	factorSkew    = 1                  // steps of 30 s before and after the current one
+	recoveryCodes = 10
+)
+
+func factorRow(account uuid.UUID) string { return "account/" + account.String() + "/totp" }
+
+// factorState is what an account's factor amounts to now.
+func (s *Service) factorState(f *Factor) FactorState {
+	switch {
+	case f == nil:
+		return FactorNone
+	case !f.ConfirmedAt.IsZero():
+		return FactorConfirmed
+	case !s.now().Before(f.CreatedAt.Add(enrolmentTTL)):
+		return FactorNone
+	}
+	return FactorEnrolled
+}
+
+// useCode consumes a code of the account's factor: a TOTP code once, and never one of
+// an earlier step (RFC 6238, section 5.2), or a recovery code once, if recovery is set.
+// It returns how it was proven ("otp" or "recovery"), or "" if the code is wrong.
+func (s *Service) useCode(ctx context.Context, tx Tx, rec AccountRecord, code string, recovery bool) (string, error) {
+	secret, err := s.master.Open(rec.Factor.Secret, factorRow(rec.ID))
+	if err != nil {
+		return "", Because(CodeInternal, "second factor of account %s: %w", rec.ID, err)
+	}
+	if step, ok := totp.Match(secret, code, s.now(), factorSkew); ok {
+		used, err := tx.UseStep(ctx, rec.ID, step, s.now())
+		if err != nil || !used {
+			return "", err
+		}
+		return "otp", nil
+	}
+	plain, ok := totp.NormalizeRecovery(code)
+	if !ok || !recovery || rec.Factor.ConfirmedAt.IsZero() {
+		return "", nil
+	}
+	used, err := tx.SpendRecoveryCode(ctx, rec.ID, sha256.Sum256([]byte(plain)), s.now())
+	if err != nil || !used {
+		return "", err
+	}
+	return "recovery", nil
+}
+
+// confirmed makes void what was proven with the password alone, now that the first
+// right code has come.
+func (s *Service) confirmed(ctx context.Context, tx Tx, rec *AccountRecord, cl Client) error {
+	now := s.now()
+	if err := tx.ChangeVersion(ctx, rec.ID, now); err != nil {
+		return err
+	}
+	rec.Version++
+	if _, err := tx.EndSessions(ctx, rec.ID, uuid.Nil, "factor_confirmed", now); err != nil {
+		return err
+	}
+	return tx.InsertEvent(ctx, s.event(rec.RealmID, audit.FactorConfirmed, rec.ID, cl))
+}
+
+// Factor returns the state of an account's second factor.
+func (s *Service) Factor(ctx context.Context, realm, id uuid.UUID) (FactorState, error) {
+	rec, err := s.store.AccountByID(ctx, realm, id, "")
+	return s.factorState(rec.Factor), storeError(err)
+}
+
+// EnrollFactor starts an enrolment and returns its otpauth URI, the same one until it
+// is confirmed or withdrawn. CodeConflict if there is a confirmed factor.
+func (s *Service) EnrollFactor(ctx context.Context, realm, id uuid.UUID, cl Client) (uri string, err error) {
+	err = s.change(ctx, func(tx Tx) error {
+		rec, err := tx.AccountByID(ctx, realm, id, "")
+		if err != nil {
+			return err
+		}
+		if rec.Kind == KindService {
+			return Errorf(CodeInvalidInput, "a service account has no second factor")
+		}
+		switch s.factorState(rec.Factor) {
+		case FactorConfirmed:
+			return Errorf(CodeConflict, "the account has a confirmed second factor: reset it first")
+		case FactorEnrolled:
+			uri, err = s.factorURI(rec)
+			return err
+		}
+		rec.Factor = &Factor{Secret: s.master.Seal(totp.NewSecret(), factorRow(id)), CreatedAt: s.now()}
+		if err := tx.StartFactor(ctx, realm, id, *rec.Factor); err != nil {
+			return err
+		}
+		if uri, err = s.factorURI(rec); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, s.event(realm, audit.FactorEnrolled, id, cl))
+	})
+	return uri, err
+}
+
+func (s *Service) factorURI(rec AccountRecord) (string, error) {
+	secret, err := s.master.Open(rec.Factor.Secret, factorRow(rec.ID))
+	if err != nil {
+		return "", Because(CodeInternal, "second factor of account %s: %w", rec.ID, err)
+	}
+	label := rec.Email
+	if label == "" {
+		label = rec.Username
+	}
+	return totp.URI(s.issuer, label, secret), nil
+}
+
+// ConfirmFactor confirms an enrolment with a first right code, which ends the
+// account's sessions. CodeFactorInvalid if the code is wrong.
+func (s *Service) ConfirmFactor(ctx context.Context, realm, id uuid.UUID, code Secret, cl Client) error {
+	return s.change(ctx, func(tx Tx) error {
+		rec, err := tx.AccountByID(ctx, realm, id, "")
+		if err != nil {
+			return err
+		}
+		switch s.factorState(rec.Factor) {
+		case FactorNone:
+			return Errorf(CodeNotFound, "the account has no enrolment to confirm: start one first")
+		case FactorConfirmed:
+			return Errorf(CodeConflict, "the second factor is confirmed already")
+		}
+		how, err := s.useCode(ctx, tx, rec, string(code), false)
+		if err != nil {
+			return err
+		}
+		if how == "" {
+			return Errorf(CodeFactorInvalid, "the code is wrong: take a fresh one, and see that the clocks agree")
+		}
+		return s.confirmed(ctx, tx, &rec, cl)
+	})
+}
+
+// ResetFactor removes an account's factor and recovery codes, which ends its sessions.
+func (s *Service) ResetFactor(ctx context.Context, realm, id uuid.UUID, cl Client) error {
+	return s.change(ctx, func(tx Tx) error {
+		if _, err := tx.AccountByID(ctx, realm, id, ""); err != nil {
+			return err
+		}
+		found, err := tx.DeleteFactor(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return Errorf(CodeNotFound, "the account has no second factor")
+		}
+		if err := tx.ChangeVersion(ctx, id, s.now()); err != nil {
+			return err
+		}
+		if _, err := tx.EndSessions(ctx, id, uuid.Nil, "factor_reset", s.now()); err != nil {
+			return err
+		}
+		if err := tx.ClearBudget(ctx, factorBudget(realm, id)); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, s.event(realm, audit.FactorReset, id, cl))
+	})
+}
+
+// NewRecoveryCodes makes ten codes that each pass once at the passport; older ones
+// are void from then on.
+func (s *Service) NewRecoveryCodes(ctx context.Context, realm, id uuid.UUID, cl Client) ([]string, error) {
+	codes := totp.NewRecoveryCodes(recoveryCodes)
+	hashes := make([][32]byte, len(codes))
+	for i, c := range codes {
+		plain, _ := totp.NormalizeRecovery(c)
+		hashes[i] = sha256.Sum256([]byte(plain))
+	}
+	err := s.change(ctx, func(tx Tx) error {
+		rec, err := tx.AccountByID(ctx, realm, id, "")
+		if err != nil {
+			return err
+		}
+		if s.factorState(rec.Factor) != FactorConfirmed {
+			return Errorf(CodeConflict, "the account has no confirmed second factor that codes could stand in for")
+		}
+		if err := tx.ReplaceRecoveryCodes(ctx, realm, id, hashes, s.now()); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, s.event(realm, audit.RecoveryMade, id, cl))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+func factorBudget(realm, account uuid.UUID) BudgetKey {
+	return BudgetKey{Realm: realm, Kind: BudgetFactor, Subject: account.String()}
+}

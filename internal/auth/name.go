@@ -1,0 +1,84 @@
+package auth
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
+)
+
+const maxName = 255 // code points of a username or an e-mail address
+
+// nameKey is the form in which usernames and e-mail addresses are compared:
+// PRECIS UsernameCaseMapped (RFC 8265, section 3.3). It is empty for text that
+// can't be a name, which then names nobody.
+func nameKey(name string) string {
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
+		return ""
+	}
+	key, err := precis.UsernameCaseMapped.String(name)
+	if err != nil {
+		return ""
+	}
+	return key
+}
+
+// registerName checks a name that is to be stored and returns its key. The mapping
+// may change the case of letters and nothing else, so that nobody can register a
+// lookalike that maps onto another's name.
+func registerName(what, name string) (string, error) {
+	key := nameKey(name)
+	if key == "" {
+		return "", Errorf(CodeInvalidInput, "%s %q: only letters, digits and visible ASCII characters can stand in it, up to %d", what, name, maxName)
+	}
+	mapped := []rune(key)
+	for _, r := range name {
+		if len(mapped) == 0 || !sameButCase(r, mapped[0]) {
+			return "", Errorf(CodeInvalidInput, "%s %q: it would be compared as %q, which differs by more than case", what, name, key)
+		}
+		mapped = mapped[1:]
+	}
+	if len(mapped) > 0 {
+		return "", Errorf(CodeInvalidInput, "%s %q: it would be compared as %q, which differs by more than case", what, name, key)
+	}
+	return key, nil
+}
+
+func sameButCase(r, mapped rune) bool {
+	return r == mapped || unicode.ToLower(r) == mapped && unicode.ToUpper(mapped) == r
+}
+
+// nameKeys checks an account's username and e-mail address and returns the keys
+// that it takes in the realm's one namespace of both.
+func nameKeys(username, email string) ([]string, error) {
+	if username == "" && email == "" {
+		return nil, Errorf(CodeInvalidInput, "an account needs a username or an e-mail address")
+	}
+	var keys []string
+	if email != "" {
+		key, err := registerName("e-mail address", email)
+		if err != nil {
+			return nil, err
+		}
+		local, domain, ok := strings.Cut(key, "@")
+		if !ok || local == "" || domain == "" || strings.Contains(domain, "@") {
+			return nil, Errorf(CodeInvalidInput, "e-mail address %q: it needs one @ between a name and a domain", email)
+		}
+		keys = append(keys, key)
+	}
+	if username == "" {
+		return keys, nil
+	}
+	key, err := registerName("username", username)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) == 1 && keys[0] == key {
+		return keys, nil
+	}
+	if strings.Contains(key, "@") {
+		return nil, Errorf(CodeInvalidInput, "username %q: a username with @ must be the account's own e-mail address", username)
+	}
+	return append(keys, key), nil
+}

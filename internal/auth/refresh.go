@@ -1,0 +1,108 @@
+package auth
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+)
+
+// Refresh spends a refresh token. The grant's RefreshToken is the successor: a new
+// generation; or the same one again, if the token was spent within the mount's
+// RefreshRetry and the successor has not been used. Any other use of a spent token is a
+// theft (CodeTokenReused) and ends the session. CodeTokenInvalid for all else.
+func (s *Service) Refresh(ctx context.Context, m *Mount, presented Secret, cl Client) (*Grant, error) {
+	st, err := s.state(ctx, m.RealmID)
+	if err != nil {
+		return nil, err
+	}
+	id, generation, ok := st.refresh.Parse(string(presented))
+	if !ok {
+		return nil, Because(CodeTokenInvalid, "not a refresh token of this realm")
+	}
+	var rot Rotation
+	var g *Grant
+	now := s.now()
+	err = s.store.InTx(ctx, func(tx Tx) error {
+		rot, err = tx.RotateRefresh(ctx, m.RealmID, id, m.Dialect, generation, m.RefreshRetry, m.SessionIdle, now)
+		if err != nil {
+			return err
+		}
+		rec, err := tx.AccountByID(ctx, m.RealmID, rot.Session.AccountID, m.Dialect)
+		if err != nil {
+			return err
+		}
+		g = s.grant(m, rec, rot.Session, now)
+		return tx.InsertEvent(ctx, s.refreshed(rot, cl))
+	})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, s.refreshFailed(ctx, m, id, cl)
+	case err != nil:
+		return nil, storeError(err)
+	case rot.Stolen:
+		return nil, Because(CodeTokenReused, "generation %d of session %s was spent: the session has been ended", generation, id)
+	}
+	return g, nil
+}
+
+func (s *Service) refreshed(rot Rotation, cl Client) audit.Event {
+	e := s.event(rot.Session.RealmID, audit.TokenRefreshed, rot.Session.AccountID, cl)
+	e.Session, e.Dialect = rot.Session.ID, string(rot.Session.Dialect)
+	switch {
+	case rot.Stolen:
+		e.Kind = audit.RefreshReused
+	case rot.Retried:
+		e.Detail = "retry"
+	}
+	return e
+}
+
+func (s *Service) refreshFailed(ctx context.Context, m *Mount, session uuid.UUID, cl Client) error {
+	e := s.event(m.RealmID, audit.RefreshFailed, uuid.Nil, cl)
+	e.Session, e.Dialect, e.Detail = session, string(m.Dialect), "session_ended"
+	if err := s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }); err != nil {
+		return err
+	}
+	return Because(CodeTokenInvalid, "session %s has ended", session)
+}
+
+// RefreshToken makes the refresh token of a grant's generation.
+func (s *Service) RefreshToken(ctx context.Context, g *Grant) (Secret, error) {
+	st, err := s.state(ctx, g.Session.RealmID)
+	if err != nil {
+		return "", err
+	}
+	return Secret(st.refresh.Mint(g.Session.ID, g.Session.Generation)), nil
+}
+
+// Renew answers a live token of a mount's dialect with a grant for another one in the
+// same session, whose absolute lifetime stays as it is.
+func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (*Grant, error) {
+	rec, _, err := s.session(ctx, m.RealmID, p)
+	if err != nil {
+		return nil, err
+	}
+	if rec.Dialect != m.Dialect {
+		return nil, Because(CodeTokenInvalid, "a token of %s", rec.Dialect)
+	}
+	now := s.now()
+	err = s.change(ctx, func(tx Tx) error {
+		alive, err := tx.TouchSession(ctx, m.RealmID, rec.ID, idleAt(now, m.SessionIdle), now)
+		if err != nil {
+			return err
+		}
+		if !alive {
+			return Because(CodeSessionEnded, "session %s has ended", rec.ID)
+		}
+		e := s.event(m.RealmID, audit.TokenRenewed, rec.AccountID, cl)
+		e.Session, e.Dialect = rec.ID, string(m.Dialect)
+		return tx.InsertEvent(ctx, e)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.grant(m, rec.Account, rec.Session, now), nil
+}

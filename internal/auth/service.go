@@ -1,0 +1,124 @@
+// Package auth is the core of Ostiary: accounts, logins, sessions, tokens, second
+// factors and guess budgets, the same for every dialect.
+//
+// The path of a login: SignIn (or BeginSignIn and CompleteSignIn) in signin.go checks
+// the password (check.go), then the second factor (factor.go), opens the session in
+// one transaction (session.go), and the dialect has its tokens made by Sign (mint.go).
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/seal"
+	"github.com/ostiary/ostiary/internal/throttle"
+	"github.com/ostiary/ostiary/internal/token"
+)
+
+// Acceptor is a dialect's word on which of its JWTs is an access credential, as a
+// request presents it: nil if it is one.
+type Acceptor func(claims token.Claims, p Presented) error
+
+// Rules are what the core needs to know of a dialect.
+type Rules struct {
+	Accept  Acceptor             // nil: every JWT of the dialect is an access credential
+	Subject func(Account) string // an account's subject without an alias; nil: its id
+}
+
+// Options are what a Service is made of.
+type Options struct {
+	Store      Store
+	Master     seal.Key
+	Hasher     *password.Hasher
+	Now        func() time.Time // nil: time.Now
+	Log        *slog.Logger     // nil: slog.Default
+	Mounts     []*Mount         // whose tokens are good; none on the command line
+	Dialects   map[Dialect]Rules
+	Budgets    *Budgets // nil: DefaultBudgets
+	TOTPIssuer string   // who the authenticator app says the code is for; "" is "Ostiary"
+}
+
+// Service is the core. It is safe for concurrent use.
+type Service struct {
+	store    Store
+	master   seal.Key
+	hasher   *password.Hasher
+	now      func() time.Time
+	log      *slog.Logger
+	mounts   []*Mount
+	dialects map[Dialect]Rules
+	budgets  Budgets
+	issuer   string
+
+	gate   *throttle.Gate
+	realms sync.Map // uuid.UUID → *realmState
+	touch  chan struct{}
+}
+
+// New makes a Service.
+func New(o Options) *Service {
+	s := &Service{
+		store: o.Store, master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
+		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), issuer: o.TOTPIssuer,
+		gate: throttle.NewGate(), touch: make(chan struct{}, 64),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if o.Budgets != nil {
+		s.budgets = *o.Budgets
+	}
+	if s.issuer == "" {
+		s.issuer = "Ostiary"
+	}
+	return s
+}
+
+// Ready tells whether the service can answer: CodeUnavailable if not.
+func (s *Service) Ready(ctx context.Context) error {
+	return storeError(s.store.Ping(ctx))
+}
+
+// change runs fn in one transaction and maps what the store says.
+func (s *Service) change(ctx context.Context, fn func(tx Tx) error) error {
+	return storeError(s.store.InTx(ctx, fn))
+}
+
+// storeError maps what a store answers to the taxonomy.
+func storeError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNotFound):
+		return &Error{Code: CodeNotFound, Cause: err}
+	case errors.Is(err, ErrConflict):
+		return &Error{Code: CodeConflict, Detail: "already in use", Cause: err}
+	}
+	return AsError(err)
+}
+
+// event starts an audit event; newID gives it its place in time.
+func (s *Service) event(realm uuid.UUID, kind audit.Kind, account uuid.UUID, cl Client) audit.Event {
+	e := audit.Event{
+		ID: newID(), RealmID: realm, At: s.now(), Kind: kind, Account: account,
+		RequestID: cl.RequestID, Actor: cl.Actor,
+	}
+	if cl.Address.IsValid() {
+		e.Address = cl.Address.Unmap().String()
+	}
+	return e
+}
+
+// newID makes a UUIDv7 (RFC 9562, section 5.7). It panics if the system has no
+// randomness left, in which case nothing here is safe to go on.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

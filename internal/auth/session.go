@@ -1,0 +1,143 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/password"
+)
+
+const maxUserAgent = 255 // bytes that are kept of a User-Agent
+
+// openSession stores a session of a login that was checked against rec, and says so in
+// the audit log. errChanged if the account is disabled or has changed since the check.
+func (s *Service) openSession(ctx context.Context, tx Tx, m *Mount, rec AccountRecord, amr []string, bearer []byte, cl Client) (*Grant, error) {
+	now := s.now()
+	ok, err := tx.RecordSignIn(ctx, rec.ID, rec.Version, now)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errChanged
+	}
+	ses := Session{
+		ID: newID(), RealmID: rec.RealmID, AccountID: rec.ID, Dialect: m.Dialect, AMR: amr,
+		AuthTime: now, LastUsedAt: now, IdleAt: idleAt(now, m.SessionIdle), ExpiresAt: now.Add(m.SessionMax),
+		UserAgent: cut(cl.UserAgent, maxUserAgent), Generation: 1,
+	}
+	if cl.Address.IsValid() {
+		ses.Address = cl.Address.Unmap().String()
+	}
+	if err := tx.InsertSession(ctx, ses, bearer); err != nil {
+		return nil, err
+	}
+	if source := sourceOf(cl.Address); source != "" {
+		if err := tx.NoteSource(ctx, rec.ID, source, now); err != nil {
+			return nil, err
+		}
+	}
+	e := s.event(rec.RealmID, audit.SignedIn, rec.ID, cl)
+	e.Session, e.Dialect = ses.ID, string(m.Dialect)
+	if err := tx.InsertEvent(ctx, e); err != nil {
+		return nil, err
+	}
+	return s.grant(m, rec, ses, now), nil
+}
+
+func (s *Service) grant(m *Mount, rec AccountRecord, ses Session, now time.Time) *Grant {
+	return &Grant{Mount: m, Account: rec.Account, Session: ses, Subject: s.subject(rec, m.Dialect), IssuedAt: now}
+}
+
+// subject is an account's name in a dialect: its alias, or the dialect's default.
+func (s *Service) subject(rec AccountRecord, d Dialect) string {
+	if rec.Subject != "" {
+		return rec.Subject
+	}
+	if by := s.dialects[d].Subject; by != nil {
+		return by(rec.Account)
+	}
+	return rec.ID.String()
+}
+
+func idleAt(now time.Time, idle time.Duration) time.Time {
+	if idle == 0 {
+		return time.Time{}
+	}
+	return now.Add(idle)
+}
+
+func cut(text string, n int) string {
+	if len(text) > n {
+		return text[:n]
+	}
+	return text
+}
+
+// rehash stores the better hash that check made, unless the password has changed.
+func (s *Service) rehash(ctx context.Context, tx Tx, got *checked, cl Client) error {
+	if got.hash == "" {
+		return nil
+	}
+	done, err := tx.Rehash(ctx, got.rec.RealmID, got.rec.ID, got.rec.PasswordHash, got.hash, password.Scheme(got.hash))
+	if err != nil || !done {
+		return err
+	}
+	e := s.event(got.rec.RealmID, audit.PasswordRehashed, got.rec.ID, cl)
+	e.Detail = password.Scheme(got.rec.PasswordHash)
+	return tx.InsertEvent(ctx, e)
+}
+
+// live tells whether a session can be used now.
+func (r SessionRecord) live(now time.Time) bool {
+	return r.EndedAt.IsZero() && now.Before(r.ExpiresAt) && (r.IdleAt.IsZero() || now.Before(r.IdleAt)) &&
+		!r.Account.Disabled
+}
+
+// ListSessions lists live sessions by id, of one account or of all (uuid.Nil).
+func (s *Service) ListSessions(ctx context.Context, realm, account, after uuid.UUID, limit int) ([]Session, error) {
+	list, err := s.store.Sessions(ctx, realm, account, after, limit, s.now())
+	return list, storeError(err)
+}
+
+// EndSession ends one session. CodeNotFound if it is not alive.
+func (s *Service) EndSession(ctx context.Context, realm, id uuid.UUID, reason string, cl Client) error {
+	return s.change(ctx, func(tx Tx) error {
+		rec, err := tx.SessionByID(ctx, realm, id)
+		if err != nil {
+			return err
+		}
+		ended, err := tx.EndSession(ctx, realm, id, reason, s.now())
+		if err != nil {
+			return err
+		}
+		if !ended {
+			return ErrNotFound
+		}
+		return tx.InsertEvent(ctx, s.sessionEnded(rec, reason, cl))
+	})
+}
+
+func (s *Service) sessionEnded(rec SessionRecord, reason string, cl Client) audit.Event {
+	e := s.event(rec.RealmID, audit.SessionEnded, rec.AccountID, cl)
+	e.Session, e.Dialect, e.Detail = rec.ID, string(rec.Dialect), reason
+	return e
+}
+
+// EndSessions ends all sessions of an account and counts them.
+func (s *Service) EndSessions(ctx context.Context, realm, account uuid.UUID, reason string, cl Client) (n int, err error) {
+	err = s.change(ctx, func(tx Tx) error {
+		if _, err := tx.AccountByID(ctx, realm, account, ""); err != nil {
+			return err
+		}
+		if n, err = tx.EndSessions(ctx, account, uuid.Nil, reason, s.now()); err != nil {
+			return err
+		}
+		e := s.event(realm, audit.SessionEnded, account, cl)
+		e.Detail = reason
+		return tx.InsertEvent(ctx, e)
+	})
+	return n, err
+}

@@ -1,0 +1,280 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/token"
+	"github.com/ostiary/ostiary/internal/totp"
+)
+
+const (
+	ticketTTL      = 5 * time.Minute
+	ticketAttempts = 5 // wrong codes, after which a ticket is dead
+)
+
+// Why a transaction of a login was given up; the cause that the audit log gets.
+var (
+	errWrongCode   = errors.New("wrong_code")
+	errMissingCode = errors.New("missing_code")
+	errChanged     = errors.New("account_changed_meanwhile")
+	errNoTicket    = errors.New("no_such_ticket")
+)
+
+// SignIn completes a login in one step, for the dialects that have no step for a
+// second factor. An account with a confirmed one gets in only if the mount takes the
+// code appended to the password; every refusal is CodeBadCredentials.
+func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Grant, error) {
+	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl, started: time.Now()}
+	got, err := s.check(ctx, a, m, c)
+	if err != nil {
+		return nil, err
+	}
+	defer got.guess.leave()
+	factor := s.factorState(got.rec.Factor) == FactorConfirmed
+	if factor {
+		if reason := s.mayTryCode(ctx, m, got); reason != "" {
+			return nil, s.fail(ctx, a, got.guess, got.rec.ID, audit.FactorFailed, reason, CodeBadCredentials)
+		}
+	}
+	var g *Grant
+	err = s.store.InTx(ctx, func(tx Tx) error {
+		amr := []string{"pwd"}
+		if factor {
+			how, err := s.useCode(ctx, tx, got.rec, got.code, false)
+			if err != nil {
+				return err
+			}
+			if how == "" {
+				return errWrongCode
+			}
+			amr = amrOf(how)
+		}
+		var err error
+		if err = s.passed(ctx, tx, got, cl); err != nil {
+			return err
+		}
+		g, err = s.openSession(ctx, tx, m, got.rec, amr, nil, cl)
+		return err
+	})
+	switch {
+	case errors.Is(err, errWrongCode):
+		return nil, s.fail(ctx, a, got.guess, got.rec.ID, audit.FactorFailed, err.Error(), CodeBadCredentials)
+	case errors.Is(err, errChanged):
+		return nil, s.fail(ctx, a, got.guess, got.rec.ID, audit.SignInFailed, err.Error(), CodeBadCredentials)
+	}
+	return g, storeError(err)
+}
+
+// passed stores what a right password changes, whatever comes after it.
+func (s *Service) passed(ctx context.Context, tx Tx, got *checked, cl Client) error {
+	if err := s.rehash(ctx, tx, got, cl); err != nil {
+		return err
+	}
+	return got.guess.clear(ctx, tx)
+}
+
+// mayTryCode reserves a guess at the second factor, and says why it can't be made.
+func (s *Service) mayTryCode(ctx context.Context, m *Mount, got *checked) (reason string) {
+	switch {
+	case !m.AppendCode:
+		return "factor_required"
+	case got.code == "":
+		return errMissingCode.Error()
+	}
+	if err := got.guess.reserve(ctx, factorBudget(got.rec.RealmID, got.rec.ID)); err != nil {
+		return err.Error() // the same answer as a wrong password
+	}
+	return ""
+}
+
+// amrOf is how a login was proven, in the words of RFC 8176.
+func amrOf(how string) []string {
+	if how == "otp" {
+		return []string{"pwd", "otp", "mfa"}
+	}
+	return []string{"pwd", "mfa"} // a recovery code has no word of its own
+}
+
+// BeginSignIn checks name and password, and issues a ticket for CompleteSignIn.
+func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Pending, error) {
+	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl, started: time.Now()}
+	plain := *m
+	plain.AppendCode = false // the code has a step of its own here
+	got, err := s.check(ctx, a, &plain, c)
+	if err != nil {
+		return nil, err
+	}
+	defer got.guess.leave()
+	p := &Pending{Factor: s.factorState(got.rec.Factor)}
+	if p.Factor == FactorEnrolled {
+		uri, err := s.factorURI(got.rec)
+		if err != nil {
+			return nil, err
+		}
+		if p.QR, err = totp.SVG(uri); err != nil {
+			return nil, AsError(err)
+		}
+	}
+	ticket, hash := token.NewOpaque()
+	p.Ticket = Secret(ticket)
+	now := s.now()
+	t := Ticket{Hash: hash, RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
+	err = s.change(ctx, func(tx Tx) error {
+		if err := s.passed(ctx, tx, got, cl); err != nil {
+			return err
+		}
+		if err := tx.InsertTicket(ctx, t); err != nil {
+			return err
+		}
+		e := s.event(m.RealmID, audit.PasswordPassed, got.rec.ID, cl)
+		e.Dialect = string(m.Dialect)
+		return tx.InsertEvent(ctx, e)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// CompleteSignIn redeems a ticket, with a code if the account has a second factor, and
+// opens a session with an opaque token. The first right code confirms an enrolment.
+// CodeTokenInvalid for a ticket that is not good, CodeFactorRequired without a code,
+// CodeFactorInvalid with a wrong one; the ticket stays good until its fifth wrong code.
+func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Secret, cl Client) (*Grant, error) {
+	hash, ok := token.HashOpaque(string(ticket))
+	if !ok {
+		return nil, s.refuse(ctx, m, uuid.Nil, errNoTicket, cl)
+	}
+	g := &guess{svc: s}
+	defer g.leave()
+	if code != "" {
+		account, err := s.ticketOwner(ctx, m, hash)
+		if err != nil {
+			return nil, s.refuse(ctx, m, uuid.Nil, err, cl)
+		}
+		if err := g.reserve(ctx, factorBudget(m.RealmID, account)); err != nil {
+			return nil, storeError(err)
+		}
+	}
+	var grant *Grant
+	var refused error
+	var account uuid.UUID
+	err := s.store.InTx(ctx, func(tx Tx) error {
+		grant, refused = nil, nil
+		t, err := tx.TryTicket(ctx, m.RealmID, hash, ticketAttempts, s.now())
+		if errors.Is(err, ErrNotFound) {
+			return errNoTicket
+		}
+		if err != nil {
+			return err
+		}
+		account = t.AccountID
+		grant, refused, err = s.redeem(ctx, tx, m, t, string(code), cl)
+		if err != nil || refused == nil {
+			return err
+		}
+		if errors.Is(refused, errWrongCode) {
+			return g.charge(ctx, tx)
+		}
+		return tx.ForgiveTicket(ctx, hash)
+	})
+	switch {
+	case errors.Is(err, errNoTicket), errors.Is(err, errChanged):
+		return nil, s.refuse(ctx, m, account, err, cl)
+	case err != nil:
+		return nil, storeError(err)
+	case refused != nil:
+		return nil, s.refuse(ctx, m, account, refused, cl)
+	}
+	return grant, nil
+}
+
+// redeem tries the code of a live ticket. refused is errWrongCode or errMissingCode.
+func (s *Service) redeem(ctx context.Context, tx Tx, m *Mount, t Ticket, code string, cl Client) (_ *Grant, refused, err error) {
+	rec, err := tx.AccountByID(ctx, m.RealmID, t.AccountID, m.Dialect)
+	if errors.Is(err, ErrNotFound) || err == nil && rec.Version != t.Version {
+		return nil, nil, errChanged
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	amr := []string{"pwd"}
+	state := s.factorState(rec.Factor)
+	if state != FactorNone {
+		if code == "" {
+			return nil, errMissingCode, nil
+		}
+		how, err := s.useCode(ctx, tx, rec, code, true)
+		if err != nil {
+			return nil, nil, err
+		}
+		if how == "" {
+			return nil, errWrongCode, nil
+		}
+		amr = amrOf(how)
+		if err := s.codePassed(ctx, tx, &rec, state, how, cl); err != nil {
+			return nil, nil, err
+		}
+	}
+	spent, err := tx.SpendTicket(ctx, t.Hash, s.now())
+	if err != nil {
+		return nil, nil, err
+	}
+	if !spent {
+		return nil, nil, errNoTicket
+	}
+	bearer, hash := token.NewOpaque()
+	g, err := s.openSession(ctx, tx, m, rec, amr, hash[:], cl)
+	if err != nil {
+		return nil, nil, err
+	}
+	g.Bearer = Secret(bearer)
+	return g, nil, nil
+}
+
+// codePassed stores what a right code changes besides being spent.
+func (s *Service) codePassed(ctx context.Context, tx Tx, rec *AccountRecord, state FactorState, how string, cl Client) error {
+	if err := tx.ClearBudget(ctx, factorBudget(rec.RealmID, rec.ID)); err != nil {
+		return err
+	}
+	if how == "recovery" {
+		return tx.InsertEvent(ctx, s.event(rec.RealmID, audit.RecoveryUsed, rec.ID, cl))
+	}
+	if state == FactorEnrolled {
+		return s.confirmed(ctx, tx, rec, cl)
+	}
+	return nil
+}
+
+// ticketOwner finds whose ticket it is, to reserve a guess before the code is tried.
+func (s *Service) ticketOwner(ctx context.Context, m *Mount, hash [32]byte) (uuid.UUID, error) {
+	account, err := s.store.TicketAccount(ctx, m.RealmID, hash)
+	if errors.Is(err, ErrNotFound) {
+		err = errNoTicket
+	}
+	return account, err
+}
+
+// refuse audits a redemption that failed and maps the cause to its code.
+func (s *Service) refuse(ctx context.Context, m *Mount, account uuid.UUID, cause error, cl Client) error {
+	kind, code := audit.FactorFailed, CodeFactorInvalid
+	switch {
+	case errors.Is(cause, errMissingCode):
+		code = CodeFactorRequired
+	case errors.Is(cause, errNoTicket), errors.Is(cause, errChanged):
+		kind, code = audit.SignInFailed, CodeTokenInvalid
+	case !errors.Is(cause, errWrongCode):
+		return storeError(cause)
+	}
+	e := s.event(m.RealmID, kind, account, cl)
+	e.Dialect, e.Detail = string(m.Dialect), cause.Error()
+	if err := s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }); err != nil {
+		return err
+	}
+	return &Error{Code: code, Cause: cause}
+}

@@ -1,0 +1,236 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/keyring"
+)
+
+// What a store answers instead of a row. Every other error of a store is an
+// *Error with CodeUnavailable (try again later) or CodeInternal (a fault of ours).
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("already in use")
+)
+
+// Store is the database. Its own methods see what is committed.
+type Store interface {
+	Reader
+	// InTx runs fn in one transaction and commits it durably before it returns nil.
+	// fn may run more than once, so it must have no effect outside of tx.
+	InTx(ctx context.Context, fn func(tx Tx) error) error
+	// Ping tells whether the store can answer.
+	Ping(ctx context.Context) error
+}
+
+// Reader is what can be read, in a transaction or outside one.
+type Reader interface {
+	RealmReader
+	AccountReader
+	FactorReader
+	TicketReader
+	SessionReader
+	BudgetReader
+	AuditReader
+}
+
+// Tx is what can be read and written in a transaction.
+type Tx interface {
+	Reader
+	RealmWriter
+	AccountWriter
+	CredentialWriter
+	FactorWriter
+	TicketWriter
+	SessionWriter
+	BudgetWriter
+	InsertEvent(ctx context.Context, e audit.Event) error
+}
+
+// Realm is a closed set of accounts, keys and policies.
+type Realm struct {
+	ID         uuid.UUID
+	Name       string
+	RefreshKey []byte // sealed with the master key
+	CreatedAt  time.Time
+}
+
+type RealmReader interface {
+	// RealmByName returns ErrNotFound for an unknown name.
+	RealmByName(ctx context.Context, name string) (Realm, error)
+	RealmByID(ctx context.Context, id uuid.UUID) (Realm, error)
+	Realms(ctx context.Context) ([]Realm, error)
+	// Keys are the signing keys of a realm, the newest first, expired ones too.
+	Keys(ctx context.Context, realm uuid.UUID) ([]keyring.Record, error)
+	// HashSchemes are the cost classes of the password hashes that the realm stores.
+	HashSchemes(ctx context.Context, realm uuid.UUID) ([]string, error)
+}
+
+type RealmWriter interface {
+	// InsertRealm returns ErrConflict if the name is taken.
+	InsertRealm(ctx context.Context, r Realm) error
+	InsertKey(ctx context.Context, k keyring.Record) error
+	// ExpireKeys ends, at the given time, the keys of an algorithm other than keep
+	// that have no earlier end.
+	ExpireKeys(ctx context.Context, realm uuid.UUID, algorithm string, keep uuid.UUID, at time.Time) error
+}
+
+// AccountRecord is an account with what a login needs of it.
+type AccountRecord struct {
+	Account
+	PasswordHash string // a PHC string; empty: no password
+	// Version changes with everything that must end what was proven before:
+	// the password, the second factor, disabling.
+	Version int64
+	Subject string  // the alias in the dialect that was asked for, or empty
+	Factor  *Factor // nil: none
+}
+
+type AccountReader interface {
+	// AccountByName finds an account by the mapped form of its username or e-mail
+	// address, with its subject in the dialect. ErrNotFound if there is none.
+	AccountByName(ctx context.Context, realm uuid.UUID, nameKey string, d Dialect) (AccountRecord, error)
+	AccountByID(ctx context.Context, realm, id uuid.UUID, d Dialect) (AccountRecord, error)
+	// Accounts lists by id, from the first after the given one.
+	Accounts(ctx context.Context, realm, after uuid.UUID, limit int) ([]Account, error)
+	Aliases(ctx context.Context, account uuid.UUID) (map[Dialect]string, error)
+	// SecretLives tells whether the hash is a service secret of the account that has not expired.
+	SecretLives(ctx context.Context, account uuid.UUID, hash [32]byte, now time.Time) (bool, error)
+}
+
+type AccountWriter interface {
+	// NextNumber takes the next free number from the realm's counter.
+	NextNumber(ctx context.Context, realm uuid.UUID) (int64, error)
+	// InsertAccount and UpdateAccount return ErrConflict if a name or the number is taken.
+	InsertAccount(ctx context.Context, a AccountRecord, nameKeys []string) error
+	UpdateAccount(ctx context.Context, a Account, nameKeys []string) error
+	// SetDisabled returns whether that changed anything.
+	SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled bool, now time.Time) (bool, error)
+	// DeleteAccount removes the account with its names, credentials and sessions.
+	DeleteAccount(ctx context.Context, realm, id uuid.UUID) (bool, error)
+	// SetAlias returns ErrConflict if another account has the subject; an empty subject removes the alias.
+	SetAlias(ctx context.Context, realm, account uuid.UUID, d Dialect, subject string) error
+	// RecordSignIn notes the login and reports whether the account is enabled and its
+	// version still the one that was checked; it holds off changes until the commit.
+	RecordSignIn(ctx context.Context, account uuid.UUID, version int64, now time.Time) (bool, error)
+}
+
+type CredentialWriter interface {
+	// SetPassword replaces the hash, whatever it was, and changes the version.
+	SetPassword(ctx context.Context, account uuid.UUID, hash, scheme string, now time.Time) error
+	// Rehash replaces the hash old, and nothing else; it reports whether old was still there.
+	Rehash(ctx context.Context, realm, account uuid.UUID, old, hash, scheme string) (bool, error)
+	NoteScheme(ctx context.Context, realm uuid.UUID, scheme string) error
+	// ChangeVersion makes everything void that was proven before.
+	ChangeVersion(ctx context.Context, account uuid.UUID, now time.Time) error
+	InsertSecret(ctx context.Context, realm, account uuid.UUID, hash [32]byte, now time.Time) error
+	// ExpireSecrets ends the account's secrets at the given time, if they do not end earlier.
+	ExpireSecrets(ctx context.Context, account uuid.UUID, at time.Time) error
+}
+
+// Factor is a TOTP second factor.
+type Factor struct {
+	Secret      []byte // sealed with the master key
+	LastStep    int64  // codes of this step and earlier ones are spent
+	CreatedAt   time.Time
+	ConfirmedAt time.Time // zero: not yet confirmed
+}
+
+type FactorReader interface {
+	// RecoveryCodes counts the codes that can still be used.
+	RecoveryCodes(ctx context.Context, account uuid.UUID) (int, error)
+}
+
+type FactorWriter interface {
+	// StartFactor puts a new unconfirmed factor in place of any unconfirmed one;
+	// ErrConflict if there is a confirmed one.
+	StartFactor(ctx context.Context, realm, account uuid.UUID, f Factor) error
+	// UseStep spends a step: true once for each step, and never for an earlier one.
+	// The first step that is spent confirms the factor.
+	UseStep(ctx context.Context, account uuid.UUID, step int64, now time.Time) (bool, error)
+	// DeleteFactor removes the factor and its recovery codes.
+	DeleteFactor(ctx context.Context, account uuid.UUID) (bool, error)
+	// ReplaceRecoveryCodes makes the given hashes the account's only codes.
+	ReplaceRecoveryCodes(ctx context.Context, realm, account uuid.UUID, hashes [][32]byte, now time.Time) error
+	// SpendRecoveryCode is true once for each code.
+	SpendRecoveryCode(ctx context.Context, account uuid.UUID, hash [32]byte, now time.Time) (bool, error)
+}
+
+// Ticket is the proof that the first step of a login is done.
+type Ticket struct {
+	Hash      [32]byte
+	RealmID   uuid.UUID
+	AccountID uuid.UUID
+	Version   int64 // of the account, when the password was checked
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+type TicketReader interface {
+	// TicketAccount tells whose ticket it is, alive or not. ErrNotFound if there is none.
+	TicketAccount(ctx context.Context, realm uuid.UUID, hash [32]byte) (uuid.UUID, error)
+}
+
+type TicketWriter interface {
+	InsertTicket(ctx context.Context, t Ticket) error
+	// TryTicket counts an attempt in advance. ErrNotFound unless the ticket lives
+	// and has had fewer than max wrong codes.
+	TryTicket(ctx context.Context, realm uuid.UUID, hash [32]byte, max int, now time.Time) (Ticket, error)
+	// ForgiveTicket takes the attempt back that TryTicket counted.
+	ForgiveTicket(ctx context.Context, hash [32]byte) error
+	// SpendTicket is true once for each ticket.
+	SpendTicket(ctx context.Context, hash [32]byte, now time.Time) (bool, error)
+}
+
+// SessionRecord is a session with its account.
+type SessionRecord struct {
+	Session
+	Account AccountRecord
+}
+
+// Rotation is the outcome of presenting a refresh token whose MAC is right.
+type Rotation struct {
+	Session Session
+	Stolen  bool // the token was spent: the session has been ended
+	Retried bool // the token was spent a moment ago: the same successor again
+}
+
+type SessionReader interface {
+	// SessionByID and SessionByBearer return sessions that ended, too. ErrNotFound if there is none.
+	SessionByID(ctx context.Context, realm, id uuid.UUID) (SessionRecord, error)
+	SessionByBearer(ctx context.Context, realm uuid.UUID, hash [32]byte) (SessionRecord, error)
+	// Sessions lists live sessions by id, from the first after the given one; uuid.Nil
+	// for the account lists everybody's.
+	Sessions(ctx context.Context, realm, account, after uuid.UUID, limit int, now time.Time) ([]Session, error)
+}
+
+type SessionWriter interface {
+	// InsertSession stores a session; bearer is the hash of its opaque token, or nil.
+	InsertSession(ctx context.Context, s Session, bearer []byte) error
+	// RotateRefresh decides, in one statement, what presenting a generation means.
+	// ErrNotFound unless the session lives and has had that generation.
+	RotateRefresh(ctx context.Context, realm, id uuid.UUID, d Dialect, generation int64, retry, idle time.Duration, now time.Time) (Rotation, error)
+	// TouchSession notes a use and reports whether the session lives.
+	TouchSession(ctx context.Context, realm, id uuid.UUID, idleAt, now time.Time) (bool, error)
+	// EndSession reports whether the session was alive.
+	EndSession(ctx context.Context, realm, id uuid.UUID, reason string, now time.Time) (bool, error)
+	// EndSessions ends all live sessions of an account but one (uuid.Nil: all) and counts them.
+	EndSessions(ctx context.Context, account, except uuid.UUID, reason string, now time.Time) (int, error)
+}
+
+// AuditFilter selects entries of the audit log, oldest first.
+type AuditFilter struct {
+	After   uuid.UUID // the entry before the first
+	Limit   int
+	Account uuid.UUID // uuid.Nil: any
+	Kind    audit.Kind
+}
+
+type AuditReader interface {
+	Events(ctx context.Context, realm uuid.UUID, f AuditFilter) ([]audit.Event, error)
+}

@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+const accountColumns = `a.id, a.realm_id, a.number, a.kind, a.username, a.email, a.email_verified, a.display_name, a.org,
+	a.disabled, a.origin, a.created_at, a.updated_at`
+
+func accountFields(a *auth.Account) []any {
+	return []any{&a.ID, &a.RealmID, &a.Number, &a.Kind, &a.Username, &a.Email, &a.EmailVerified, &a.DisplayName, &a.Org,
+		&a.Disabled, &a.Origin, at{&a.CreatedAt}, at{&a.UpdatedAt}}
+}
+
+func scanAccount(row scanner) (a auth.Account, err error) {
+	err = row.Scan(accountFields(&a)...)
+	return a, err
+}
+
+// recordColumns need account a, and left joins of totp_factor f and account_alias l.
+const (
+	recordColumns = accountColumns + `, a.password_hash, a.version, COALESCE(l.subject, ''),
+	f.secret, COALESCE(f.last_step, 0), COALESCE(f.created_at, 0), COALESCE(f.confirmed_at, 0)`
+	recordJoins = `LEFT JOIN totp_factor f ON f.account_id = a.id
+	LEFT JOIN account_alias l ON l.account_id = a.id AND l.dialect = `
+)
+
+// recordFields returns where to scan recordColumns, and what to do after it.
+func recordFields(r *auth.AccountRecord) (fields []any, finish func()) {
+	f := &auth.Factor{}
+	fields = append(accountFields(&r.Account), &r.PasswordHash, &r.Version, &r.Subject,
+		&f.Secret, &f.LastStep, at{&f.CreatedAt}, at{&f.ConfirmedAt})
+	return fields, func() {
+		if f.Secret != nil {
+			r.Factor = f
+		}
+	}
+}
+
+func scanRecord(row scanner) (r auth.AccountRecord, err error) {
+	fields, finish := recordFields(&r)
+	if err := row.Scan(fields...); err != nil {
+		return r, classify(err)
+	}
+	finish()
+	return r, nil
+}
+
+func (q queries) AccountByName(ctx context.Context, realm uuid.UUID, nameKey string, d auth.Dialect) (auth.AccountRecord, error) {
+	return scanRecord(q.row(ctx, "SELECT "+recordColumns+` FROM account_name n
+		JOIN account a ON a.id = n.account_id `+recordJoins+`$3
+		WHERE n.realm_id = $1 AND n.name_key = $2`, realm[:], nameKey, string(d)))
+}
+
+func (q queries) AccountByID(ctx context.Context, realm, id uuid.UUID, d auth.Dialect) (auth.AccountRecord, error) {
+	return scanRecord(q.row(ctx, "SELECT "+recordColumns+" FROM account a "+recordJoins+`$3
+		WHERE a.id = $2 AND a.realm_id = $1`, realm[:], id[:], string(d)))
+}
+
+func (q queries) Accounts(ctx context.Context, realm, after uuid.UUID, limit int) ([]auth.Account, error) {
+	return list(ctx, q.prepared, scanAccount, "SELECT "+accountColumns+` FROM account a
+		WHERE a.id > $2 AND a.realm_id = $1 ORDER BY a.id LIMIT $3`, realm[:], after[:], limit)
+}
+
+func (q queries) Aliases(ctx context.Context, account uuid.UUID) (map[auth.Dialect]string, error) {
+	type alias struct {
+		dialect auth.Dialect
+		subject string
+	}
+	rows, err := list(ctx, q.prepared, func(row scanner) (a alias, err error) {
+		err = row.Scan(&a.dialect, &a.subject)
+		return a, err
+	}, "SELECT dialect, subject FROM account_alias WHERE account_id = $1", account[:])
+	out := make(map[auth.Dialect]string, len(rows))
+	for _, a := range rows {
+		out[a.dialect] = a.subject
+	}
+	return out, err
+}
+
+// NextNumber skips numbers that were given explicitly, and those that another account
+// goes by in a dialect.
+func (q queries) NextNumber(ctx context.Context, realm uuid.UUID) (int64, error) {
+	for {
+		var n int64
+		err := q.row(ctx, "UPDATE realm SET next_number = next_number + 1 WHERE id = $1 RETURNING next_number - 1", realm[:]).Scan(&n)
+		if err != nil {
+			return 0, classify(err)
+		}
+		taken, err := q.numberTaken(ctx, realm, uuid.Nil, n)
+		if err != nil || !taken {
+			return n, err
+		}
+	}
+}
+
+// numberTaken tells whether another account has a number, or goes by it as an alias:
+// a dialect that uses numbers as subjects could not tell the two apart.
+func (q queries) numberTaken(ctx context.Context, realm, self uuid.UUID, n int64) (bool, error) {
+	var taken bool
+	err := q.row(ctx, `SELECT EXISTS (SELECT 1 FROM account WHERE realm_id = $1 AND number = $2 AND id <> $4)
+		OR EXISTS (SELECT 1 FROM account_alias WHERE realm_id = $1 AND subject = $3 AND account_id <> $4)`,
+		realm[:], n, strconv.FormatInt(n, 10), self[:]).Scan(&taken)
+	return taken, classify(err)
+}
+
+func (q queries) InsertAccount(ctx context.Context, a auth.AccountRecord, nameKeys []string) error {
+	if err := q.freeNumber(ctx, a.Account); err != nil {
+		return err
+	}
+	_, err := q.exec(ctx, `INSERT INTO account (id, realm_id, number, kind, username, email, email_verified, display_name, org,
+		disabled, password_hash, version, origin, created_at, updated_at, signed_in_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0)`,
+		a.ID[:], a.RealmID[:], a.Number, string(a.Kind), a.Username, a.Email, bit(a.EmailVerified), a.DisplayName, a.Org,
+		bit(a.Disabled), a.PasswordHash, a.Version, a.Origin, micros(a.CreatedAt), micros(a.UpdatedAt))
+	if err != nil {
+		return err
+	}
+	return q.insertNames(ctx, a.Account, nameKeys)
+}
+
+func (q queries) freeNumber(ctx context.Context, a auth.Account) error {
+	taken, err := q.numberTaken(ctx, a.RealmID, a.ID, a.Number)
+	if err == nil && taken {
+		err = auth.ErrConflict
+	}
+	return err
+}
+
+func (q queries) insertNames(ctx context.Context, a auth.Account, nameKeys []string) error {
+	for _, key := range nameKeys {
+		if _, err := q.exec(ctx, "INSERT INTO account_name (realm_id, name_key, account_id) VALUES ($1, $2, $3)",
+			a.RealmID[:], key, a.ID[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q queries) UpdateAccount(ctx context.Context, a auth.Account, nameKeys []string) error {
+	if err := q.freeNumber(ctx, a); err != nil {
+		return err
+	}
+	err := must(q.exec(ctx, `UPDATE account SET number = $3, username = $4, email = $5, email_verified = $6, display_name = $7,
+		org = $8, updated_at = $9 WHERE id = $2 AND realm_id = $1`,
+		a.RealmID[:], a.ID[:], a.Number, a.Username, a.Email, bit(a.EmailVerified), a.DisplayName, a.Org, micros(a.UpdatedAt)))
+	if err != nil {
+		return err
+	}
+	if _, err := q.exec(ctx, "DELETE FROM account_name WHERE account_id = $1", a.ID[:]); err != nil {
+		return err
+	}
+	return q.insertNames(ctx, a, nameKeys)
+}
+
+func (q queries) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled bool, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, `UPDATE account SET disabled = $3, version = version + 1, updated_at = $4
+		WHERE id = $2 AND realm_id = $1 AND disabled <> $3`, realm[:], id[:], bit(disabled), micros(now))
+	return n > 0, err
+}
+
+func (q queries) DeleteAccount(ctx context.Context, realm, id uuid.UUID) (bool, error) {
+	n, err := q.exec(ctx, "DELETE FROM account WHERE id = $2 AND realm_id = $1", realm[:], id[:])
+	if err != nil || n == 0 {
+		return false, err
+	}
+	for _, table := range []string{"account_name", "account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source"} {
+		if _, err := q.exec(ctx, "DELETE FROM "+table+" WHERE account_id = $1", id[:]); err != nil {
+			return false, err
+		}
+	}
+	return true, q.ClearBudgets(ctx, realm, id.String())
+}
+
+func (q queries) SetAlias(ctx context.Context, realm, account uuid.UUID, d auth.Dialect, subject string) error {
+	if _, err := q.AccountByID(ctx, realm, account, ""); err != nil {
+		return err
+	}
+	if _, err := q.exec(ctx, "DELETE FROM account_alias WHERE account_id = $1 AND dialect = $2", account[:], string(d)); err != nil {
+		return err
+	}
+	if subject == "" {
+		return nil
+	}
+	if n, err := strconv.ParseInt(subject, 10, 64); err == nil {
+		if err := q.freeNumber(ctx, auth.Account{ID: account, RealmID: realm, Number: n}); err != nil {
+			return err
+		}
+	}
+	_, err := q.exec(ctx, "INSERT INTO account_alias (realm_id, dialect, subject, account_id) VALUES ($1, $2, $3, $4)",
+		realm[:], string(d), subject, account[:])
+	return err
+}
+
+func (q queries) RecordSignIn(ctx context.Context, account uuid.UUID, version int64, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, "UPDATE account SET signed_in_at = $3 WHERE id = $1 AND version = $2 AND disabled = 0",
+		account[:], version, micros(now))
+	return n > 0, err
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

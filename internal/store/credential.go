@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+func (q queries) SetPassword(ctx context.Context, account uuid.UUID, hash, scheme string, now time.Time) error {
+	return must(q.exec(ctx, "UPDATE account SET password_hash = $2, version = version + 1, updated_at = $3 WHERE id = $1",
+		account[:], hash, micros(now)))
+}
+
+func (q queries) Rehash(ctx context.Context, realm, account uuid.UUID, old, hash, scheme string) (bool, error) {
+	n, err := q.exec(ctx, "UPDATE account SET password_hash = $3 WHERE id = $1 AND password_hash = $2", account[:], old, hash)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, q.NoteScheme(ctx, realm, scheme)
+}
+
+func (q queries) ChangeVersion(ctx context.Context, account uuid.UUID, now time.Time) error {
+	return must(q.exec(ctx, "UPDATE account SET version = version + 1, updated_at = $2 WHERE id = $1", account[:], micros(now)))
+}
+
+func (q queries) InsertSecret(ctx context.Context, realm, account uuid.UUID, hash [32]byte, now time.Time) error {
+	_, err := q.exec(ctx, "INSERT INTO service_secret (hash, realm_id, account_id, created_at, expires_at) VALUES ($1, $2, $3, $4, 0)",
+		hash[:], realm[:], account[:], micros(now))
+	return err
+}
+
+func (q queries) ExpireSecrets(ctx context.Context, account uuid.UUID, end time.Time) error {
+	_, err := q.exec(ctx, "UPDATE service_secret SET expires_at = $2 WHERE account_id = $1 AND (expires_at = 0 OR expires_at > $2)",
+		account[:], micros(end))
+	return err
+}
+
+func (q queries) SecretLives(ctx context.Context, account uuid.UUID, hash [32]byte, now time.Time) (lives bool, err error) {
+	err = q.row(ctx, `SELECT EXISTS (SELECT 1 FROM service_secret
+		WHERE hash = $1 AND account_id = $2 AND (expires_at = 0 OR expires_at > $3))`, hash[:], account[:], micros(now)).Scan(&lives)
+	return lives, classify(err)
+}
+
+func (q queries) StartFactor(ctx context.Context, realm, account uuid.UUID, f auth.Factor) error {
+	n, err := q.exec(ctx, `INSERT INTO totp_factor (account_id, realm_id, secret, last_step, created_at, confirmed_at)
+		VALUES ($1, $2, $3, $4, $5, 0)
+		ON CONFLICT (account_id) DO UPDATE SET secret = excluded.secret, last_step = excluded.last_step, created_at = excluded.created_at
+		WHERE totp_factor.confirmed_at = 0`, account[:], realm[:], f.Secret, f.LastStep, micros(f.CreatedAt))
+	if err == nil && n == 0 {
+		err = auth.ErrConflict
+	}
+	return err
+}
+
+func (q queries) UseStep(ctx context.Context, account uuid.UUID, step int64, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, `UPDATE totp_factor
+		SET last_step = $2, confirmed_at = CASE WHEN confirmed_at = 0 THEN CAST($3 AS BIGINT) ELSE confirmed_at END
+		WHERE account_id = $1 AND last_step < $2`, account[:], step, micros(now))
+	return n > 0, err
+}
+
+func (q queries) DeleteFactor(ctx context.Context, account uuid.UUID) (bool, error) {
+	if _, err := q.exec(ctx, "DELETE FROM recovery_code WHERE account_id = $1", account[:]); err != nil {
+		return false, err
+	}
+	n, err := q.exec(ctx, "DELETE FROM totp_factor WHERE account_id = $1", account[:])
+	return n > 0, err
+}
+
+func (q queries) RecoveryCodes(ctx context.Context, account uuid.UUID) (n int, err error) {
+	err = q.row(ctx, "SELECT COUNT(*) FROM recovery_code WHERE account_id = $1 AND spent_at = 0", account[:]).Scan(&n)
+	return n, classify(err)
+}
+
+func (q queries) ReplaceRecoveryCodes(ctx context.Context, realm, account uuid.UUID, hashes [][32]byte, now time.Time) error {
+	if _, err := q.exec(ctx, "DELETE FROM recovery_code WHERE account_id = $1", account[:]); err != nil {
+		return err
+	}
+	for _, h := range hashes {
+		if _, err := q.exec(ctx, "INSERT INTO recovery_code (account_id, hash, realm_id, created_at, spent_at) VALUES ($1, $2, $3, $4, 0)",
+			account[:], h[:], realm[:], micros(now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q queries) SpendRecoveryCode(ctx context.Context, account uuid.UUID, hash [32]byte, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, "UPDATE recovery_code SET spent_at = $3 WHERE account_id = $1 AND hash = $2 AND spent_at = 0",
+		account[:], hash[:], micros(now))
+	return n > 0, err
+}
+
+func (q queries) InsertTicket(ctx context.Context, t auth.Ticket) error {
+	_, err := q.exec(ctx, `INSERT INTO ticket (hash, realm_id, account_id, version, attempts, created_at, expires_at, spent_at)
+		VALUES ($1, $2, $3, $4, 0, $5, $6, 0)`,
+		t.Hash[:], t.RealmID[:], t.AccountID[:], t.Version, micros(t.CreatedAt), micros(t.ExpiresAt))
+	return err
+}
+
+func (q queries) TicketAccount(ctx context.Context, realm uuid.UUID, hash [32]byte) (id uuid.UUID, err error) {
+	err = q.row(ctx, "SELECT account_id FROM ticket WHERE hash = $1 AND realm_id = $2", hash[:], realm[:]).Scan(&id)
+	return id, classify(err)
+}
+
+func (q queries) TryTicket(ctx context.Context, realm uuid.UUID, hash [32]byte, max int, now time.Time) (auth.Ticket, error) {
+	t := auth.Ticket{Hash: hash, RealmID: realm}
+	err := q.row(ctx, `UPDATE ticket SET attempts = attempts + 1
+		WHERE hash = $1 AND realm_id = $2 AND spent_at = 0 AND expires_at > $3 AND attempts < $4
+		RETURNING account_id, version, created_at, expires_at`, hash[:], realm[:], micros(now), max).
+		Scan(&t.AccountID, &t.Version, at{&t.CreatedAt}, at{&t.ExpiresAt})
+	return t, classify(err)
+}
+
+func (q queries) ForgiveTicket(ctx context.Context, hash [32]byte) error {
+	_, err := q.exec(ctx, "UPDATE ticket SET attempts = attempts - 1 WHERE hash = $1 AND attempts > 0", hash[:])
+	return err
+}
+
+func (q queries) SpendTicket(ctx context.Context, hash [32]byte, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, "UPDATE ticket SET spent_at = $2 WHERE hash = $1 AND spent_at = 0", hash[:], micros(now))
+	return n > 0, err
+}

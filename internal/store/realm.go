@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/keyring"
+)
+
+const selectRealm = "SELECT id, name, refresh_key, created_at FROM realm "
+
+func scanRealm(row scanner) (r auth.Realm, err error) {
+	err = row.Scan(&r.ID, &r.Name, &r.RefreshKey, at{&r.CreatedAt})
+	return r, err
+}
+
+func (q queries) RealmByName(ctx context.Context, name string) (auth.Realm, error) {
+	r, err := scanRealm(q.row(ctx, selectRealm+"WHERE name = $1", name))
+	return r, classify(err)
+}
+
+func (q queries) RealmByID(ctx context.Context, id uuid.UUID) (auth.Realm, error) {
+	r, err := scanRealm(q.row(ctx, selectRealm+"WHERE id = $1", id[:]))
+	return r, classify(err)
+}
+
+func (q queries) Realms(ctx context.Context) ([]auth.Realm, error) {
+	return list(ctx, q.prepared, scanRealm, selectRealm+"ORDER BY id")
+}
+
+func (q queries) InsertRealm(ctx context.Context, r auth.Realm) error {
+	_, err := q.exec(ctx, "INSERT INTO realm (id, name, next_number, refresh_key, created_at) VALUES ($1, $2, 1, $3, $4)",
+		r.ID[:], r.Name, r.RefreshKey, micros(r.CreatedAt))
+	return err
+}
+
+func (q queries) Keys(ctx context.Context, realm uuid.UUID) ([]keyring.Record, error) {
+	return list(ctx, q.prepared, func(row scanner) (k keyring.Record, err error) {
+		err = row.Scan(&k.ID, &k.RealmID, &k.Kid, &k.Algorithm, &k.Sealed, &k.Public, at{&k.CreatedAt}, at{&k.SignsFrom}, at{&k.ExpiresAt})
+		return k, err
+	}, `SELECT id, realm_id, kid, algorithm, sealed, public, created_at, signs_from, expires_at
+		FROM signing_key WHERE realm_id = $1 ORDER BY id DESC`, realm[:])
+}
+
+func (q queries) InsertKey(ctx context.Context, k keyring.Record) error {
+	_, err := q.exec(ctx, `INSERT INTO signing_key (id, realm_id, kid, algorithm, sealed, public, created_at, signs_from, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		k.ID[:], k.RealmID[:], k.Kid, k.Algorithm, k.Sealed, k.Public, micros(k.CreatedAt), micros(k.SignsFrom), micros(k.ExpiresAt))
+	return err
+}
+
+func (q queries) ExpireKeys(ctx context.Context, realm uuid.UUID, algorithm string, keep uuid.UUID, end time.Time) error {
+	_, err := q.exec(ctx, `UPDATE signing_key SET expires_at = $4
+		WHERE realm_id = $1 AND algorithm = $2 AND id <> $3 AND (expires_at = 0 OR expires_at > $4)`,
+		realm[:], algorithm, keep[:], micros(end))
+	return err
+}
+
+func (q queries) HashSchemes(ctx context.Context, realm uuid.UUID) ([]string, error) {
+	return list(ctx, q.prepared, func(row scanner) (s string, err error) {
+		err = row.Scan(&s)
+		return s, err
+	}, "SELECT scheme FROM hash_scheme WHERE realm_id = $1 ORDER BY scheme", realm[:])
+}
+
+func (q queries) NoteScheme(ctx context.Context, realm uuid.UUID, scheme string) error {
+	_, err := q.exec(ctx, "INSERT INTO hash_scheme (realm_id, scheme) VALUES ($1, $2) ON CONFLICT (realm_id, scheme) DO NOTHING",
+		realm[:], scheme)
+	return err
+}
+
+const selectEvent = `SELECT id, realm_id, at, kind, account_id, session_id, dialect, address, request_id, actor, detail
+	FROM audit_event WHERE realm_id = $1 AND id > $2 `
+
+func scanEvent(row scanner) (e audit.Event, err error) {
+	err = row.Scan(&e.ID, &e.RealmID, at{&e.At}, &e.Kind, &e.Account, &e.Session, &e.Dialect, &e.Address, &e.RequestID, &e.Actor, &e.Detail)
+	return e, err
+}
+
+func (q queries) Events(ctx context.Context, realm uuid.UUID, f auth.AuditFilter) ([]audit.Event, error) {
+	where, args := "", []any{realm[:], f.After[:], f.Limit}
+	switch {
+	case f.Account != uuid.Nil && f.Kind != "":
+		where, args = "AND account_id = $4 AND kind = $5 ", append(args, f.Account[:], string(f.Kind))
+	case f.Account != uuid.Nil:
+		where, args = "AND account_id = $4 ", append(args, f.Account[:])
+	case f.Kind != "":
+		where, args = "AND kind = $4 ", append(args, string(f.Kind))
+	}
+	return list(ctx, q.prepared, scanEvent, selectEvent+where+"ORDER BY id LIMIT $3", args...)
+}
+
+func (q queries) InsertEvent(ctx context.Context, e audit.Event) error {
+	_, err := q.exec(ctx, `INSERT INTO audit_event (realm_id, id, at, kind, account_id, session_id, dialect, address, request_id, actor, detail)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		e.RealmID[:], e.ID[:], micros(e.At), string(e.Kind), nullable(e.Account), nullable(e.Session), e.Dialect, e.Address, e.RequestID, e.Actor, e.Detail)
+	return err
+}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+const sessionColumns = `s.id, s.realm_id, s.account_id, s.dialect, s.amr, s.auth_time, s.last_used_at, s.idle_at, s.expires_at,
+	s.ended_at, s.end_reason, s.address, s.user_agent, s.generation`
+
+// words scans a list that is stored separated by spaces.
+type words struct{ list *[]string }
+
+func (w words) Scan(src any) error {
+	text, _ := src.(string)
+	*w.list = strings.Fields(text)
+	return nil
+}
+
+func sessionFields(s *auth.Session) []any {
+	return []any{&s.ID, &s.RealmID, &s.AccountID, &s.Dialect, words{&s.AMR}, at{&s.AuthTime}, at{&s.LastUsedAt}, at{&s.IdleAt},
+		at{&s.ExpiresAt}, at{&s.EndedAt}, &s.EndReason, &s.Address, &s.UserAgent, &s.Generation}
+}
+
+func scanSession(row scanner) (s auth.Session, err error) {
+	err = row.Scan(sessionFields(&s)...)
+	return s, err
+}
+
+const selectSessionRecord = "SELECT " + sessionColumns + ", " + recordColumns + ` FROM session s
+	JOIN account a ON a.id = s.account_id ` + recordJoins + "s.dialect WHERE s.realm_id = $1 AND "
+
+func scanSessionRecord(row scanner) (r auth.SessionRecord, err error) {
+	fields, finish := recordFields(&r.Account)
+	if err := row.Scan(append(sessionFields(&r.Session), fields...)...); err != nil {
+		return r, classify(err)
+	}
+	finish()
+	return r, nil
+}
+
+func (q queries) SessionByID(ctx context.Context, realm, id uuid.UUID) (auth.SessionRecord, error) {
+	return scanSessionRecord(q.row(ctx, selectSessionRecord+"s.id = $2", realm[:], id[:]))
+}
+
+func (q queries) SessionByBearer(ctx context.Context, realm uuid.UUID, hash [32]byte) (auth.SessionRecord, error) {
+	return scanSessionRecord(q.row(ctx, selectSessionRecord+"s.bearer_hash = $2", realm[:], hash[:]))
+}
+
+// alive is the condition under which a session can be used at $2.
+const alive = "s.ended_at = 0 AND s.expires_at > $2 AND (s.idle_at = 0 OR s.idle_at > $2)"
+
+func (q queries) Sessions(ctx context.Context, realm, account, after uuid.UUID, limit int, now time.Time) ([]auth.Session, error) {
+	where, args := "", []any{realm[:], micros(now), after[:], limit}
+	if account != uuid.Nil {
+		where, args = "s.account_id = $5 AND ", append(args, account[:])
+	}
+	return list(ctx, q.prepared, scanSession, "SELECT "+sessionColumns+" FROM session s WHERE "+where+
+		"s.realm_id = $1 AND s.id > $3 AND "+alive+" ORDER BY s.id LIMIT $4", args...)
+}
+
+func (q queries) InsertSession(ctx context.Context, s auth.Session, bearer []byte) error {
+	var hash any
+	if bearer != nil {
+		hash = bearer
+	}
+	_, err := q.exec(ctx, `INSERT INTO session (id, realm_id, account_id, dialect, amr, auth_time, last_used_at, idle_at, expires_at,
+		ended_at, end_reason, address, user_agent, bearer_hash, generation, rotated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10, $11, $12, $13, 0)`,
+		s.ID[:], s.RealmID[:], s.AccountID[:], string(s.Dialect), strings.Join(s.AMR, " "), micros(s.AuthTime), micros(s.LastUsedAt),
+		micros(s.IdleAt), micros(s.ExpiresAt), s.Address, s.UserAgent, hash, s.Generation)
+	return err
+}
+
+// RotateRefresh is the state machine of refresh tokens, in one statement. With the
+// session at generation g, a token of generation
+//   - g is good: it is spent, and the session moves on to g + 1;
+//   - g - 1 was spent when g was made: within the retry time it gets g again, which has
+//     not been used, or the session would be past it;
+//   - g - 1 after that time, or an older one, was stolen: the session ends.
+func (q queries) RotateRefresh(ctx context.Context, realm, id uuid.UUID, d auth.Dialect, generation int64, retry, idle time.Duration, now time.Time) (auth.Rotation, error) {
+	idleAt := int64(0)
+	if idle > 0 {
+		idleAt = micros(now.Add(idle))
+	}
+	const honest = "(generation = $4 OR generation = $4 + 1 AND rotated_at >= $6)"
+	var s auth.Session
+	var rotatedAt time.Time
+	err := q.row(ctx, `UPDATE session AS s SET
+			ended_at     = CASE WHEN `+honest+` THEN 0 ELSE CAST($5 AS BIGINT) END,
+			end_reason   = CASE WHEN `+honest+` THEN '' ELSE 'refresh_token_reused' END,
+			rotated_at   = CASE WHEN generation = $4 THEN CAST($5 AS BIGINT) ELSE rotated_at END,
+			generation   = CASE WHEN generation = $4 THEN generation + 1 ELSE generation END,
+			last_used_at = $5,
+			idle_at      = $7
+		WHERE id = $1 AND realm_id = $2 AND dialect = $3 AND generation >= $4
+			AND ended_at = 0 AND expires_at > $5 AND (idle_at = 0 OR idle_at > $5)
+		RETURNING `+sessionReturning+`, rotated_at`,
+		id[:], realm[:], string(d), generation, micros(now), micros(now.Add(-retry)), idleAt).
+		Scan(append(sessionFields(&s), at{&rotatedAt})...)
+	if err != nil {
+		return auth.Rotation{}, classify(err)
+	}
+	return auth.Rotation{
+		Session: s,
+		Stolen:  !s.EndedAt.IsZero(),
+		Retried: s.EndedAt.IsZero() && micros(rotatedAt) != micros(now),
+	}, nil
+}
+
+const sessionReturning = `id, realm_id, account_id, dialect, amr, auth_time, last_used_at, idle_at, expires_at,
+	ended_at, end_reason, address, user_agent, generation`
+
+func (q queries) TouchSession(ctx context.Context, realm, id uuid.UUID, idleAt, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, `UPDATE session AS s SET last_used_at = $2, idle_at = $3
+		WHERE s.id = $1 AND s.realm_id = $4 AND `+alive, id[:], micros(now), micros(idleAt), realm[:])
+	return n > 0, err
+}
+
+func (q queries) EndSession(ctx context.Context, realm, id uuid.UUID, reason string, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, `UPDATE session AS s SET ended_at = $2, end_reason = $3
+		WHERE s.id = $1 AND s.realm_id = $4 AND `+alive, id[:], micros(now), reason, realm[:])
+	return n > 0, err
+}
+
+func (q queries) EndSessions(ctx context.Context, account, except uuid.UUID, reason string, now time.Time) (int, error) {
+	return q.exec(ctx, `UPDATE session AS s SET ended_at = $2, end_reason = $3
+		WHERE s.account_id = $1 AND s.id <> $4 AND `+alive, account[:], micros(now), reason, except[:])
+}

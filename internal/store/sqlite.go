@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+//go:embed migrations/sqlite/*.sql
+var migrations embed.FS
+
+// minSQLite is the first release without the WAL-reset bug, which could lose data.
+const minSQLite = "3.51.3"
+
+// DatabaseFile is the database's name in the data directory.
+const DatabaseFile = "ostiary.db"
+
+// ErrNoStore says that there is no database where one was expected.
+var ErrNoStore = errors.New("no store here")
+
+// Create opens the SQLite database in a directory, and makes both if they are not there.
+func Create(ctx context.Context, dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	unlock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	path := filepath.Join(dir, DatabaseFile)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	return open(ctx, path, true)
+}
+
+// Open opens the SQLite database in a directory. ErrNoStore if there is none.
+func Open(ctx context.Context, dir string) (*Store, error) {
+	path := filepath.Join(dir, DatabaseFile)
+	if st, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0 {
+		return nil, ErrNoStore
+	} else if err != nil {
+		return nil, err
+	}
+	return open(ctx, path, false)
+}
+
+func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) {
+	db, err := sql.Open("sqlite", dsn(path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			db.Close()
+		}
+	}()
+	db.SetMaxOpenConns(max(4, 2*runtime.GOMAXPROCS(0)) + 1)
+	db.SetMaxIdleConns(max(4, 2*runtime.GOMAXPROCS(0)) + 1)
+	s := &Store{db: db, queries: queries{&prepared{prepare: db.PrepareContext}}}
+	s.info.Path = path
+	if err := s.checkVersion(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.checkSchema(ctx, migrate); err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.writer = newWriter(conn)
+	return s, nil
+}
+
+// dsn opens with WAL and a sync at each commit, so that what was acknowledged
+// survives the loss of power, and waits for other processes' writes.
+func dsn(path string) string {
+	q := url.Values{"_pragma": {
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)",
+		"cache_size(-4096)", "trusted_schema(OFF)",
+	}}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	return "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + q.Encode()
+}
+
+func (s *Store) checkVersion(ctx context.Context) error {
+	var v string
+	if err := s.db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&v); err != nil {
+		return fmt.Errorf("open %s: %w", s.info.Path, err)
+	}
+	s.info.Engine = "SQLite " + v
+	if versionNumber(v) < versionNumber(minSQLite) {
+		return fmt.Errorf("SQLite %s can lose data: this program needs %s or newer", v, minSQLite)
+	}
+	return nil
+}
+
+func versionNumber(v string) (n int) {
+	for _, part := range strings.SplitN(v, ".", 3) {
+		i, _ := strconv.Atoi(part)
+		n = n*1000 + i
+	}
+	return n
+}
+
+// checkSchema brings the schema up to what this binary knows, or sees that it is.
+func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return err
+	}
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return err
+	}
+	s.info.Current = int64(len(names))
+	// A database without the table of versions is a new one.
+	_ = s.db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version").Scan(&s.info.Schema)
+	switch {
+	case s.info.Schema > s.info.Current:
+		return fmt.Errorf("the database has schema %d and this binary knows %d: use a newer ostiary", s.info.Schema, s.info.Current)
+	case s.info.Schema == s.info.Current:
+		return nil
+	case !migrate && s.info.Schema == 0:
+		return ErrNoStore
+	case !migrate:
+		return fmt.Errorf("the database has schema %d and this binary needs %d: start ostiary serve once to bring it up to date", s.info.Schema, s.info.Current)
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files)
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate %s: %w", s.info.Path, err)
+	}
+	s.info.Schema = s.info.Current
+	return nil
+}
+
+// classify says what an error of the engine means to the core: ErrNotFound,
+// ErrConflict, unavailable (it may work later), or internal (it will not).
+func classify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return auth.ErrNotFound
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	if _, ok := errors.AsType[*auth.Error](err); ok {
+		return err
+	}
+	code := auth.CodeInternal
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return fmt.Errorf("%w: %w", auth.ErrConflict, err)
+		}
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
+			code = auth.CodeUnavailable
+		}
+	} else if errors.Is(err, sql.ErrConnDone) || strings.Contains(err.Error(), "database is closed") {
+		code = auth.CodeUnavailable
+	}
+	return &auth.Error{Code: code, Cause: fmt.Errorf("store: %w", err), RetryAfter: time.Second}
+}

@@ -1,0 +1,188 @@
+// Package store keeps the accounts, sessions, keys and the audit log in a database.
+//
+// There is one text of every statement, with $1 parameters, times as microseconds UTC
+// and ids as 16 bytes. What differs between engines is how they are opened, their
+// migrations, how a transaction is run, and what their errors mean.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// Store is an open database. It implements auth.Store.
+type Store struct {
+	queries
+	db     *sql.DB
+	writer *writer
+	info   Info
+}
+
+// Info says what the database is.
+type Info struct {
+	Engine  string // "SQLite 3.54.1"
+	Path    string
+	Schema  int64 // the version of the last migration that ran
+	Current int64 // the one that this binary knows
+}
+
+// Info returns what the database is.
+func (s *Store) Info() Info { return s.info }
+
+// InTx implements auth.Store. The transactions that wait at the same time are
+// committed together, with one sync of the disk for all of them.
+func (s *Store) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
+	return s.writer.do(ctx, fn)
+}
+
+// Ping implements auth.Store: it reads, and sees that the writer takes work.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	if err := s.row(ctx, "SELECT 1 FROM store_info LIMIT 1").Scan(&one); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return classify(err)
+	}
+	return s.writer.do(ctx, func(auth.Tx) error { return nil })
+}
+
+// Close waits for the transactions in flight and closes the database.
+func (s *Store) Close() error {
+	s.writer.close()
+	return s.db.Close()
+}
+
+// queries holds every statement, for a transaction or outside of one.
+type queries struct{ *prepared }
+
+// prepared runs statements that it prepares once.
+type prepared struct {
+	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
+	cache   sync.Map // query → *sql.Stmt
+	detach  bool     // a statement, once begun, is not cancelled
+}
+
+func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if st, ok := p.cache.Load(query); ok {
+		return st.(*sql.Stmt), nil
+	}
+	st, err := p.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if old, loaded := p.cache.LoadOrStore(query, st); loaded {
+		st.Close()
+		st = old.(*sql.Stmt)
+	}
+	return st, nil
+}
+
+func (p *prepared) context(ctx context.Context) context.Context {
+	if p.detach {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (p *prepared) exec(ctx context.Context, query string, args ...any) (int, error) {
+	ctx = p.context(ctx)
+	st, err := p.stmt(ctx, query)
+	if err != nil {
+		return 0, classify(err)
+	}
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, classify(err)
+	}
+	n, err := res.RowsAffected()
+	return int(n), classify(err)
+}
+
+// scanner is a row to be scanned.
+type scanner interface{ Scan(dest ...any) error }
+
+type failedRow struct{ err error }
+
+func (f failedRow) Scan(...any) error { return f.err }
+
+// row runs a query for one row. Its Scan returns errors of the driver: classify them.
+func (p *prepared) row(ctx context.Context, query string, args ...any) scanner {
+	ctx = p.context(ctx)
+	st, err := p.stmt(ctx, query)
+	if err != nil {
+		return failedRow{err}
+	}
+	return st.QueryRowContext(ctx, args...)
+}
+
+// list runs a query and scans each of its rows.
+func list[T any](ctx context.Context, p *prepared, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	ctx = p.context(ctx)
+	st, err := p.stmt(ctx, query)
+	if err != nil {
+		return nil, classify(err)
+	}
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, classify(err)
+		}
+		out = append(out, v)
+	}
+	return out, classify(rows.Err())
+}
+
+// must turns "no row was changed" into ErrNotFound.
+func must(n int, err error) error {
+	if err == nil && n == 0 {
+		return auth.ErrNotFound
+	}
+	return err
+}
+
+// micros is how a time is stored; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// at scans a time.
+type at struct{ t *time.Time }
+
+func (a at) Scan(src any) error {
+	us, ok := src.(int64)
+	if !ok {
+		return errors.New("a time that is not an integer")
+	}
+	*a.t = fromMicros(us)
+	return nil
+}
+
+// nullable is how an id is stored where there may be none.
+func nullable(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id[:]
+}

@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// keepEnded is how long a session that ended stays, so that a stolen refresh token
+// that comes late is still seen for what it is.
+const keepEnded = 7 * 24 * time.Hour
+
+// Sweep deletes at most limit rows of each kind that nothing can use any more, and
+// returns how many it deleted.
+func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (deleted int, err error) {
+	old := []struct {
+		query  string
+		before time.Time
+	}{
+		{"DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2)", now},
+		{"DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at < $1 LIMIT $2)", now.Add(-keepEnded)},
+		{"DELETE FROM guess_budget WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_budget WHERE last_at < $1 AND failures < 100 LIMIT $2)", now.Add(-30 * 24 * time.Hour)},
+	}
+	for _, o := range old {
+		var n int
+		err := s.writer.do(ctx, func(tx auth.Tx) error {
+			n, err = tx.(txQueries).exec(ctx, o.query, micros(o.before), limit)
+			return err
+		})
+		if err != nil {
+			return deleted, err
+		}
+		deleted += n
+	}
+	return deleted, nil
+}
+
+// Value and SetValue keep small facts about the store itself; Value returns "" for
+// one that is not there.
+func (s *Store) Value(ctx context.Context, name string) (value string, err error) {
+	err = s.row(ctx, "SELECT COALESCE((SELECT value FROM store_info WHERE name = $1), '')", name).Scan(&value)
+	return value, classify(err)
+}
+
+func (s *Store) SetValue(ctx context.Context, name, value string) error {
+	return s.writer.do(ctx, func(tx auth.Tx) error {
+		_, err := tx.(txQueries).exec(ctx, `INSERT INTO store_info (name, value) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+		return err
+	})
+}
