@@ -1,0 +1,30 @@
+# FUZZTIME is for each fuzz target; BENCHFLAGS are handed to the benchmark.
+FUZZTIME   ?= 10s
+BENCHFLAGS ?=
+GOLANGCI   := v2.15.0
+
+.PHONY: run test check fuzz bench build
+
+run: ## serve the demo: four accounts, four curl lines
+	go run ./cmd/ostiary serve --demo
+
+test: ## everything that must hold, real peers included; installs what it needs
+	./scripts/test.sh
+
+check: bin/golangci-lint-$(GOLANGCI) ## format, vet, and linters
+	./scripts/format.sh
+	go vet ./...
+	bin/golangci-lint-$(GOLANGCI) run ./...
+
+fuzz: ## every fuzz target, one at a time
+	FUZZTIME=$(FUZZTIME) ./scripts/fuzz.sh
+
+bench: ## every figure of the README, in one run
+	go run ./internal/bench $(BENCHFLAGS)
+
+build: ## the one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ostiary ./cmd/ostiary
+
+bin/golangci-lint-$(GOLANGCI):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv bin/golangci-lint $@

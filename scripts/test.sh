@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# The whole test suite, as "make test" and CI run it. It installs the programs that
+# the tests talk to as real peers: an authenticator, a QR code reader, JWT libraries.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# A program, and the Debian package that has it.
+missing=()
+need() {
+  command -v "$1" >/dev/null || missing+=("$2")
+}
+need oathtool oathtool
+need zbarimg zbar-tools
+need rsvg-convert librsvg2-bin
+need curl curl
+need gcc gcc # the race detector needs cgo
+need node nodejs
+need npm npm
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+[ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "the tests need these Debian packages, or what has their programs: ${missing[*]}" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+if [ ! -d test/peers/node_modules/jose ] || [ ! -d test/peers/node_modules/aws-jwt-verify ]; then
+  (cd test/peers && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
+fi
+
+# From here on a peer that is missing is a failure, not a skip.
+export OSTIARY_PEERS=1
+
+./scripts/format.sh
+go vet ./...
+go test -race -timeout 20m ./...
