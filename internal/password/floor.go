@@ -1,0 +1,99 @@
+package password
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/ostiary/ostiary/internal/argon2"
+)
+
+const (
+	floorRuns   = 3           // measurements of a scheme, of which the slowest counts
+	floorBudget = time.Second // no further one after this
+	// probe is what a scheme is measured with: as long as a password can be with Stretch 1.
+	probe = "an ordinary password of forty characters"
+)
+
+// floors remembers what a check of each scheme costs.
+type floors struct {
+	mu      sync.Mutex
+	cost    map[string]time.Duration
+	measure sync.Mutex // one measurement at a time: outside the pool, yet bounded
+}
+
+// Floor is how long a failed check takes at most where these schemes are stored
+// (see Scheme; one that is unknown is skipped), with a margin of a quarter. A caller that answers no
+// failure before Floor × Stretch has passed, counted without the wait for a slot
+// (Result.Took), answers all of them alike.
+//
+// Each scheme is measured when it is first asked for, which takes up to three
+// checks; call Floor at the start to have the answers ready.
+func (h *Hasher) Floor(schemes []string) time.Duration {
+	worst := h.floors.of("")
+	for _, s := range schemes {
+		worst = max(worst, h.floors.of(s))
+	}
+	return worst + worst/4
+}
+
+// Stretch tells how many times longer than Floor the check of this password may
+// take: each form that Verify tries counts, and the length where SHA-crypt goes through it in every
+// round. It depends on the password alone and is 1 for an ordinary one.
+func Stretch(password string) int {
+	n := 1 + min(len(password), longestCrypt)/(len(probe)+1)
+	if len(password) <= maxInput && !norm.NFC.IsNormalString(password) {
+		n *= 2
+	}
+	return n
+}
+
+// of measures a scheme, or remembers; "" is the check without a hash.
+func (f *floors) of(scheme string) time.Duration {
+	if d, ok := f.known(scheme); ok {
+		return d
+	}
+	f.measure.Lock()
+	defer f.measure.Unlock()
+	if d, ok := f.known(scheme); ok {
+		return d
+	}
+	d := measure(scheme)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cost == nil {
+		f.cost = make(map[string]time.Duration)
+	}
+	f.cost[scheme] = d
+	return d
+}
+
+func (f *floors) known(scheme string) (time.Duration, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d, ok := f.cost[scheme]
+	return d, ok
+}
+
+// measure takes the time of failed checks, as check does them.
+func measure(scheme string) (slowest time.Duration) {
+	var s *stored
+	if scheme != "" {
+		var err error
+		if s, err = sampleOf(scheme); err != nil || s.costsDefault() {
+			return 0 // unknown, or no more than without a hash
+		}
+	}
+	b := new(argon2.Buffer)
+	start := time.Now()
+	for run := 0; run < floorRuns && time.Since(start) < floorBudget; run++ {
+		began := time.Now()
+		if s != nil {
+			s.match(b, []byte(probe))
+		}
+		burn(b, []byte(probe))
+		slowest = max(slowest, time.Since(began))
+	}
+	return slowest
+}

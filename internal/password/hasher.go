@@ -1,0 +1,185 @@
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/ostiary/ostiary/internal/argon2"
+)
+
+// Params are the parameters of argon2id.
+type Params struct {
+	Memory  uint32 // KiB
+	Time    uint32 // passes
+	Threads uint8  // lanes
+}
+
+// Default is what new hashes are made with: 19 MiB, 2 passes, 1 lane (OWASP ASVS
+// 5.0, appendix C).
+var Default = Params{Memory: 19456, Time: 2, Threads: 1}
+
+const (
+	saltSize = 16 // RFC 9106, section 3.1: recommended for password hashing
+	tagSize  = 32
+
+	maxInput    = 16 << 10 // bytes of a password presented; nothing longer is ever right
+	largeMemory = 64 << 10 // KiB; of the hashes that need more, one runs at a time
+)
+
+// dummySalt is the salt of the hash that is computed where there is none to check.
+var dummySalt = []byte("ostiary.no.hash!")
+
+// Hasher makes and checks hashes in a bounded pool. It is safe for concurrent use.
+type Hasher struct {
+	pool   *pool
+	large  sync.Mutex
+	floors floors
+}
+
+// New makes a Hasher that hashes up to slots passwords at a time, as many as
+// there are cores if slots is 0 or less. wait is how long one may wait for a slot.
+func New(slots int, wait time.Duration) *Hasher {
+	if slots <= 0 {
+		slots = runtime.GOMAXPROCS(0)
+	}
+	return &Hasher{pool: newPool(slots, wait)}
+}
+
+// Stats tells how busy the pool is.
+func (h *Hasher) Stats() Stats { return h.pool.stats() }
+
+// Hash makes the PHC string of a password: argon2id with the Default parameters
+// over the password in NFC (NIST SP 800-63B-4, section 3.1.1.2), all of it.
+// It returns *ErrBusy if there is no slot in time, and ctx.Err() if ctx ends first.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	if len(password) > maxInput {
+		return "", errTooLong
+	}
+	var salt [saltSize]byte
+	rand.Read(salt[:]) // never fails (crypto/rand)
+	var tag []byte
+	_, err := h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
+		tag, err = b.Key([]byte(norm.NFC.String(password)), salt[:], Default.Time, Default.Memory, Default.Threads, tagSize)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", Default.Memory, Default.Time, Default.Threads,
+		base64.RawStdEncoding.EncodeToString(salt[:]), base64.RawStdEncoding.EncodeToString(tag)), nil
+}
+
+// Result is the outcome of a check that took place.
+type Result struct {
+	OK    bool
+	Stale bool          // OK, and to be hashed anew: another format, other parameters, or not in NFC
+	Took  time.Duration // the time in the slot, without the queue: what to compare with Floor
+}
+
+// Verify checks a password against a stored hash. With an empty phc, for an
+// account without a password or no account at all, it does the same work and
+// says no.
+//
+// The password is tried in NFC, and as it came if that differs, since another
+// system may have hashed it so. A check that fails costs at least one Default hash for
+// each of these forms, whatever the stored format.
+//
+// It returns *ErrBusy if there is no slot in time, ctx.Err() if ctx ends while
+// waiting, and an error that wraps ErrUnsupported, after the same work, for a
+// stored hash that Check refuses: the password can't be right, and an operator
+// should hear about it.
+func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, error) {
+	var s *stored
+	var bad error
+	if phc != "" {
+		s, bad = parse(phc)
+	}
+	var res Result
+	if len(password) > maxInput {
+		s = nil
+	}
+	took, err := h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
+		res.OK, res.Stale, err = h.check(b, s, forms(password))
+		return err
+	})
+	res.Took = took
+	if err == nil {
+		err = bad
+	}
+	if err != nil {
+		return Result{Took: took}, err
+	}
+	return res, nil
+}
+
+// check tries the forms of a password in a slot; s is nil where there is no hash to check.
+func (h *Hasher) check(b *argon2.Buffer, s *stored, forms [][]byte) (ok, stale bool, err error) {
+	if s != nil {
+		if s.memory > largeMemory {
+			h.large.Lock()
+			defer h.large.Unlock()
+		}
+		for i, form := range forms {
+			ok, fault := s.match(b, form)
+			if ok {
+				return true, i > 0 || !s.current(), nil
+			}
+			err = errors.Join(err, fault)
+		}
+		if s.costsDefault() {
+			return false, false, err
+		}
+	}
+	for _, form := range forms {
+		err = errors.Join(err, burn(b, form))
+	}
+	return false, false, err
+}
+
+// burn does the work of checking a new hash.
+func burn(b *argon2.Buffer, password []byte) error {
+	tag, err := b.Key(password, dummySalt, Default.Time, Default.Memory, Default.Threads, tagSize)
+	subtle.ConstantTimeCompare(tag, make([]byte, tagSize))
+	return err
+}
+
+// forms are the byte strings that a password may have been hashed as. There is at
+// least one, and how many there are depends on the password alone.
+func forms(password string) [][]byte {
+	if len(password) > maxInput {
+		return [][]byte{[]byte(password[:maxInput])} // only burnt
+	}
+	nfc := norm.NFC.String(password)
+	if nfc == password {
+		return [][]byte{[]byte(nfc)}
+	}
+	return [][]byte{[]byte(nfc), []byte(password)}
+}
+
+// Check tells whether phc is a hash that this server can verify, with parameters
+// that do not cost it more than a few seconds or 1 GiB of memory. Its error wraps ErrUnsupported, says what
+// is wrong, and does not contain the hash.
+func Check(phc string) error {
+	_, err := parse(phc)
+	return err
+}
+
+// Scheme is the cost class of a hash, such as "argon2id$m=19456,t=2,p=1" or
+// "bcrypt$12": the work of checking two hashes of one class is the same (the iterations of
+// PBKDF2 and SHA-crypt are rounded up). It is empty for a hash that Check refuses.
+func Scheme(phc string) string {
+	s, err := parse(phc)
+	if err != nil {
+		return ""
+	}
+	return s.scheme()
+}

@@ -1,0 +1,260 @@
+package password
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+const horse = "correct horse battery staple"
+
+// known are hashes of horse that other programs made: Debian's argon2 for argon2,
+// libxcrypt's crypt(3) for the $1$, $2?$, $5$, $6$ and $y$ ones, and Python's hashlib.
+var known = []struct{ scheme, phc string }{
+	{"argon2id$m=19456,t=2,p=1", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$ISO7kkvFzh19GM8qB7patN3C3Y9HHsjlVTfEZ9T600Y"},
+	{"argon2id$m=19456,t=2,p=1", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$5hk92RjHZwnSCjTxTIhWBMI4Pzfc1slM"},
+	{"argon2id$m=4096,t=3,p=2", "$argon2id$v=19$m=4096,t=3,p=2$c29tZXNhbHRzb21lc2FsdA$fyFs4w0pB3OYqAkt2c8oKV+IjA7unSg9bELVJIVERiY"},
+	{"argon2i$m=4096,t=3,p=2", "$argon2i$v=19$m=4096,t=3,p=2$c29tZXNhbHRzb21lc2FsdA$/Mt6aNguOFbxXKLKp9Lh7Vyl736GhCcVmb1LP82dxUk"},
+	{"argon2d$m=4096,t=3,p=2", "$argon2d$v=19$m=4096,t=3,p=2$c29tZXNhbHRzb21lc2FsdA$ZIAViiVcHifMY6l2fzLij3ytP/nAAYyl8dRmBpZsoGQ"},
+	{"bcrypt$6", "$2a$06$abcdefghijklmnopqrstuu10cNU3mXRamSUZYs8I8M/Szu..qXq5K"},
+	{"bcrypt$6", "$2b$06$abcdefghijklmnopqrstuu10cNU3mXRamSUZYs8I8M/Szu..qXq5K"},
+	{"bcrypt$6", "$2y$06$abcdefghijklmnopqrstuu10cNU3mXRamSUZYs8I8M/Szu..qXq5K"},
+	{"bcrypt-sha256$6", "$bcrypt-sha256$v=2,t=2b,r=6$abcdefghijklmnopqrstuu$d2POw0ytmO449JEG527KAEqT.Ov7nzi"},
+	{"scrypt$ln=10,r=8,p=2", "$scrypt$ln=10,r=8,p=2$c2FsdHNhbHRzYWx0c2FsdA$qadhXBV6dk7aDLzFfdfaYy/Yq2zBxbYIwoxHMeMuxvs"},
+	{"yescrypt$ln=12,r=32", "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$y8e1eitiNDaQsFFW6d.9KbSTlk5zV3R3coZQtfcNAO5"},
+	{"yescrypt$ln=10,r=8", "$y$j75$$lJ/s6i9uxj3JV6kTySViPAoI8zWL4lGdsDQUyZvSic/"},
+	{"pbkdf2-sha1$i=1024,blocks=1", "$pbkdf2$1004$c2FsdHNhbHRzYWx0c2FsdA$Uj7g6ZbDE3wfI4ZQZDLgBavq.k8"},
+	{"pbkdf2-sha224$i=1024,blocks=1", "$pbkdf2-sha224$1006$c2FsdHNhbHRzYWx0c2FsdA$8TzRHXC9G0gGVo5kEp6yVqhuuUPxlySl7HRORA"},
+	{"pbkdf2-sha256$i=1024,blocks=1", "$pbkdf2-sha256$1006$c2FsdHNhbHRzYWx0c2FsdA$1gVvV1df7GGF7GGlkPBEGxWUc9DIlXDjVhLSHO6Wahw"},
+	{"pbkdf2-sha256$i=1024,blocks=2", "$pbkdf2-sha256$1000$c2FsdHNhbHRzYWx0c2FsdA$31ltvuXrbs8POP2F4tw9851NSNQCQpm0sCwu2eEvId9Q5DKLhVaRJcjXTH6gOa35JkMQ1KsuQ0N0VSrmYu3DPw"},
+	{"pbkdf2-sha384$i=1024,blocks=1", "$pbkdf2-sha384$1006$c2FsdHNhbHRzYWx0c2FsdA$LF7Hfa2bu20FJ2s8WuAEwiwcWQjFfAY69Okc1oC39maJm2wSbgxldUBMYK9HjAL7"},
+	{"pbkdf2-sha512$i=1024,blocks=1", "$pbkdf2-sha512$1006$c2FsdHNhbHRzYWx0c2FsdA$G104uYF1DkgbWCLccuEn4VRBNLiDz2P7.CTjPURdGpdSYH2ofjTRPcwfRSTMmNfLUxD3eeb6DsACI/.Wppp4BA"},
+	{"sha256crypt$5120", "$5$saltsaltsaltsalt$bPJpWK7vm672W79VQB0m5/jkpFJLCXVgRFgJGTHMelA"},
+	{"sha256crypt$1024", "$5$rounds=1000$saltsalt$TFDrLHsZ0msaZlw.ZViQNNRjyMG9kAB3KDkA8eLkI.."},
+	{"sha512crypt$5120", "$6$saltsaltsaltsalt$csoGsaC3yxEIvMdVpxO2zEQlhCHi/6pnPVKHT3nfribhRDnEOL4O5nnsAETH/r6rG0vxiN/wRElsAf4u8CK4d."},
+	{"sha512crypt$6144", "$6$rounds=6000$saltsalt$.wR6zOMckLq47MxWRr1LmxkkEdu.9irzljlNcIMuYTjCIH.ccjfvltNp96JhzjLWKZHBiSZk2OGn8WdBJ5vvE/"},
+	{"md5crypt", "$1$saltsalt$BsXyQbZiQujHkdhwPwdol."},
+}
+
+func newHasher() *Hasher { return New(2, 10*time.Second) }
+
+func verify(t *testing.T, h *Hasher, phc, password string) Result {
+	t.Helper()
+	res, err := h.Verify(t.Context(), phc, password)
+	if err != nil {
+		t.Fatalf("Verify(%q): %v", phc, err)
+	}
+	return res
+}
+
+func TestVerify_KnownHashes(t *testing.T) {
+	h := newHasher()
+	for i, k := range known {
+		t.Run(k.scheme, func(t *testing.T) {
+			if err := Check(k.phc); err != nil {
+				t.Errorf("Check: %v", err)
+			}
+			if got := Scheme(k.phc); got != k.scheme {
+				t.Errorf("Scheme = %q, want %q", got, k.scheme)
+			}
+			res := verify(t, h, k.phc, horse)
+			if !res.OK {
+				t.Error("the right password does not match")
+			}
+			if want := i > 0; res.Stale != want {
+				t.Errorf("Stale = %v, want %v", res.Stale, want)
+			}
+			for _, wrong := range []string{"Correct" + horse[7:], horse + "\x00"} {
+				if res := verify(t, h, k.phc, wrong); res.OK || res.Stale {
+					t.Errorf("%q matches: %+v", wrong, res)
+				}
+			}
+			other := "A" // another tag does not match
+			if k.phc[len(k.phc)-2] == 'A' {
+				other = "B"
+			}
+			if verify(t, h, k.phc[:len(k.phc)-2]+other+k.phc[len(k.phc)-1:], horse).OK {
+				t.Error("a changed hash matches")
+			}
+		})
+	}
+}
+
+// The vector of the argon2 reference implementation's README and of its Debian package.
+func TestVerify_Reference(t *testing.T) {
+	const phc = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	h := New(1, time.Second)
+	if res := verify(t, h, phc, "password"); !res.OK || !res.Stale {
+		t.Errorf("got %+v, want OK and Stale", res)
+	}
+}
+
+func TestHash_RoundTrip(t *testing.T) {
+	h := newHasher()
+	for _, password := range []string{"", "password123456", "käsekuchen", "\U0001F511\U0001F511", strings.Repeat("x", maxInput), "nul\x00inside"} {
+		a, err := h.Hash(t.Context(), password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := h.Hash(t.Context(), password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a == b {
+			t.Error("two hashes have one salt")
+		}
+		if !strings.HasPrefix(a, "$argon2id$v=19$m=19456,t=2,p=1$") || len(a) != 97 {
+			t.Errorf("Hash = %q", a)
+		}
+		if res := verify(t, h, a, password); !res.OK || res.Stale {
+			t.Errorf("got %+v, want OK and not Stale", res)
+		}
+		if res := verify(t, h, a, password+"x"); res.OK {
+			t.Error("a longer password matches")
+		}
+	}
+}
+
+func TestHash_NFC(t *testing.T) {
+	const composed, decomposed = "caf\u00e9 caf\u00e9", "cafe\u0301 cafe\u0301"
+	h := newHasher()
+	phc, err := h.Hash(t.Context(), decomposed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, phc, password string
+		ok, stale           bool
+	}{
+		{"own, composed", phc, composed, true, false},
+		{"own, decomposed", phc, decomposed, true, false},
+		{"other system's, composed", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$gJe/7BQIp4ESL5AX8tFKfagh//YFYYVkvWO22ju+ZQA", decomposed, true, true},
+		{"other system's, as typed", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$1ZERBp2Sn6nOXFjZY8Fb5dKUrzCNl5DtTagTZfyjKaw", decomposed, true, true},
+		{"bcrypt, as typed", "$2b$04$abcdefghijklmnopqrstuuiKAjrnspKuSpKB7mUvTl5.lM/J0/n1.", decomposed, true, true},
+		{"bcrypt, other form", "$2b$04$abcdefghijklmnopqrstuuiKAjrnspKuSpKB7mUvTl5.lM/J0/n1.", composed, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			res := verify(t, h, tt.phc, tt.password)
+			if tt.name == "other system's, composed" {
+				tt.stale = false // the first form that is tried
+			}
+			if res.OK != tt.ok || res.Stale != tt.stale {
+				t.Errorf("got %+v, want OK %v, Stale %v", res, tt.ok, tt.stale)
+			}
+		})
+	}
+}
+
+func TestVerify_Dummy(t *testing.T) {
+	h := newHasher()
+	for _, password := range []string{"", horse, strings.Repeat("x", 1<<20), "\xff\xfe"} {
+		if res := verify(t, h, "", password); res.OK || res.Stale || res.Took <= 0 {
+			t.Errorf("got %+v", res)
+		}
+	}
+}
+
+func TestThreat09_Truncation(t *testing.T) {
+	h := newHasher()
+	// libxcrypt's hashes of 72 and of 73 "x" are the same one.
+	const phc = "$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i"
+	if res := verify(t, h, phc, strings.Repeat("x", 72)); !res.OK || !res.Stale {
+		t.Errorf("72 bytes: got %+v", res)
+	}
+	for _, n := range []int{71, 73, 129, 256} {
+		if res := verify(t, h, phc, strings.Repeat("x", n)); res.OK {
+			t.Errorf("%d bytes match by their first 72", n)
+		}
+	}
+	// Our own hashes tell apart passwords that differ late.
+	for _, n := range []int{72, 128, 1023} {
+		password := strings.Repeat("x", n)
+		phc, err := h.Hash(t.Context(), password+"a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !verify(t, h, phc, password+"a").OK {
+			t.Errorf("%d bytes: the right password does not match", n+1)
+		}
+		if verify(t, h, phc, password+"b").OK || verify(t, h, phc, password).OK {
+			t.Errorf("%d bytes: another password matches", n+1)
+		}
+	}
+	// bcrypt repeats its key, the NUL at its end included: "a" and "a\0a" are one to it.
+	const repeated = "$2b$06$abcdefghijklmnopqrstuu10cNU3mXRamSUZYs8I8M/Szu..qXq5K"
+	if verify(t, h, repeated, horse+"\x00"+horse).OK {
+		t.Error("a repeated password matches")
+	}
+}
+
+func TestThreat10_LongPassword(t *testing.T) {
+	h := New(1, time.Second)
+	if _, err := h.Hash(t.Context(), strings.Repeat("x", maxInput+1)); err == nil {
+		t.Error("hashed a password that Verify would refuse")
+	}
+	for _, phc := range []string{"", known[0].phc, known[21].phc} {
+		start := time.Now()
+		if verify(t, h, phc, strings.Repeat("x", 10<<20)).OK {
+			t.Error("10 MB match")
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("10 MB took %v", took)
+		}
+	}
+}
+
+func TestVerify_Cancelled(t *testing.T) {
+	h := newHasher()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.Verify(ctx, known[0].phc, horse); !errors.Is(err, context.Canceled) {
+		t.Errorf("Verify: %v", err)
+	}
+	if _, err := h.Hash(ctx, horse); !errors.Is(err, context.Canceled) {
+		t.Errorf("Hash: %v", err)
+	}
+}
+
+// A failed check costs at least what the check of a new hash costs.
+func TestThreat02_FailureCost(t *testing.T) {
+	h := New(1, time.Second)
+	verify(t, h, "", horse) // the buffer is there from now on
+	least := time.Hour
+	for range 5 {
+		least = min(least, verify(t, h, known[0].phc, "wrong").Took)
+	}
+	for _, phc := range []string{"", known[2].phc, "$1$saltsalt$BsXyQbZiQujHkdhwPwdol.", "$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i", "garbage"} {
+		res, err := h.Verify(t.Context(), phc, "wrong")
+		if res.OK || (err != nil) != (phc == "garbage") {
+			t.Errorf("%q: %+v, %v", phc, res, err)
+		}
+		if res.Took < least*8/10 {
+			t.Errorf("%q failed in %v, a new hash in %v", phc, res.Took, least)
+		}
+	}
+}
+
+func BenchmarkHash(b *testing.B) {
+	h := New(0, time.Minute)
+	b.Run("one", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := h.Hash(b.Context(), horse); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.SetParallelism(8)
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := h.Hash(b.Context(), horse); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}

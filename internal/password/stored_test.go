@@ -1,0 +1,247 @@
+package password
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestThreat12_HostileHash(t *testing.T) {
+	h := newHasher()
+	const salt, tag = "c29tZXNhbHRzb21lc2FsdA", "ISO7kkvFzh19GM8qB7patN3C3Y9HHsjlVTfEZ9T600Y"
+	argon := func(params string) string { return "$argon2id$v=19$" + params + "$" + salt + "$" + tag }
+	b53, c43, c86 := strings.Repeat(".", 53), strings.Repeat(".", 43), strings.Repeat(".", 86)
+	for _, phc := range []string{
+		"$", "$$", "$$$$$$", "x", "password", "plaintext", "$plaintext$password", "$base64$cGFzcw", "{CRYPT}$1$a$b", "{SSHA}AAAA", "\x00", "$\xff$",
+		"$argon2id", "$argon2id$", argon("m=19456,t=0,p=1"), argon("m=19456,t=2,p=0"), argon("m=4194304,t=2,p=1"), argon("m=1048577,t=1,p=1"),
+		argon("m=1048576,t=5,p=1"), argon("m=7,t=1,p=1"), argon("m=15,t=1,p=2"), argon("m=0,t=0,p=0"), argon("m=19456,t=1025,p=1"), argon("m=19456,t=4294967295,p=1"),
+		argon("m=99999999999999999999,t=2,p=1"), argon("m=-1,t=2,p=1"), argon("m=19456,t=2,p=256"), argon("m=19456,t=2,p=257"), argon("m=1048576,t=1,p=65"),
+		argon("m=19456,t=2"), argon("m=19456,t=2,p=1,m=8"), argon("t=2,m=19456,p=1"), argon("m=019456,t=2,p=1"), argon("m=+19456,t=2,p=1"), argon("m=19456,t=2,p=1,keyid=a"), argon(""),
+		"$argon2id$m=19456,t=2,p=1$" + salt + "$" + tag, "$argon2id$v=16$m=19456,t=2,p=1$" + salt + "$" + tag, "$argon2$v=19$m=19456,t=2,p=1$" + salt + "$" + tag,
+		argon("m=19456,t=2,p=1") + "=", argon("m=19456,t=2,p=1") + "\n", " " + argon("m=19456,t=2,p=1"), argon("m=19456,t=2,p=1") + "$x",
+		"$argon2id$v=19$m=19456,t=2,p=1$$" + tag, "$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$", "$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$AAAA",
+		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$not*base64", "$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + tag[:42], "$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + tag[:41],
+		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + tag[:42] + "Z", // bits after the end
+		"$argon2i$v=19$m=8,t=0,p=1$" + salt + "$" + tag, "$argon2d$v=19$m=19456,t=1,p=0$" + salt + "$" + tag, "$argon2d$v=19$m=4194304,t=1,p=1$" + salt + "$" + tag,
+		"$2b$", "$2b$12", "$2b$03$" + b53, "$2b$00$" + b53, "$2b$17$" + b53, "$2b$31$" + b53, "$2b$99$" + b53, "$2b$-1$" + b53, "$2b$6$" + b53, "$2b$012$" + b53,
+		"$2$06$" + b53, "$2x$06$" + b53, "$2b$06$" + b53 + ".", "$2b$06$" + b53[1:], "$2b$06$" + b53[1:] + "!",
+		"$bcrypt-sha256$v=1,t=2b,r=6$" + b53[:22] + "$" + b53[:31], "$bcrypt-sha256$v=2,t=2b,r=31$" + b53[:22] + "$" + b53[:31], "$bcrypt-sha256$2a,12$" + b53[:22] + "$" + b53[:31],
+		"$scrypt$ln=0,r=8,p=1$" + salt + "$" + tag, "$scrypt$ln=63,r=8,p=1$" + salt + "$" + tag, "$scrypt$ln=64,r=8,p=1$" + salt + "$" + tag, "$scrypt$ln=24,r=64,p=1$" + salt + "$" + tag,
+		"$scrypt$ln=15,r=0,p=1$" + salt + "$" + tag, "$scrypt$ln=15,r=8,p=0$" + salt + "$" + tag, "$scrypt$ln=15,r=4294967295,p=1$" + salt + "$" + tag, "$scrypt$ln=20,r=8,p=2$" + salt + "$" + tag,
+		"$scrypt$ln=15,r=8,p=1$" + salt + "$", "$scrypt$ln=-1,r=8,p=1$" + salt + "$" + tag,
+		"$y$", "$y$j9T$salt", "$y$.7.$$" + c43, "$y$jzz$$" + c43, "$y$jIT$$" + c43, "$y$j9T$/$" + c43, "$y$j9T$zzzzz$" + c43, "$y$j9T$..$" + c43[1:],
+		"$pbkdf2-sha256$0$" + salt + "$" + tag, "$pbkdf2-sha256$2147483647$" + salt + "$" + tag, "$pbkdf2-sha256$5242881$" + salt + "$" + tag, "$pbkdf2-sha256$-1$" + salt + "$" + tag,
+		"$pbkdf2-sha256$3000000$" + salt + "$" + c86, "$pbkdf2-md5$1000$" + salt + "$" + tag, "$pbkdf2-sha256$1000$" + salt + "$", "$pbkdf2-sha256$1000$+$" + tag,
+		"$5$$" + c43, "$5$rounds=999$salt$" + c43, "$5$rounds=5242881$salt$" + c43, "$5$rounds=999999999$salt$" + c43, "$5$salt$" + c43 + ".", "$5$seventeenletters!$" + c43, "$5$sa:t$" + c43,
+		"$6$rounds=-1$salt$" + c86, "$6$salt$" + c43, "$6$rounds=$salt$" + c86, "$6$", "$1$$" + c43[:22], "$1$ninechars$" + c43[:22], "$1$salt$" + c43, "$md5$rounds=904$salt$$" + c43[:22],
+		"$sha1$40000$salt$" + c43[:28], argon("m=19456,t=2,p=1")[:20] + strings.Repeat("A", 4096),
+	} {
+		err := Check(phc)
+		if !errors.Is(err, ErrUnsupported) {
+			t.Errorf("Check(%q) = %v", phc, err)
+			continue
+		}
+		if len(phc) > 20 && strings.Contains(err.Error(), phc[len(phc)-20:]) {
+			t.Errorf("the error contains the hash: %v", err)
+		}
+		if s := Scheme(phc); s != "" {
+			t.Errorf("Scheme(%q) = %q", phc, s)
+		}
+	}
+	for _, phc := range []string{argon("m=19456,t=0,p=1"), argon("m=19456,t=2,p=0"), argon("m=4194304,t=2,p=1"), "$2b$31$" + b53, "\x00"} {
+		start := time.Now()
+		res, err := h.Verify(t.Context(), phc, horse)
+		if res.OK || !errors.Is(err, ErrUnsupported) || time.Since(start) > 2*time.Second {
+			t.Errorf("Verify(%q) = %+v, %v after %v", phc, res, err, time.Since(start))
+		}
+	}
+	if !verify(t, h, known[0].phc, horse).OK {
+		t.Error("a later login fails")
+	}
+}
+
+func TestCheck_CapsAreReachable(t *testing.T) {
+	for _, phc := range []string{
+		"$argon2id$v=19$m=1048576,t=4,p=64$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=8,t=1024,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+		"$scrypt$ln=19,r=8,p=1$$AAAAAAAAAAAAAAAAAAAAAA",
+		fmt.Sprintf("$pbkdf2-sha512$%d$$%s", maxIterations, strings.Repeat("A", 86)),
+		fmt.Sprintf("$6$rounds=%d$s$%s", maxIterations, strings.Repeat("A", 86)),
+		"$2y$16$" + strings.Repeat(".", 53),
+	} {
+		if err := Check(phc); err != nil {
+			t.Errorf("Check(%q) = %v", phc, err)
+		}
+		if _, err := sampleOf(Scheme(phc)); err != nil {
+			t.Errorf("%s can't be measured: %v", Scheme(phc), err)
+		}
+	}
+}
+
+func TestScheme_Sample(t *testing.T) {
+	for _, k := range known {
+		s, err := sampleOf(k.scheme)
+		if err != nil {
+			t.Errorf("%s: %v", k.scheme, err)
+			continue
+		}
+		if got := s.scheme(); got != k.scheme {
+			t.Errorf("the sample of %q has scheme %q", k.scheme, got)
+		}
+	}
+	for _, scheme := range []string{"", "$", "bcrypt", "bcrypt$", "bcrypt$x", "bcrypt$31", "bcrypt$-1", "argon2id$m=1,t=1", "argon2id$m=4294967295,t=1,p=1", "yescrypt$ln=64,r=99", "yescrypt$ln=24,r=1", "scrypt$ln=15,r=8,p=1,q=2", "rot13$13"} {
+		if _, err := sampleOf(scheme); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("sampleOf(%q): %v", scheme, err)
+		}
+	}
+}
+
+func TestFloor_CoversFailures(t *testing.T) {
+	h := newHasher()
+	plain := h.Floor(nil)
+	if plain <= 0 || plain > 5*time.Second {
+		t.Errorf("Floor(nil) = %v", plain)
+	}
+	slow := h.Floor([]string{"argon2id$m=19456,t=2,p=1", "bcrypt$10", "rot13$13"})
+	if slow <= plain {
+		t.Errorf("bcrypt adds nothing: %v, without it %v", slow, plain)
+	}
+	if current := h.Floor([]string{"argon2id$m=19456,t=2,p=1"}); current != plain {
+		t.Errorf("new hashes cost %v, and the check without a hash %v", current, plain)
+	}
+	start := time.Now()
+	if again := h.Floor([]string{"bcrypt$10"}); again != slow || time.Since(start) > 10*time.Millisecond {
+		t.Errorf("Floor = %v after %v, was %v", again, time.Since(start), slow)
+	}
+	least := time.Hour
+	for range 3 {
+		least = min(least, verify(t, h, "$2b$10$"+strings.Repeat(".", 53), "wrong").Took)
+	}
+	if least > slow {
+		t.Errorf("a failed check takes %v, and the floor is %v", least, slow)
+	}
+}
+
+func TestStretch(t *testing.T) {
+	for _, tt := range []struct {
+		password string
+		want     int
+	}{
+		{"", 1}, {probe, 1}, {probe + "x", 2}, {"cafe\u0301", 2}, {"caf\u00e9", 1}, {strings.Repeat("x", 511), 13}, {strings.Repeat("x", 1<<20), 13},
+	} {
+		if got := Stretch(tt.password); got != tt.want {
+			t.Errorf("Stretch of %d bytes = %d, want %d", len(tt.password), got, tt.want)
+		}
+	}
+}
+
+// SHA-crypt hashes the password in every round; Stretch must cover that.
+func TestStretch_SHACrypt(t *testing.T) {
+	for _, scheme := range []string{"sha256crypt$81920", "sha512crypt$81920"} {
+		s, err := sampleOf(scheme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cost := func(password string) time.Duration {
+			least := time.Hour
+			for range 3 {
+				start := time.Now()
+				s.match(nil, []byte(password))
+				least = min(least, time.Since(start))
+			}
+			return least
+		}
+		base := cost(probe)
+		for _, n := range []int{40, 64, 100, 200, 511} {
+			password := strings.Repeat("x", n)
+			if got, limit := cost(password), 2*base*time.Duration(Stretch(password)); got > limit {
+				t.Errorf("%s: %d bytes take %v, more than %v", scheme, n, got, limit)
+			}
+		}
+	}
+}
+
+func TestThreat13_Policy(t *testing.T) {
+	for _, tt := range []struct {
+		name, password string
+		want           error
+	}{
+		{"good", "password123456", nil},
+		{"eight", "12345678", nil},
+		{"seven", "1234567", errTooShort},
+		{"empty", "", errTooShort},
+		{"eight code points", "käsekuch", nil},
+		{"seven, decomposed", "ka\u0308sekuc", errTooShort},
+		{"eight emoji", strings.Repeat("\U0001F511", 8), nil},
+		{"spaces", "        ", nil},
+		{"1024", strings.Repeat("ä", 1024), nil},
+		{"1024, decomposed", strings.Repeat("a\u0308", 1024), nil},
+		{"1025", strings.Repeat("x", 1025), errTooLong},
+		{"1 MB", strings.Repeat("x", 1<<20), errTooLong},
+		{"not UTF-8", "password\xff", errNotText},
+		{"lone surrogate", "password\xed\xa0\x80", errNotText},
+		{"NUL", "pass\x00word", errNUL},
+		{"colon", "pass:word:", nil},
+		{"service secret", "ostsvc_12345678", errReserved},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Policy(tt.password); got != tt.want {
+				t.Errorf("Policy = %v, want %v", got, tt.want)
+			}
+		})
+	}
+	// What the policy refuses does not break a login.
+	h := newHasher()
+	for i, k := range known {
+		password := []string{"\xff\xed\xa0\x80", "\x00"}[i%2]
+		if verify(t, h, k.phc, password).OK {
+			t.Errorf("%q matches %s", password, k.scheme)
+		}
+	}
+}
+
+func FuzzCheck(f *testing.F) {
+	for _, k := range known {
+		f.Add(k.phc)
+	}
+	f.Add("$y$j9T$/$" + strings.Repeat(".", 43))
+	f.Fuzz(func(t *testing.T, phc string) {
+		s, err := parse(phc)
+		if err != nil {
+			if !errors.Is(err, ErrUnsupported) {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		sample, err := sampleOf(s.scheme())
+		if err != nil {
+			t.Fatalf("%q has scheme %q: %v", phc, s.scheme(), err)
+		}
+		if sample.scheme() != s.scheme() {
+			t.Fatalf("%q has scheme %q, its sample %q", phc, s.scheme(), sample.scheme())
+		}
+		if s.memory > maxMemory {
+			t.Fatalf("%q needs %d KiB", phc, s.memory)
+		}
+	})
+}
+
+// FuzzVerify runs the verifiers of what Check lets through, if they are quick.
+func FuzzVerify(f *testing.F) {
+	for _, k := range known {
+		f.Add(k.phc, horse)
+	}
+	h := New(1, time.Minute)
+	f.Fuzz(func(t *testing.T, phc, password string) {
+		s, err := parse(phc)
+		if err != nil || s.memory > 8<<10 || len(s.params) > 0 && s.params[0] > 20_000 || len(s.params) > 1 && s.params[1] > 32 ||
+			strings.HasPrefix(s.format.name, "bcrypt") && s.params[0] > 6 {
+			return
+		}
+		if _, err := h.Verify(t.Context(), phc, password); err != nil {
+			t.Fatalf("Verify(%q, %q): %v", phc, password, err)
+		}
+	})
+}
