@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -90,7 +89,7 @@ func (s *Shared) AfterApply() error {
 	if err := checkDatabase(s.Database); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	if !realmName.MatchString(s.Realm) {
+	if !auth.RealmName.MatchString(s.Realm) {
 		return fmt.Errorf("realm: %s", badRealm(s.Realm))
 	}
 	if err := oneOf(s.LogLevel, "debug", "info", "warn", "error"); err != nil {
@@ -178,8 +177,6 @@ func checkTOTPIssuer(name string) error {
 	}
 	return nil
 }
-
-var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func badRealm(name string) string {
 	return fmt.Sprintf("%q is no realm's name (letters, digits, dot, underscore, hyphen; at most 64)", name)

@@ -129,7 +129,7 @@ func (t *Mount) setRealm(m *auth.Mount, fallback string) error {
 	if t.Realm != "" {
 		m.Realm = t.Realm
 	}
-	if !realmName.MatchString(m.Realm) {
+	if !auth.RealmName.MatchString(m.Realm) {
 		return fmt.Errorf("%s", badRealm(m.Realm))
 	}
 	return nil
