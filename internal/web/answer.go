@@ -86,8 +86,11 @@ func succeed(w http.ResponseWriter, status int, cacheControl string, out any) er
 	return send(w, status, out)
 }
 
-// codeGone is what the log calls a client that went away before its answer.
-const codeGone auth.Code = "client_gone"
+// What only the log calls so.
+const (
+	codeGone    auth.Code = "client_gone" // the client went away before its answer
+	codeAborted auth.Code = "aborted"     // the handler cut the connection
+)
 
 // fail answers with an error in the shape of the surface. The cause goes to the
 // log alone.

@@ -76,8 +76,8 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // finish runs at the end of a request, however it ends.
 func (m *middleware) finish(x *exchange, r *http.Request, start time.Time) {
 	v := recover()
-	aborted := v == http.ErrAbortHandler
-	if v != nil && !aborted {
+	aborted := false
+	if v != nil {
 		func() {
 			defer func() { aborted = recover() != nil }()
 			x.caught(v)
