@@ -1,6 +1,7 @@
 package token
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -85,6 +86,18 @@ func TestThreat29_AudienceIsExact(t *testing.T) {
 	}
 }
 
+// Only a kid that the ring does not have may be newer than the ring: no other fault is ErrUnknownKey.
+func TestParse_UnknownKeyIsToldApart(t *testing.T) {
+	for what, compact := range map[string]string{
+		"expired": signedText(t, `{"iat":1,"exp":2}`), "empty": "", "no kid": signedWith(t, `{"alg":"EdDSA","typ":"JWT"}`, `{}`),
+		"forged": signed(t, keyring.EdDSA, good()) + "AAAA",
+	} {
+		if _, err := Parse(ring(t), compact, noon); !errors.Is(err, ErrInvalid) || errors.Is(err, ErrUnknownKey) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // A realm's token is nothing under another realm's keys.
 func TestThreat31_AnotherRealm(t *testing.T) {
 	other := newRealm()
@@ -98,6 +111,9 @@ func TestThreat31_AnotherRealm(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused(t, algorithm, compact, "unknown kid")
+		if _, err := Parse(ring(t), compact, noon); !errors.Is(err, ErrUnknownKey) {
+			t.Errorf("%s: %v", algorithm, err)
+		}
 	}
 	key, foreign := newRefreshKey(), newRefreshKey()
 	if _, _, ok := key.Parse(foreign.Mint(uuid.New(), 1)); ok {
