@@ -8,7 +8,9 @@
 // Hashing runs in a bounded pool: as many slots as cores, each with memory of its
 // own that is used again, before them a first-come-first-served queue with a
 // deadline. However many logins arrive, the memory is bounded by slots × 19 MiB,
-// and who can't be served in time is told so at once (ErrBusy).
+// and who can't be served in time is told so at once (ErrBusy). A stored hash with
+// greater parameters takes more while it is checked; of those over 64 MiB, one is
+// checked at a time.
 //
 // A check that fails costs at least what the check of a new hash costs: for an
 // account that does not exist, a format that is cheap, or a hash that can't be

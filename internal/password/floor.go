@@ -24,23 +24,24 @@ type floors struct {
 }
 
 // Floor is how long a failed check takes at most where these schemes are stored
-// (see Scheme; one that is unknown is skipped), with a margin of a quarter. A caller that answers no
-// failure before Floor × Stretch has passed, counted without the wait for a slot
-// (Result.Took), answers all of them alike.
+// (see Scheme; one that is unknown is skipped), with a margin of a quarter. A
+// caller that answers no failure before Floor × Stretch has passed, counted
+// without the wait for a slot (Result.Took), answers all of them alike.
 //
 // Each scheme is measured when it is first asked for, which takes up to three
 // checks; call Floor at the start to have the answers ready.
 func (h *Hasher) Floor(schemes []string) time.Duration {
-	worst := h.floors.of("")
+	worst := h.cost("")
 	for _, s := range schemes {
-		worst = max(worst, h.floors.of(s))
+		worst = max(worst, h.cost(s))
 	}
 	return worst + worst/4
 }
 
 // Stretch tells how many times longer than Floor the check of this password may
-// take: each form that Verify tries counts, and the length where SHA-crypt goes through it in every
-// round. It depends on the password alone and is 1 for an ordinary one.
+// take: each form that Verify tries counts, and the length, since SHA-crypt goes
+// through it in every round. It depends on the password alone, and is 1 for an
+// ordinary one.
 func Stretch(password string) int {
 	n := 1 + min(len(password), longestCrypt)/(len(probe)+1)
 	if len(password) <= maxInput && !norm.NFC.IsNormalString(password) {
@@ -49,8 +50,9 @@ func Stretch(password string) int {
 	return n
 }
 
-// of measures a scheme, or remembers; "" is the check without a hash.
-func (f *floors) of(scheme string) time.Duration {
+// cost measures a scheme, or remembers; "" is the check without a hash.
+func (h *Hasher) cost(scheme string) time.Duration {
+	f := &h.floors
 	if d, ok := f.known(scheme); ok {
 		return d
 	}
@@ -59,7 +61,7 @@ func (f *floors) of(scheme string) time.Duration {
 	if d, ok := f.known(scheme); ok {
 		return d
 	}
-	d := measure(scheme)
+	d := h.measure(scheme)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.cost == nil {
@@ -76,8 +78,8 @@ func (f *floors) known(scheme string) (time.Duration, bool) {
 	return d, ok
 }
 
-// measure takes the time of failed checks, as check does them.
-func measure(scheme string) (slowest time.Duration) {
+// measure takes the time of failed checks.
+func (h *Hasher) measure(scheme string) (slowest time.Duration) {
 	var s *stored
 	if scheme != "" {
 		var err error
@@ -89,10 +91,7 @@ func measure(scheme string) (slowest time.Duration) {
 	start := time.Now()
 	for run := 0; run < floorRuns && time.Since(start) < floorBudget; run++ {
 		began := time.Now()
-		if s != nil {
-			s.match(b, []byte(probe))
-		}
-		burn(b, []byte(probe))
+		h.check(b, s, [][]byte{[]byte(probe)})
 		slowest = max(slowest, time.Since(began))
 	}
 	return slowest

@@ -90,8 +90,8 @@ type Result struct {
 // says no.
 //
 // The password is tried in NFC, and as it came if that differs, since another
-// system may have hashed it so. A check that fails costs at least one Default hash for
-// each of these forms, whatever the stored format.
+// system may have hashed it so. A check that fails costs at least one Default
+// hash for each of these forms, whatever the stored format.
 //
 // It returns *ErrBusy if there is no slot in time, ctx.Err() if ctx ends while
 // waiting, and an error that wraps ErrUnsupported, after the same work, for a
@@ -166,16 +166,17 @@ func forms(password string) [][]byte {
 }
 
 // Check tells whether phc is a hash that this server can verify, with parameters
-// that do not cost it more than a few seconds or 1 GiB of memory. Its error wraps ErrUnsupported, says what
-// is wrong, and does not contain the hash.
+// that do not cost it more than a few seconds or 1 GiB of memory. Its error wraps
+// ErrUnsupported, says what is wrong, and does not contain the hash.
 func Check(phc string) error {
 	_, err := parse(phc)
 	return err
 }
 
 // Scheme is the cost class of a hash, such as "argon2id$m=19456,t=2,p=1" or
-// "bcrypt$12": the work of checking two hashes of one class is the same (the iterations of
-// PBKDF2 and SHA-crypt are rounded up). It is empty for a hash that Check refuses.
+// "bcrypt$12": the work of checking two hashes of one class is the same (the
+// iterations of PBKDF2 and SHA-crypt are rounded up). It is empty for a hash that
+// Check refuses.
 func Scheme(phc string) string {
 	s, err := parse(phc)
 	if err != nil {

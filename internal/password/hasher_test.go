@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -214,6 +215,36 @@ func TestVerify_Cancelled(t *testing.T) {
 	}
 	if _, err := h.Hash(ctx, horse); !errors.Is(err, context.Canceled) {
 		t.Errorf("Hash: %v", err)
+	}
+}
+
+func TestVerify_Busy(t *testing.T) {
+	h := New(1, 100*time.Millisecond)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var ok, busy int
+	start := time.Now()
+	for range 100 {
+		wg.Go(func() {
+			res, err := h.Verify(t.Context(), known[0].phc, horse)
+			mu.Lock()
+			defer mu.Unlock()
+			if e, is := errors.AsType[*ErrBusy](err); is && e.RetryAfter >= time.Second && !res.OK {
+				busy++
+			} else if err == nil && res.OK {
+				ok++
+			}
+		})
+	}
+	wg.Wait()
+	if ok == 0 || busy < 50 || ok+busy != 100 {
+		t.Errorf("%d OK, %d busy", ok, busy)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("the last answer came after %v", took)
+	}
+	if !verify(t, h, known[0].phc, horse).OK {
+		t.Error("a later login fails")
 	}
 }
 
