@@ -44,6 +44,7 @@ func TestConfig_BadFile(t *testing.T) {
 		{"log level", "log_level = \"loud\"\n", `log_level: "loud" is not debug, info, warn or error`},
 		{"log format", "log_format = \"xml\"\n", `log_format: "xml" is not text or json`},
 		{"slots", "hash_slots = -1\n", `hash_slots: must be between 0 and 1024`},
+		{"guesses", "guess_factor = -1\n", `guess_factor: must be between 0 and 1000000`},
 		{"wait", "hash_wait = \"0s\"\n", `hash_wait: must be more than zero`},
 		{"TOTP issuer", "totp_issuer = \"a:b\"\n", `totp_issuer: must not contain a colon`},
 		{"empty TOTP issuer", "totp_issuer = \" \"\n", `totp_issuer: must be 1 to 64 printable characters`},

@@ -70,6 +70,7 @@ func TestConfig_Defaults(t *testing.T) {
 	want := Shared{
 		Data: "ostiary-data", Realm: "default", LogLevel: "info", LogFormat: "text",
 		HashWait: Duration(5 * time.Second), TOTPIssuer: "Ostiary", file: &File{},
+		GuessAccount: 5, GuessSource: 60, GuessFactor: 10,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Shared{}, File{})); diff != "" {
 		t.Error(diff)
