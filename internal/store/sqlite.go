@@ -36,6 +36,12 @@ var ErrNoStore = errors.New("no store here")
 
 // Create opens the SQLite database in a directory, and makes both if they are not there.
 func Create(ctx context.Context, dir string) (*Store, error) {
+	return CreateFile(ctx, filepath.Join(dir, DatabaseFile))
+}
+
+// CreateFile is Create for a database of any name.
+func CreateFile(ctx context.Context, path string) (*Store, error) {
+	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -44,7 +50,6 @@ func Create(ctx context.Context, dir string) (*Store, error) {
 		return nil, err
 	}
 	defer unlock()
-	path := filepath.Join(dir, DatabaseFile)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -55,7 +60,11 @@ func Create(ctx context.Context, dir string) (*Store, error) {
 
 // Open opens the SQLite database in a directory. ErrNoStore if there is none.
 func Open(ctx context.Context, dir string) (*Store, error) {
-	path := filepath.Join(dir, DatabaseFile)
+	return OpenFile(ctx, filepath.Join(dir, DatabaseFile))
+}
+
+// OpenFile is Open for a database of any name.
+func OpenFile(ctx context.Context, path string) (*Store, error) {
 	if st, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0 {
 		return nil, ErrNoStore
 	} else if err != nil {

@@ -50,3 +50,17 @@ func (s *Store) SetValue(ctx context.Context, name, value string) error {
 		return err
 	})
 }
+
+// KeepValue sets a fact that is not there yet, and returns the one that is there then:
+// of two that set it at once, both get the same.
+func (s *Store) KeepValue(ctx context.Context, name, value string) (kept string, err error) {
+	err = s.writer.do(ctx, func(tx auth.Tx) error {
+		q := tx.(txQueries)
+		if _, err := q.exec(ctx, `INSERT INTO store_info (name, value) VALUES ($1, $2)
+			ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
+			return err
+		}
+		return classify(q.row(ctx, "SELECT value FROM store_info WHERE name = $1", name).Scan(&kept))
+	})
+	return kept, err
+}
