@@ -67,7 +67,7 @@ var mayImport = map[string][]string{
 	layerDialect: {layerWeb, layerAuth, layerLeaf},
 	layerWeb:     {layerAuth, layerLeaf},
 	layerStore:   {layerAuth, layerLeaf},
-	layerConfig:  {layerAuth},
+	layerConfig:  {layerDialect, layerAuth},
 	layerAuth:    {layerLeaf},
 	layerLeaf:    {layerLeaf},
 	layerPublic:  {},

@@ -188,7 +188,7 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			s := Shared{Realm: "default", file: file}
 			var mounts []any
-			ms, e := s.Mounts(Standard())
+			ms, e := s.Mounts(four)
 			for _, m := range ms {
 				mounts = append(mounts, m)
 				if m.SessionMax <= 0 || m.SessionIdle < 0 || m.AccessTTL < 0 || m.RefreshRetry < 0 {

@@ -23,6 +23,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/dialect"
 )
 
 // Config is the whole of a configuration file.
@@ -153,7 +154,7 @@ func (s *Shared) MasterKey() (text auth.Secret, file string, err error) {
 
 // Mounts completes and checks the [[mount]] tables by what is known of each dialect.
 // Without any, it is every dialect at "/" of every host, in Realm. RealmID is left zero.
-func (s *Shared) Mounts(known []Dialect) ([]*auth.Mount, error) {
+func (s *Shared) Mounts(known []dialect.Dialect) ([]*auth.Mount, error) {
 	if s.file == nil {
 		return resolveMounts(nil, s.Realm, known)
 	}

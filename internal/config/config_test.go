@@ -13,7 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/dialect"
+	"github.com/ostiary/ostiary/internal/dialect/cloudio"
+	"github.com/ostiary/ostiary/internal/dialect/mikrocloud"
+	"github.com/ostiary/ostiary/internal/dialect/nomic"
+	"github.com/ostiary/ostiary/internal/dialect/senmo"
 )
+
+// four are the dialects in the order in which they are listed.
+var four = []dialect.Dialect{cloudio.Dialect(), mikrocloud.Dialect(), nomic.Dialect(), senmo.Dialect()}
 
 // command is a command line of the shape that the real one has.
 type command struct {
@@ -44,7 +52,7 @@ func parse(t *testing.T, file string, args ...string) (*command, error) {
 	}
 	_, err = k.Parse(args)
 	if err == nil {
-		_, err = c.Mounts(Standard())
+		_, err = c.Mounts(four)
 	}
 	return &c, err
 }
@@ -93,7 +101,7 @@ func TestMounts_Defaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.Mounts(Standard())
+	got, err := c.Mounts(four)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +165,7 @@ func TestMounts_EveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.Mounts(Standard())
+	got, err := c.Mounts(four)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/dialect"
 )
 
 // Mount is one [[mount]] of the file: a dialect, served for a realm at a host and
@@ -35,10 +36,10 @@ type Mount struct {
 }
 
 // resolveMounts completes the tables and checks each, then all of them together.
-func resolveMounts(tables []Mount, realm string, known []Dialect) ([]*auth.Mount, error) {
+func resolveMounts(tables []Mount, realm string, known []dialect.Dialect) ([]*auth.Mount, error) {
 	if len(tables) == 0 {
 		for _, d := range known {
-			tables = append(tables, Mount{Dialect: string(d.Defaults.Dialect)})
+			tables = append(tables, Mount{Dialect: string(d.Name())})
 		}
 	}
 	mounts := make([]*auth.Mount, 0, len(tables))
@@ -57,7 +58,7 @@ func resolveMounts(tables []Mount, realm string, known []Dialect) ([]*auth.Mount
 }
 
 // resolve makes a mount of its table. With an error, the mount is nil unless its dialect is known.
-func (t *Mount) resolve(realm string, known []Dialect) (*auth.Mount, error) {
+func (t *Mount) resolve(realm string, known []dialect.Dialect) (*auth.Mount, error) {
 	d, err := t.lookup(known)
 	if err != nil {
 		return nil, err
@@ -93,10 +94,10 @@ func (t *Mount) resolve(realm string, known []Dialect) (*auth.Mount, error) {
 	return &m, nil
 }
 
-func (t *Mount) lookup(known []Dialect) (*Dialect, error) {
+func (t *Mount) lookup(known []dialect.Dialect) (*dialect.Dialect, error) {
 	var names []string
 	for i := range known {
-		names = append(names, string(known[i].Defaults.Dialect))
+		names = append(names, string(known[i].Name()))
 		if t.Dialect == names[i] {
 			return &known[i], nil
 		}
@@ -135,7 +136,7 @@ func (t *Mount) setRealm(m *auth.Mount, fallback string) error {
 	return nil
 }
 
-func (t *Mount) setIssuer(m *auth.Mount, d *Dialect) error {
+func (t *Mount) setIssuer(m *auth.Mount, d *dialect.Dialect) error {
 	if d.Issuer == nil {
 		return unused(t.Issuer, "the tokens of this dialect name no issuer")
 	}
@@ -147,7 +148,7 @@ func (t *Mount) setIssuer(m *auth.Mount, d *Dialect) error {
 	return checkIssuer(m.Issuer)
 }
 
-func (t *Mount) setAudience(m *auth.Mount, d *Dialect) error {
+func (t *Mount) setAudience(m *auth.Mount, d *dialect.Dialect) error {
 	if !d.Audience {
 		return unused(t.Audience, "the tokens of this dialect carry no audience")
 	}
@@ -161,7 +162,7 @@ func (t *Mount) setAudience(m *auth.Mount, d *Dialect) error {
 	return checkName(m.Audience)
 }
 
-func (t *Mount) setScope(m *auth.Mount, d *Dialect) error {
+func (t *Mount) setScope(m *auth.Mount, d *dialect.Dialect) error {
 	if d.Defaults.Scope == "" {
 		return unused(t.Scope, "the tokens of this dialect carry no scope")
 	}
@@ -172,7 +173,7 @@ func (t *Mount) setScope(m *auth.Mount, d *Dialect) error {
 	return checkScope(m.Scope)
 }
 
-func (t *Mount) setAlgorithm(m *auth.Mount, d *Dialect) error {
+func (t *Mount) setAlgorithm(m *auth.Mount, d *dialect.Dialect) error {
 	if len(d.Algorithms) == 0 {
 		return unused(t.Algorithm, "the tokens of this dialect are not signed")
 	}
@@ -180,7 +181,7 @@ func (t *Mount) setAlgorithm(m *auth.Mount, d *Dialect) error {
 		return nil
 	}
 	m.Algorithm = *t.Algorithm
-	if err := oneOf(m.Algorithm, algorithms...); err != nil {
+	if err := oneOf(m.Algorithm, dialect.Algorithms...); err != nil {
 		return err
 	}
 	if err := oneOf(m.Algorithm, d.Algorithms...); err != nil {
@@ -189,7 +190,7 @@ func (t *Mount) setAlgorithm(m *auth.Mount, d *Dialect) error {
 	return nil
 }
 
-func (t *Mount) setMFA(m *auth.Mount, d *Dialect) error {
+func (t *Mount) setMFA(m *auth.Mount, d *dialect.Dialect) error {
 	if t.MFA == "" {
 		return nil
 	}
@@ -203,14 +204,14 @@ func (t *Mount) setMFA(m *auth.Mount, d *Dialect) error {
 	return nil
 }
 
-func (t *Mount) setAccessTTL(m *auth.Mount, d *Dialect) error {
+func (t *Mount) setAccessTTL(m *auth.Mount, d *dialect.Dialect) error {
 	if t.AccessTTL != nil && len(d.Algorithms) == 0 {
 		return fmt.Errorf("the tokens of this dialect live as long as their session: set session_max")
 	}
 	return setLifetime(&m.AccessTTL, t.AccessTTL)
 }
 
-func (t *Mount) setRefreshRetry(m *auth.Mount, d *Dialect) error {
+func (t *Mount) setRefreshRetry(m *auth.Mount, d *dialect.Dialect) error {
 	switch {
 	case t.RefreshRetry == nil:
 		return nil

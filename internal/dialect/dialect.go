@@ -1,9 +1,8 @@
-// Package dialect says what a login API is to the server: what it is called, what its
-// clients expect unless the configuration says otherwise, which of its tokens are
-// access credentials, and its routes.
 package dialect
 
 import (
+	"net/http"
+
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/web"
 )
@@ -30,3 +29,51 @@ type Dialect struct {
 
 // Name is what the configuration calls the dialect.
 func (d Dialect) Name() auth.Dialect { return d.Defaults.Dialect }
+
+// Algorithms are those of RFC 7518, section 3.1, and RFC 8037 that Ostiary signs with.
+var Algorithms = []string{"RS256", "ES256", "EdDSA"}
+
+// URN makes the default issuer of a dialect whose original has no fixed one.
+func URN(name auth.Dialect) func(realm string) string {
+	return func(realm string) string { return "urn:ostiary:" + realm + ":" + string(name) }
+}
+
+// Rules are what the core needs to know of the dialects that a server speaks.
+func Rules(all []Dialect) map[auth.Dialect]auth.Rules {
+	rules := make(map[auth.Dialect]auth.Rules, len(all))
+	for _, d := range all {
+		rules[d.Name()] = d.Rules
+	}
+	return rules
+}
+
+// Routes are the routes of all mounts, in their order.
+func Routes(svc *auth.Service, mounts []*auth.Mount, all []Dialect) []web.Route {
+	var routes []web.Route
+	for _, m := range mounts {
+		for _, d := range all {
+			if d.Name() == m.Dialect {
+				routes = append(routes, d.Routes(svc, m)...)
+			}
+		}
+	}
+	return routes
+}
+
+// Route is an endpoint at a mount: path is the dialect's own.
+func Route(m *auth.Mount, path string, h http.Handler) web.Route {
+	return web.Route{Host: m.Host, Path: m.Prefix + path, Handler: h, Dialect: m.Dialect, CORS: m.CORSOrigins}
+}
+
+// Names are what an account is called where a dialect has a place for a username and
+// one for a name to show: an account may lack either.
+func Names(a auth.Account) (username, display string) {
+	username, display = a.Username, a.DisplayName
+	if username == "" {
+		username = a.Email
+	}
+	if display == "" {
+		display = username
+	}
+	return username, display
+}
