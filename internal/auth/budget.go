@@ -104,8 +104,9 @@ type guess struct {
 
 // enter reserves the guess before anything costly is done for it: in the source's
 // budget, and in the account's. Unknown names have budgets like accounts.
-func (s *Service) enter(ctx context.Context, realm uuid.UUID, acc *AccountRecord, name string, source string) (*guess, error) {
+func (s *Service) enter(ctx context.Context, realm uuid.UUID, acc *AccountRecord, name string, cl Client) (*guess, error) {
 	g := &guess{svc: s}
+	source := sourceOf(cl.Address)
 	key := BudgetKey{Realm: realm, Kind: BudgetAccount}
 	if acc == nil {
 		sum := sha256.Sum256([]byte(name))
@@ -116,7 +117,7 @@ func (s *Service) enter(ctx context.Context, realm uuid.UUID, acc *AccountRecord
 		if err != nil {
 			return nil, err
 		}
-		if known {
+		if known && !cl.Undeclared {
 			key.Kind, key.Source = BudgetKnown, source
 		}
 	}

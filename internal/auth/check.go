@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/token"
 	"github.com/ostiary/ostiary/internal/totp"
 )
@@ -18,7 +19,6 @@ type attempt struct {
 	realm   uuid.UUID
 	dialect Dialect
 	client  Client
-	started time.Time // by the real clock, for the floor
 }
 
 // checked is a password that was right.
@@ -27,6 +27,9 @@ type checked struct {
 	guess *guess // held until the login is stored; the caller must leave it
 	code  string // what followed the password, if the mount takes codes there
 	hash  string // a better hash of the same password, or ""
+
+	took    time.Duration // by the check alone, without the wait for its turn
+	stretch int           // of the floor, for this password
 }
 
 // check verifies a name and a password. Unknown, wrong, disabled and missing are one
@@ -50,12 +53,11 @@ func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials)
 // checkRecord verifies the password for an account, or for none (rec is nil). With a
 // mount, the guess stays reserved and the caller leaves it; without one it is over.
 func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord, c Credentials, m *Mount) (*checked, error) {
-	source := sourceOf(a.client.Address)
-	g, err := s.enter(ctx, a.realm, rec, nameOrRaw(c.Name), source)
+	g, err := s.enter(ctx, a.realm, rec, nameOrRaw(c.Name), a.client)
 	if err != nil {
 		return nil, storeError(err)
 	}
-	got := &checked{guess: g}
+	got := &checked{guess: g, stretch: password.Stretch(string(c.Password))}
 	if rec != nil {
 		got.rec = *rec
 	}
@@ -69,7 +71,7 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		return nil, err
 	}
 	if reason != "" {
-		return nil, s.fail(ctx, a, g, got.rec.ID, audit.SignInFailed, reason, CodeBadCredentials)
+		return nil, s.fail(ctx, a, got, audit.SignInFailed, reason)
 	}
 	if m == nil {
 		g.leave()
@@ -112,7 +114,11 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 		}
 	} else {
 		res, err := s.hasher.Verify(ctx, rec.PasswordHash, pass)
+		got.took = res.Took
 		switch {
+		case errors.Is(err, password.ErrUnsupported):
+			s.log.Error("a stored password hash can't be read", "account", rec.ID, "err", err)
+			return "unreadable_hash", nil
 		case err != nil:
 			return "", hashError(err)
 		case !known:
@@ -133,33 +139,34 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 	return "", nil
 }
 
-// fail records a failed attempt, charges the guess, and answers not before the floor.
-// The reason is for the audit log alone.
-func (s *Service) fail(ctx context.Context, a attempt, g *guess, account uuid.UUID, kind audit.Kind, reason string, code Code) error {
-	e := s.event(a.realm, kind, account, a.client)
+// fail records a failed login, charges the guess, and answers not before the floor.
+// The reason is for the audit log alone; the client learns CodeBadCredentials.
+func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.Kind, reason string) error {
+	e := s.event(a.realm, kind, got.rec.ID, a.client)
 	e.Dialect, e.Detail = string(a.dialect), reason
 	err := s.change(ctx, func(tx Tx) error {
-		if err := g.charge(ctx, tx); err != nil {
+		if err := got.guess.charge(ctx, tx); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, e)
 	})
-	g.leave()
+	got.guess.leave()
 	if err != nil {
 		return err
 	}
-	s.waitFloor(ctx, a)
-	return &Error{Code: code, Cause: errors.New(reason)}
+	s.waitFloor(ctx, a, got)
+	return &Error{Code: CodeBadCredentials, Cause: errors.New(reason)}
 }
 
 // waitFloor waits until a failed check has taken as long as the slowest one that the
 // realm can make, so that the time says nothing about the account.
-func (s *Service) waitFloor(ctx context.Context, a attempt) {
+func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
 	st, err := s.state(ctx, a.realm)
 	if err != nil {
 		return
 	}
-	wait := time.NewTimer(time.Until(a.started.Add(s.hasher.Floor(st.schemes))))
+	floor := s.hasher.Floor(st.schemes) * time.Duration(got.stretch)
+	wait := time.NewTimer(floor - got.took)
 	defer wait.Stop()
 	select {
 	case <-wait.C:

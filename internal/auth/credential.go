@@ -100,7 +100,7 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	if err != nil {
 		return storeError(err)
 	}
-	a := attempt{realm: realm, dialect: who.Dialect, client: cl, started: time.Now()}
+	a := attempt{realm: realm, dialect: who.Dialect, client: cl}
 	if _, err := s.checkRecord(ctx, a, &rec, Credentials{Name: rec.Username, Password: current}, nil); err != nil {
 		return err
 	}

@@ -28,7 +28,8 @@ func (s *Service) ListKeys(ctx context.Context, realm uuid.UUID) ([]keyring.Reco
 // RotateKey makes a new signing key, and sets an end to the older ones of the algorithm.
 func (s *Service) RotateKey(ctx context.Context, realm uuid.UUID, r KeyRotation, cl Client) (keyring.Record, error) {
 	now := s.now()
-	from, until := now.Add(r.Ahead), now.Add(r.Ahead+r.TokenLife)
+	// Another node may sign with the old key a moment longer, until it has read the new one.
+	from, until := now.Add(r.Ahead), now.Add(r.Ahead+r.TokenLife+2*realmFresh)
 	if r.Now {
 		from, until = now, now
 	}

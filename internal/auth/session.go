@@ -34,7 +34,7 @@ func (s *Service) openSession(ctx context.Context, tx Tx, m *Mount, rec AccountR
 	if err := tx.InsertSession(ctx, ses, bearer); err != nil {
 		return nil, err
 	}
-	if source := sourceOf(cl.Address); source != "" {
+	if source := sourceOf(cl.Address); source != "" && !cl.Undeclared {
 		if err := tx.NoteSource(ctx, rec.ID, source, now); err != nil {
 			return nil, err
 		}

@@ -29,7 +29,7 @@ var (
 // second factor. An account with a confirmed one gets in only if the mount takes the
 // code appended to the password; every refusal is CodeBadCredentials.
 func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Grant, error) {
-	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl, started: time.Now()}
+	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}
 	got, err := s.check(ctx, a, m, c)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client
 	factor := s.factorState(got.rec.Factor) == FactorConfirmed
 	if factor {
 		if reason := s.mayTryCode(ctx, m, got); reason != "" {
-			return nil, s.fail(ctx, a, got.guess, got.rec.ID, audit.FactorFailed, reason, CodeBadCredentials)
+			return nil, s.fail(ctx, a, got, audit.FactorFailed, reason)
 		}
 	}
 	var g *Grant
@@ -63,9 +63,9 @@ func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client
 	})
 	switch {
 	case errors.Is(err, errWrongCode):
-		return nil, s.fail(ctx, a, got.guess, got.rec.ID, audit.FactorFailed, err.Error(), CodeBadCredentials)
+		return nil, s.fail(ctx, a, got, audit.FactorFailed, err.Error())
 	case errors.Is(err, errChanged):
-		return nil, s.fail(ctx, a, got.guess, got.rec.ID, audit.SignInFailed, err.Error(), CodeBadCredentials)
+		return nil, s.fail(ctx, a, got, audit.SignInFailed, err.Error())
 	}
 	return g, storeError(err)
 }
@@ -102,7 +102,7 @@ func amrOf(how string) []string {
 
 // BeginSignIn checks name and password, and issues a ticket for CompleteSignIn.
 func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Pending, error) {
-	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl, started: time.Now()}
+	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}
 	plain := *m
 	plain.AppendCode = false // the code has a step of its own here
 	got, err := s.check(ctx, a, &plain, c)

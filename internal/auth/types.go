@@ -52,6 +52,9 @@ type Client struct {
 	UserAgent string
 	RequestID string
 	Actor     string // the operator, on the command line; empty for the account itself
+	// Undeclared is set if forwarded headers came from a peer that is no declared
+	// proxy: its address may stand for many clients, so it is known to no account.
+	Undeclared bool
 }
 
 // Credentials are what a login presents: a username or e-mail address, and a password.

@@ -53,7 +53,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID()
 	source := sourceOf(r, m.options.TrustedProxies)
 	x := &exchange{Context: ctx, w: w, now: m.options.Now, undeclared: source.undeclared, client: auth.Client{
-		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id,
+		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Undeclared: source.undeclared,
 	}}
 	if source.undeclared {
 		m.warn.Do(func() {

@@ -1,0 +1,75 @@
+package auth_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// TestThreat02_EnumerationByTime takes the time of failed logins of every kind, in turns,
+// and sees by a rank test that none can be told from a wrong password.
+func TestThreat02_EnumerationByTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes the time of 1,800 logins")
+	}
+	w := newWorld(t)
+	w.account("wrong")
+	if err := w.svc.SetDisabled(w.ctx, w.realm.ID, w.account("disabled").ID, true, client); err != nil {
+		t.Fatal(err)
+	}
+	for name, hash := range map[string]string{
+		"passwordless": "",
+		"cheap":        "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"bcrypt":       "$2b$04$abcdefghijklmnopqrstuuS7n4K1kZvJ8d4l9ZkT5sK0T9kQ0s9Uy",
+	} {
+		if _, err := w.create(auth.NewAccount{Username: name, PasswordHash: hash, NoPassword: hash == ""}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kinds := []struct{ name, password string }{
+		{"wrong", "wrong password"}, {"unknown", "wrong password"}, {"disabled", goodPassword},
+		{"passwordless", "wrong password"}, {"cheap", "wrong password"}, {"bcrypt", "wrong password"},
+	}
+	const samples = 300
+	times := make([][]float64, len(kinds))
+	for range samples {
+		for i, k := range kinds {
+			start := time.Now()
+			_, err := w.svc.SignIn(w.ctx, w.one, creds(k.name, k.password), client)
+			times[i] = append(times[i], time.Since(start).Seconds())
+			w.wantCode(err, auth.CodeBadCredentials)
+		}
+	}
+	for i, k := range kinds[1:] {
+		// The chance that a sample of the one is slower than one of the other: 0.5 if
+		// nothing tells them apart. Its standard error with these samples is 0.024.
+		if auc := rank(times[0], times[i+1]); math.Abs(auc-0.5) > 0.12 {
+			t.Errorf("%s against wrong password: %.3f (medians %.2f and %.2f ms)", k.name, auc,
+				median(times[i+1])*1e3, median(times[0])*1e3)
+		}
+	}
+}
+
+// rank is the Mann-Whitney statistic as a share: how often a value of b is above one of a.
+func rank(a, b []float64) float64 {
+	above := 0.0
+	for _, x := range a {
+		for _, y := range b {
+			switch {
+			case y > x:
+				above++
+			case y == x:
+				above += 0.5
+			}
+		}
+	}
+	return above / float64(len(a)*len(b))
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
