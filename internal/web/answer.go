@@ -122,12 +122,24 @@ func fail(w http.ResponseWriter, r *http.Request, encode Encoder, challenge stri
 		h["Retry-After"] = []string{seconds(e.RetryAfter)}
 	}
 	if status == http.StatusUnauthorized && challenge != "" {
-		h["Www-Authenticate"] = []string{challenge}
+		h["Www-Authenticate"] = []string{challengeOf(challenge, e.Code)}
 	}
 	if err := send(w, status, body); err != nil {
 		x.note(auth.CodeInternal, err)
 		_ = send(w, http.StatusInternalServerError, nil)
 	}
+}
+
+// challengeOf says in a Bearer challenge that a token was presented and is not good
+// (RFC 6750 section 3.1). Without any token it says nothing more.
+func challengeOf(challenge string, code auth.Code) string {
+	switch code {
+	case auth.CodeTokenInvalid, auth.CodeTokenReused, auth.CodeSessionEnded:
+		if strings.HasPrefix(challenge, "Bearer ") {
+			return challenge + `, error="invalid_token"`
+		}
+	}
+	return challenge
 }
 
 // seconds is the value of Retry-After (RFC 9110 section 10.2.3): whole seconds,

@@ -55,7 +55,7 @@ type Endpoint[In, Out any] struct {
 	// is no body, Text and json.RawMessage are sent as they are.
 	Run func(ctx context.Context, r *Request, in In) (Out, error)
 
-	Challenge      string    // WWW-Authenticate of every 401 (RFC 9110 section 11.6.1)
+	Challenge      string    // WWW-Authenticate of every 401 (RFC 9110 section 11.6.1); Bearer gets its error added
 	CacheControl   string    // of a success; default and of every error: no-store
 	TwoCredentials auth.Code // of a request with two credentials; default invalid_input
 }

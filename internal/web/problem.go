@@ -50,8 +50,10 @@ func Status(code auth.Code) int {
 
 // ProblemJSON is the Encoder of Ostiary's own surface: RFC 9457, with the code
 // as an extension member.
-func ProblemJSON(p Problem) (int, any) {
-	status := Status(p.Code)
+func ProblemJSON(p Problem) (int, any) { return ProblemStatus(Status(p.Code), p) }
+
+// ProblemStatus is ProblemJSON with a status of the endpoint's own.
+func ProblemStatus(status int, p Problem) (int, any) {
 	return status, problemBody{
 		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: p.Detail, Code: p.Code,
 	}
