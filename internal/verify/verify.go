@@ -1,0 +1,183 @@
+// Package verify is what Ostiary answers in its own name, after a login: to resource
+// servers whether a request's credential is good, and to its bearer who it speaks for.
+//
+//	any  /ostiary/verify           200 and the Ostiary- headers, 401, 403 or 503
+//	GET  /ostiary/whoami           the same identity as JSON
+//	POST /ostiary/logout           ends the session of the credential
+//	POST /ostiary/password         changes the bearer's own password
+//	GET  /.well-known/jwks.json    the realm's public keys (RFC 7517)
+//	GET  /ostiary/healthz          200 while the process lives
+//	GET  /ostiary/readyz           200 while it can serve, else 503
+//
+// All but the last two speak for one realm: that of the host and prefix where they are
+// asked, which Places works out from the mounts. Errors are problems of RFC 9457. The
+// credential is a token in the headers, never a password, a cookie or a query.
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/web"
+)
+
+// jwksCache is how long others may keep the keys. A new key is published for longer
+// than that before it signs.
+const jwksCache = "public, max-age=300"
+
+// surface is the endpoints of one realm.
+type surface struct {
+	svc   *auth.Service
+	realm uuid.UUID
+}
+
+// Routes are the endpoints of a realm on a host, below a prefix.
+func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.UUID) []web.Route {
+	s := surface{svc: svc, realm: realmID}
+	challenge := `Bearer realm="` + realm + `"` // auth.RealmName has no quotes
+	verify := func(run func(context.Context, *web.Request, web.None) (web.None, error)) http.Handler {
+		return web.Endpoint[web.None, web.None]{
+			Body: web.BodyUnread, Encode: encodeVerdict, Challenge: challenge,
+			TwoCredentials: auth.CodeTokenInvalid, Run: run,
+		}
+	}
+	routes := []web.Route{
+		{Path: "/ostiary/verify", Handler: verify(s.verify)},
+		// A proxy may append the path that it was asked for, with its query.
+		{Path: "/ostiary/verify/", Handler: verify(s.identify)},
+		{Path: "/ostiary/whoami", Handler: web.Endpoint[web.None, whoami]{
+			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Challenge: challenge, Run: s.whoami,
+		}},
+		{Path: "/ostiary/logout", Handler: web.Endpoint[web.None, web.None]{
+			Methods: []string{http.MethodPost}, Body: web.BodyUnread, Challenge: challenge,
+			Success: http.StatusNoContent, Run: s.logout,
+		}},
+		{Path: "/ostiary/password", Handler: web.Endpoint[passwordChange, web.None]{
+			Methods: []string{http.MethodPost}, Challenge: challenge, Encode: encodePassword,
+			Success: http.StatusNoContent, Run: s.password,
+		}},
+		{Path: "/.well-known/jwks.json", Handler: web.Endpoint[web.None, json.RawMessage]{
+			Methods: []string{http.MethodGet}, Body: web.BodyUnread, CacheControl: jwksCache, Run: s.jwks,
+		}},
+	}
+	for i := range routes {
+		routes[i].Host, routes[i].Path = host, prefix+routes[i].Path
+	}
+	return routes
+}
+
+// HealthRoutes are what a supervisor or a load balancer asks, on any host.
+func HealthRoutes(svc *auth.Service) []web.Route {
+	health := func(run func(context.Context, *web.Request, web.None) (web.Text, error)) http.Handler {
+		return web.Endpoint[web.None, web.Text]{
+			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Encode: encodeReadiness, Run: run,
+		}
+	}
+	return []web.Route{
+		{Path: "/ostiary/healthz", Handler: health(func(context.Context, *web.Request, web.None) (web.Text, error) {
+			return "ok", nil
+		})},
+		{Path: "/ostiary/readyz", Handler: health(func(ctx context.Context, _ *web.Request, _ web.None) (web.Text, error) {
+			if err := svc.Ready(ctx); err != nil {
+				return "", err
+			}
+			return "ready", nil
+		})},
+	}
+}
+
+// identify answers with who the credential speaks for.
+func (s surface) identify(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
+	who, err := s.bearer(ctx, r)
+	if err == nil {
+		setIdentity(r.Answer, who)
+	}
+	return none, err
+}
+
+// verify does so too, if the identity has what the query asks for.
+func (s surface) verify(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
+	who, err := s.bearer(ctx, r)
+	if err != nil {
+		return none, err
+	}
+	if r.URL.RawQuery != "" {
+		if err := meets(who, r.URL.RawQuery); err != nil {
+			return none, err
+		}
+	}
+	setIdentity(r.Answer, who)
+	return none, nil
+}
+
+func (s surface) bearer(ctx context.Context, r *web.Request) (*auth.Identity, error) {
+	p, err := presented(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	return s.svc.Identify(ctx, s.realm, p)
+}
+
+// whoami is the identity as JSON.
+type whoami struct {
+	Subject     string       `json:"subject"`
+	Account     uuid.UUID    `json:"account"`
+	Username    string       `json:"username"`
+	Email       string       `json:"email"`
+	Org         string       `json:"org"`
+	Roles       []string     `json:"roles"`
+	Datasources []string     `json:"datasources"`
+	Dialect     auth.Dialect `json:"dialect"`
+	Session     uuid.UUID    `json:"session"`
+	AuthTime    int64        `json:"auth_time"` // NumericDate (RFC 7519 section 2)
+	AMR         []string     `json:"amr"`       // RFC 8176
+}
+
+func (s surface) whoami(ctx context.Context, r *web.Request, _ web.None) (whoami, error) {
+	who, err := s.bearer(ctx, r)
+	if err != nil {
+		return whoami{}, err
+	}
+	return whoami{
+		Subject: who.Subject, Account: who.Account, Username: who.Username, Email: who.Email, Org: who.Org,
+		Roles: list(who.Roles), Datasources: list(who.Datasources), Dialect: who.Dialect,
+		Session: who.Session, AuthTime: who.AuthTime.Unix(), AMR: list(who.AMR),
+	}, nil
+}
+
+// list is never null in JSON.
+func list(names []string) []string {
+	if names == nil {
+		return []string{}
+	}
+	return names
+}
+
+func (s surface) logout(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
+	p, err := presented(r.Header)
+	if err != nil {
+		return none, err
+	}
+	return none, s.svc.Logout(ctx, s.realm, p, r.Client)
+}
+
+type passwordChange struct {
+	Current string `json:"current"`
+	New     string `json:"new"`
+}
+
+func (s surface) password(ctx context.Context, r *web.Request, in passwordChange) (none web.None, err error) {
+	p, err := presented(r.Header)
+	if err != nil {
+		return none, err
+	}
+	return none, s.svc.ChangePassword(ctx, s.realm, p, auth.Secret(in.Current), auth.Secret(in.New), r.Client)
+}
+
+func (s surface) jwks(ctx context.Context, _ *web.Request, _ web.None) (json.RawMessage, error) {
+	return s.svc.JWKS(ctx, s.realm)
+}
