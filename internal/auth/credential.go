@@ -18,36 +18,36 @@ func (s *Service) SetPassword(ctx context.Context, realm, id uuid.UUID, p Secret
 	if err != nil {
 		return err
 	}
-	return s.replacePassword(ctx, realm, id, hash, uuid.Nil, "password_reset", cl)
+	return s.change(ctx, func(tx Tx) error {
+		return s.replacePassword(ctx, tx, realm, id, hash, uuid.Nil, "password_reset", cl)
+	})
 }
 
 // replacePassword stores a new hash and ends the sessions but one.
-func (s *Service) replacePassword(ctx context.Context, realm, id uuid.UUID, hash string, keep uuid.UUID, reason string, cl Client) error {
-	return s.change(ctx, func(tx Tx) error {
-		rec, err := tx.AccountByID(ctx, realm, id, "")
-		if err != nil {
-			return err
-		}
-		if rec.Kind == KindService {
-			return Errorf(CodeInvalidInput, "a service account has no password: rotate its secret instead")
-		}
-		scheme := password.Scheme(hash)
-		if err := tx.SetPassword(ctx, id, hash, scheme, s.now()); err != nil {
-			return err
-		}
-		if err := tx.NoteScheme(ctx, realm, scheme); err != nil {
-			return err
-		}
-		if err := tx.ClearBudgets(ctx, realm, id.String()); err != nil {
-			return err
-		}
-		if _, err := tx.EndSessions(ctx, id, keep, reason, s.now()); err != nil {
-			return err
-		}
-		e := s.event(realm, audit.PasswordChanged, id, cl)
-		e.Session, e.Detail = keep, reason
-		return tx.InsertEvent(ctx, e)
-	})
+func (s *Service) replacePassword(ctx context.Context, tx Tx, realm, id uuid.UUID, hash string, keep uuid.UUID, reason string, cl Client) error {
+	rec, err := tx.AccountByID(ctx, realm, id, "")
+	if err != nil {
+		return err
+	}
+	if rec.Kind == KindService {
+		return Errorf(CodeInvalidInput, "a service account has no password: rotate its secret instead")
+	}
+	scheme := password.Scheme(hash)
+	if err := tx.SetPassword(ctx, id, hash, scheme, s.now()); err != nil {
+		return err
+	}
+	if err := tx.NoteScheme(ctx, realm, scheme); err != nil {
+		return err
+	}
+	if err := tx.ClearBudgets(ctx, realm, id.String()); err != nil {
+		return err
+	}
+	if _, err := tx.EndSessions(ctx, id, keep, reason, s.now()); err != nil {
+		return err
+	}
+	e := s.event(realm, audit.PasswordChanged, id, cl)
+	e.Session, e.Detail = keep, reason
+	return tx.InsertEvent(ctx, e)
 }
 
 // RotateSecret gives a service a new secret, returned this once. The old one stays
@@ -108,7 +108,17 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	if err != nil {
 		return err
 	}
-	return s.replacePassword(ctx, realm, who.Account, hash, who.Session, "password_changed", cl)
+	// A change that came meanwhile, such as a reset, stands: what was proven is void.
+	return s.change(ctx, func(tx Tx) error {
+		ok, err := tx.RecordSignIn(ctx, rec.ID, rec.Version, s.now())
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return &Error{Code: CodeBadCredentials, Cause: errChanged}
+		}
+		return s.replacePassword(ctx, tx, realm, rec.ID, hash, who.Session, "password_changed", cl)
+	})
 }
 
 // hashError maps what the hashing pool answers.
