@@ -1,0 +1,105 @@
+package main
+
+import (
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+type accountCreate struct {
+	Username      string `help:"The name to sign in with. One with @ must be the e-mail address."`
+	Email         string `help:"The e-mail address, which signs in as well."`
+	EmailVerified bool   `help:"The address is known to be the account's own."`
+	DisplayName   string `placeholder:"NAME" help:"The name to show."`
+	Org           string `help:"The organization."`
+	Kind          string `enum:"person,service" default:"person" help:"person or service."`
+	Number        *int64 `placeholder:"N" help:"The account's integer. Default: the next of the realm's counter."`
+
+	PasswordStdin bool   `xor:"password" help:"Read the password from standard input; one newline at its end is not part of it."`
+	PasswordHash  string `xor:"password" placeholder:"PHC" help:"Take a password hash as it is: argon2, bcrypt, scrypt, PBKDF2 and others."`
+	NoPassword    bool   `xor:"password" help:"The account can't sign in until it has a password."`
+}
+
+func (accountCreate) Help() string {
+	return `Prints the account as one JSON object. A service gets a generated secret, shown this once.
+
+Examples:
+    ostiary account create --username ada --email ada@example.com --password-stdin < password.txt
+    ostiary account create --username backup-robot --kind service --org acme`
+}
+
+func (c *accountCreate) Run(a *app) error {
+	n, err := c.account(a)
+	if err != nil {
+		return err
+	}
+	return a.inRealm(func(d *desk) error {
+		acc, secret, err := d.CreateAccount(a, d.realm.ID, n, d.by)
+		if err != nil {
+			return err
+		}
+		return d.print(a, acc, secret)
+	})
+}
+
+func (c *accountCreate) account(a *app) (auth.NewAccount, error) {
+	n := auth.NewAccount{
+		Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, DisplayName: c.DisplayName, Org: c.Org,
+		Kind: auth.Kind(c.Kind), Origin: "cli", PasswordHash: c.PasswordHash, NoPassword: c.NoPassword,
+	}
+	if c.Number != nil {
+		if n.Number = *c.Number; n.Number < 1 {
+			return n, misusef("--number: must be positive")
+		}
+	}
+	given := c.PasswordStdin || c.PasswordHash != "" || c.NoPassword
+	switch {
+	case c.Username == "" && c.Email == "":
+		return n, misusef("give --username or --email, or both")
+	case n.Kind == auth.KindService && given:
+		return n, misusef("a service gets a generated secret: leave the password out")
+	case n.Kind == auth.KindPerson && !given:
+		return n, misusef("give one of --password-stdin, --password-hash and --no-password")
+	case !c.PasswordStdin:
+		return n, nil
+	}
+	var err error
+	n.Password, err = a.readPassword()
+	return n, err
+}
+
+type accountUpdate struct {
+	accountArg
+	Username      *string `help:"The name to sign in with; empty: none."`
+	Email         *string `help:"The e-mail address; empty: none. A new one is not verified."`
+	EmailVerified *bool   `negatable:"" help:"Whether the address is known to be the account's own."`
+	DisplayName   *string `placeholder:"NAME" help:"The name to show."`
+	Org           *string `help:"The organization."`
+	Number        *int64  `placeholder:"N" help:"The account's integer."`
+}
+
+func (accountUpdate) Help() string {
+	return `Prints the account as one JSON object. What is not given stays as it is.
+
+Examples:
+    ostiary account update ada --email ada@example.org --email-verified
+    ostiary account update ada --display-name "Ada Lovelace" --org acme`
+}
+
+func (c *accountUpdate) Run(a *app) error {
+	change := auth.AccountChange{
+		Username: c.Username, Email: c.Email, DisplayName: c.DisplayName, Org: c.Org,
+		EmailVerified: c.EmailVerified, Number: c.Number,
+	}
+	switch {
+	case change == auth.AccountChange{}:
+		return misusef("say what to change")
+	case c.Number != nil && *c.Number < 1:
+		return misusef("--number: must be positive")
+	}
+	return a.onAccount(c.U, func(d *desk, acc auth.Account) error {
+		acc, err := d.UpdateAccount(a, d.realm.ID, acc.ID, change, d.by)
+		if err != nil {
+			return err
+		}
+		return d.print(a, acc, "")
+	})
+}

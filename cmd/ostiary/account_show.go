@@ -1,0 +1,198 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+type accountList struct{ listFlags }
+
+func (accountList) Help() string {
+	return `Examples:
+    ostiary account list
+    ostiary account list --json | jq -r .email`
+}
+
+func (c *accountList) Run(a *app) error {
+	return a.inRealm(func(d *desk) error {
+		l := a.list(c.listFlags, "USERNAME", "EMAIL", "NUMBER", "KIND", "STATE", "ORG", "ID")
+		err := d.eachAccount(a, d.realm.ID, func(acc auth.Account) error {
+			var object accountJSON
+			if c.JSON {
+				var err error
+				if object, err = d.account(a, acc); err != nil {
+					return err
+				}
+			}
+			return l.row(object, acc.Username, acc.Email, acc.Number, acc.Kind, stateOf(acc), acc.Org, acc.ID)
+		})
+		return cmp.Or(err, l.end())
+	})
+}
+
+func stateOf(acc auth.Account) string {
+	if acc.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+// eachAccount calls fn with every account of a realm.
+func (d *desk) eachAccount(a *app, realm uuid.UUID, fn func(auth.Account) error) error {
+	after := uuid.Nil
+	for {
+		accounts, err := d.ListAccounts(a, realm, after, page)
+		if err != nil || len(accounts) == 0 {
+			return err
+		}
+		for _, acc := range accounts {
+			if err := fn(acc); err != nil {
+				return err
+			}
+			after = acc.ID
+		}
+	}
+}
+
+type accountShow struct {
+	accountArg
+	listFlags
+}
+
+func (accountShow) Help() string {
+	return `Examples:
+    ostiary account show ada
+    ostiary account show ada --json`
+}
+
+// accountDetail is all that "account show" knows.
+type accountDetail struct {
+	accountJSON
+	Factor        string       `json:"mfa"` // none, enrolled or confirmed
+	RecoveryCodes int          `json:"recovery_codes"`
+	Sessions      int          `json:"sessions"`
+	Budgets       []budgetJSON `json:"budgets"`
+}
+
+// budgetJSON is wrong guesses that still count.
+type budgetJSON struct {
+	Kind     auth.BudgetKind `json:"kind"`
+	Source   string          `json:"source,omitempty"`
+	Failures int             `json:"failures"`
+	Until    *time.Time      `json:"until"`  // the next guess is allowed then; null: at once
+	Locked   bool            `json:"locked"` // only "account unlock" or a new password helps
+}
+
+func (c *accountShow) Run(a *app) error {
+	return a.onAccount(c.U, func(d *desk, acc auth.Account) error {
+		detail, err := d.detail(a, acc)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return a.encoder().Encode(detail)
+		}
+		return detail.print(a)
+	})
+}
+
+func (d *desk) detail(a *app, acc auth.Account) (detail accountDetail, err error) {
+	if detail.accountJSON, err = d.account(a, acc); err != nil {
+		return detail, err
+	}
+	state, err := d.Factor(a, d.realm.ID, acc.ID)
+	if err != nil {
+		return detail, err
+	}
+	detail.Factor = factorWord(state)
+	if detail.RecoveryCodes, err = d.store.RecoveryCodes(a, acc.ID); err != nil {
+		return detail, err
+	}
+	err = d.eachSession(a, acc.ID, func(auth.Session) error { detail.Sessions++; return nil })
+	if err != nil {
+		return detail, err
+	}
+	budgets, err := d.BudgetOf(a, d.realm.ID, acc.ID)
+	slices.SortFunc(budgets, func(x, y auth.Budget) int {
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Source, y.Source))
+	})
+	detail.Budgets = []budgetJSON{}
+	for _, b := range budgets {
+		j := budgetJSON{Kind: b.Kind, Source: b.Source, Failures: b.Failures, Locked: b.Walled}
+		if b.Until.After(time.Now()) && !b.Walled {
+			j.Until = when(b.Until)
+		}
+		detail.Budgets = append(detail.Budgets, j)
+	}
+	return detail, err
+}
+
+func factorWord(s auth.FactorState) string {
+	switch s {
+	case auth.FactorEnrolled:
+		return "enrolled"
+	case auth.FactorConfirmed:
+		return "confirmed"
+	}
+	return "none"
+}
+
+func (d accountDetail) print(a *app) error {
+	l := a.list(listFlags{}, "ID\t"+d.ID.String())
+	state := "enabled"
+	if d.Disabled {
+		state = "disabled"
+	}
+	email := d.Email
+	if d.EmailVerified {
+		email += " (verified)"
+	}
+	factor := d.Factor
+	if d.Factor == "confirmed" {
+		factor += fmt.Sprintf(", %d recovery codes left", d.RecoveryCodes)
+	}
+	var aliases []string
+	for _, name := range slices.Sorted(maps.Keys(d.Aliases)) {
+		aliases = append(aliases, fmt.Sprintf("%s=%s", name, d.Aliases[name]))
+	}
+	rows := [][]any{
+		{"USERNAME", d.Username}, {"EMAIL", email}, {"DISPLAY NAME", d.DisplayName}, {"ORG", d.Org},
+		{"NUMBER", d.Number}, {"KIND", d.Kind}, {"REALM", d.Realm}, {"STATE", state},
+		{"ALIASES", strings.Join(aliases, ", ")}, {"SECOND FACTOR", factor}, {"SESSIONS", d.Sessions},
+		{"CREATED", fmt.Sprintf("%s by %s", stamp(d.CreatedAt), d.Origin)}, {"UPDATED", d.UpdatedAt},
+	}
+	for _, b := range d.Budgets {
+		rows = append(rows, []any{"WAITS", b.text()})
+	}
+	for _, r := range rows {
+		if err := l.row(nil, r...); err != nil {
+			return err
+		}
+	}
+	return l.end()
+}
+
+// text says who must wait, why and until when.
+func (b budgetJSON) text() string {
+	who := map[auth.BudgetKind]string{
+		auth.BudgetAccount: "strangers (sources that never signed it in)",
+		auth.BudgetKnown:   "the known source " + b.Source,
+		auth.BudgetFactor:  "its second factor",
+	}[b.Kind]
+	text := fmt.Sprintf("%s: %d wrong guesses", who, b.Failures)
+	switch {
+	case b.Locked:
+		return text + ", locked until ostiary account unlock or a new password"
+	case b.Until != nil:
+		return text + ", next allowed at " + stamp(*b.Until)
+	}
+	return text + ", may try now"
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// originDemo marks the accounts that the demo made.
+const originDemo = "demo"
+
+// demoAccount is an account of the demo, with its password of this start.
+type demoAccount struct {
+	mount  *auth.Mount
+	name   string
+	secret string
+}
+
+// recipe is a dialect's part of the demo.
+type recipe struct {
+	kind  auth.Kind
+	email bool // its clients sign in with an e-mail address
+	curl  func(url, host, name, secret string) string
+}
+
+// recipes are complete curl lines for each dialect. Names and secrets have no character
+// that a shell or JSON would read as more than itself.
+var recipes = map[auth.Dialect]recipe{
+	"cloudio": {kind: auth.KindService, curl: func(url, host, name, secret string) string {
+		token := base64.StdEncoding.EncodeToString([]byte(name + ":" + secret))
+		return curl(host, `-H 'Authorization: Token `+token+`'`, jsonBody(`{}`), url+"/v1/auth")
+	}},
+	"mikrocloud": {email: true, curl: func(url, host, name, secret string) string {
+		login := "curl -s " + host + jsonBody(`{"email":"`+name+`","password":"`+secret+`"}`) + " " + url + "/user/login"
+		ticket := `$(` + login + ` | sed 's/.*"token":"\([^"]*\)".*/\1/')`
+		return curl(host, `-H 'Content-Type: application/json' -d '{"totp":null,"token":"'"`+ticket+`"'"}'`, url+"/user/passport")
+	}},
+	"nomic": {curl: func(url, host, name, secret string) string {
+		return curl(host, "-X POST -u "+name+":"+secret, url+"/api/auth/token")
+	}},
+	"senmo": {curl: func(url, host, name, secret string) string {
+		return curl(host, jsonBody(`{"username":"`+name+`","password":"`+secret+`"}`), url+"/v1/auth")
+	}},
+}
+
+func curl(host string, words ...string) string {
+	return `curl -sw '\n' ` + host + strings.Join(words, " ")
+}
+
+func jsonBody(text string) string { return `-H 'Content-Type: application/json' -d '` + text + `'` }
+
+// mayDemo refuses settings under which the lines that the demo prints would not work,
+// or others than this machine's users could see the passwords.
+func (c *serveCmd) mayDemo() error {
+	switch {
+	case !c.Loopback():
+		return misusef("--demo: is for a loopback address only, not %s", c.Listen)
+	case c.TLSCert != "" || len(c.TrustedProxy) > 0:
+		return misusef("--demo: speaks plain HTTP to this machine: leave out tls_cert and trusted_proxy")
+	}
+	return nil
+}
+
+// makeDemo makes the demo's accounts, or gives them new passwords. A store with
+// accounts that the demo did not make is refused.
+func (s *server) makeDemo(site *site) ([]demoAccount, error) {
+	d := &desk{Service: site.svc, store: s.store, by: s.by}
+	if err := d.onlyDemo(s.app); err != nil {
+		return nil, err
+	}
+	var made []demoAccount
+	seen := map[auth.Dialect]bool{}
+	for _, m := range site.mounts {
+		if seen[m.Dialect] {
+			continue
+		}
+		seen[m.Dialect] = true
+		acc, err := d.makeOne(s.app, m)
+		if err != nil {
+			return nil, fmt.Errorf("the demo's account for %s: %w", m.Dialect, err)
+		}
+		made = append(made, acc)
+	}
+	return made, nil
+}
+
+func (d *desk) onlyDemo(a *app) error {
+	realms, err := d.Realms(a)
+	if err != nil {
+		return err
+	}
+	for _, r := range realms {
+		err := d.eachAccount(a, r.ID, func(acc auth.Account) error {
+			if acc.Origin != originDemo {
+				return fmt.Errorf("--demo: the store at %s has accounts that the demo did not make, such as %q: give the demo a data directory of its own",
+					d.store.Info().Path, cmp.Or(acc.Username, acc.Email))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *desk) makeOne(a *app, m *auth.Mount) (demoAccount, error) {
+	r := recipes[m.Dialect]
+	one := demoAccount{mount: m, name: string(m.Dialect) + "-demo", secret: strings.ToLower(rand.Text())}
+	n := auth.NewAccount{
+		Kind: r.kind, Origin: originDemo, DisplayName: "Demo of " + string(m.Dialect), Org: "demo",
+		Username: one.name, Email: one.name + "@example.com",
+	}
+	if r.email {
+		one.name, n.Username = n.Email, ""
+	}
+	if r.kind != auth.KindService {
+		n.Password = auth.Secret(one.secret)
+	}
+	acc, err := d.FindAccount(a, m.RealmID, one.name)
+	var secret auth.Secret
+	switch {
+	case auth.CodeOf(err) == auth.CodeNotFound:
+		_, secret, err = d.CreateAccount(a, m.RealmID, n, d.by)
+	case err != nil:
+	case r.kind == auth.KindService:
+		secret, err = d.RotateSecret(a, m.RealmID, acc.ID, 0, d.by)
+	default:
+		err = d.SetPassword(a, m.RealmID, acc.ID, n.Password, d.by)
+	}
+	if secret != "" {
+		one.secret = string(secret)
+	}
+	if err == nil && acc.ID != uuid.Nil {
+		// What was tried out last time is not in the way this time.
+		err = d.asNew(a, m.RealmID, acc.ID)
+	}
+	return one, err
+}
+
+// asNew enables an account of the demo and takes its second factor away.
+func (d *desk) asNew(a *app, realm, id uuid.UUID) error {
+	err := d.ResetFactor(a, realm, id, d.by)
+	if auth.CodeOf(err) == auth.CodeNotFound {
+		err = nil
+	}
+	return errors.Join(err, d.SetDisabled(a, realm, id, false, d.by), d.Unlock(a, realm, id, d.by))
+}
+
+// printDemo prints what can be tried now.
+func (a *app) printDemo(address string, accounts []demoAccount) error {
+	fmt.Fprintf(a.out, "\nOstiary answers at http://%s, with these accounts until the next start. Paste a line into another shell:\n", address)
+	for _, one := range accounts {
+		r, ok := recipes[one.mount.Dialect]
+		if !ok {
+			continue
+		}
+		url, host := "http://"+address+one.mount.Prefix, ""
+		if one.mount.Host != "" {
+			_, port, _ := net.SplitHostPort(address)
+			host = fmt.Sprintf("-H 'Host: %s:%s' ", one.mount.Host, port)
+		}
+		fmt.Fprintf(a.out, "\n# %s: %s, %s\n%s\n", one.mount.Dialect, one.name, one.secret, r.curl(url, host, one.name, one.secret))
+	}
+	fmt.Fprintf(a.out, "\n# Who a token speaks for: curl -H 'Authorization: Bearer TOKEN' http://%s/ostiary/whoami (cloudio: and -H 'X-CSRF-Token: CSRF')\n", address)
+	fmt.Fprintf(a.out, "# More: ostiary account list --data %s. Ctrl-C stops the server.\n\n", shellWord(a.set.Data))
+	return a.out.Flush()
+}
+
+// shellWord quotes what a shell would read as more than itself.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/seal"
+	"github.com/ostiary/ostiary/internal/store"
+)
+
+type doctorCmd struct {
+	listFlags
+	Server unchecked `embed:""`
+}
+
+// unchecked are the settings of serve without their checks, which are findings here.
+type unchecked config.Server
+
+func (doctorCmd) Help() string {
+	return `Prints a line for each finding: what is right, what to look at (warn), and what is wrong with what to do about it. Works
+beside a running server and without one, and changes nothing. Exit status 1 if something is wrong.
+
+Example:
+    ostiary doctor --data /var/lib/ostiary --config /etc/ostiary.toml`
+}
+
+// The states of a finding.
+const (
+	fine  = "ok"
+	warn  = "warn"
+	wrong = "wrong"
+)
+
+// finding is one thing that was looked at.
+type finding struct {
+	State   string `json:"state"` // ok, warn or wrong
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	Do      string `json:"do,omitempty"`
+}
+
+// doctor gathers findings.
+type doctor struct {
+	*app
+	server   config.Server
+	findings []finding
+}
+
+func (d *doctor) find(state, subject, do, format string, args ...any) {
+	d.findings = append(d.findings, finding{state, subject, printable(fmt.Sprintf(format, args...)), do})
+}
+
+func (c *doctorCmd) Run(a *app) error {
+	d := &doctor{app: a, server: config.Server(c.Server)}
+	d.examine()
+	l := a.list(c.listFlags, "STATE", "SUBJECT", "FINDING")
+	bad := 0
+	for _, f := range d.findings {
+		if f.State == wrong {
+			bad++
+		}
+		text := f.Text
+		if f.Do != "" {
+			text += ": " + f.Do
+		}
+		if err := l.row(f, f.State, f.Subject, text); err != nil {
+			return err
+		}
+	}
+	if err := l.end(); err != nil {
+		return err
+	}
+	switch bad {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("1 thing is wrong")
+	}
+	return fmt.Errorf("%d things are wrong", bad)
+}
+
+func (d *doctor) examine() {
+	d.checkClock()
+	d.checkFiles()
+	d.checkDisk()
+	mounts := d.checkSettings()
+	st, err := openStore(d, d.set)
+	if err != nil {
+		d.find(wrong, "store", "", "%s", explain(err))
+		return
+	}
+	defer st.Close()
+	info := st.Info()
+	d.find(fine, "store", "", "%s has schema %d, as this program needs", info.Path, info.Schema)
+	d.find(fine, "engine", "", "%s", info.Engine)
+	master, err := unlock(d, st, d.set)
+	if err != nil {
+		d.find(wrong, "master key", "", "%s", explain(err))
+		return
+	}
+	d.find(fine, "master key", "", "it is the one that the store was made with")
+	d.checkRealms(st, master, mounts)
+}
+
+func (d *doctor) checkRealms(st *store.Store, master seal.Key, mounts []*auth.Mount) {
+	desk := &desk{Service: auth.New(coreOptions(d.set, st, master, nil, nil)), store: st}
+	realms, err := desk.Realms(d)
+	if err != nil {
+		d.find(wrong, "store", "", "%s", explain(err))
+		return
+	}
+	known := map[string]bool{}
+	for _, desk.realm = range realms {
+		known[desk.realm.Name] = true
+		d.checkEvents(desk)
+		d.checkKeys(desk, master, mounts)
+	}
+	missing := map[string]bool{}
+	for _, m := range mounts {
+		if !known[m.Realm] && !missing[m.Realm] {
+			missing[m.Realm] = true
+			d.find(wrong, "realm "+m.Realm, "ostiary realm create "+m.Realm, "the mount of %s is for it, and it is not there", m.Dialect)
+		}
+	}
+}

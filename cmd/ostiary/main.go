@@ -1,0 +1,143 @@
+// Command ostiary is an authentication server that speaks several login APIs, and the
+// command line of its operator. Each subcommand has a file of its own; dialects.go is
+// the list of the login APIs.
+//
+// Exit status: 0 done; 1 refused or failed, with one line on standard error; 2 misuse:
+// the command line, the environment or the configuration can't be meant so.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
+)
+
+// commandLine is all that can be typed.
+type commandLine struct {
+	config.Shared `group:"settings"`
+
+	Serve   serveCmd   `cmd:"" help:"Serve the login APIs. The first start creates everything."`
+	Realm   realmCmd   `cmd:"" help:"Realms: closed sets of accounts, keys and sessions."`
+	Account accountCmd `cmd:"" help:"Accounts: people and services."`
+	MFA     mfaCmd     `cmd:"" name:"mfa" help:"Second factors: enrolment, reset, recovery codes."`
+	Session sessionCmd `cmd:"" help:"Sessions: who is signed in."`
+	Key     keyCmd     `cmd:"" help:"Signing keys of the realm's tokens."`
+	Audit   auditCmd   `cmd:"" help:"The audit log: what happened, and who did it."`
+	Doctor  doctorCmd  `cmd:"" help:"Check the installation, and say what to do about each finding."`
+	Version versionCmd `cmd:"" help:"Show the version of this program."`
+
+	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
+	Complete   completeCmd   `cmd:"" name:"__complete" hidden:""`
+}
+
+// app is what every command works with.
+type app struct {
+	context.Context
+	set  *config.Shared
+	in   io.Reader
+	out  *bufio.Writer // flushed at the end; a failure to write is a failure
+	err  io.Writer
+	args []string
+	kong *kong.Kong
+}
+
+// misuse marks an error as a command line that can't be meant so: exit status 2.
+type misuse string
+
+func (m misuse) Error() string { return string(m) }
+
+func misusef(format string, args ...any) error { return misuse(fmt.Sprintf(format, args...)) }
+
+const about = "An authentication server that speaks several login APIs against one store of accounts."
+
+func (commandLine) Help() string {
+	return `U is a username, an e-mail address or an id. Every setting is a flag, an environment variable (OSTIARY_...) and a key of the
+configuration file. Commands work beside a running server, and need its --data.
+
+Examples:
+    ostiary serve --demo
+    ostiary serve --data ostiary-data
+    ostiary account create --username ada --email ada@example.com --password-stdin < password.txt
+    ostiary mfa enroll ada
+    ostiary doctor`
+}
+
+func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is the whole program, from its arguments to its exit status.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	a := &app{Context: ctx, in: in, out: bufio.NewWriter(out), err: errOut, args: args}
+	c, parsed, err := a.parse()
+	if err != nil {
+		return a.fail(misuse(err.Error() + a.hint(err)))
+	}
+	a.set = &c.Shared
+	return a.fail(errors.Join(parsed.Run(a), a.out.Flush()))
+}
+
+// parse reads the command line, the environment and the configuration file.
+func (a *app) parse() (*commandLine, *kong.Context, error) {
+	c := &commandLine{}
+	k, err := kong.New(c, kong.Name("ostiary"), kong.Description(about), kong.Writers(a.out, a.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}),
+		kong.ExplicitGroups([]kong.Group{{Key: "settings", Title: "Settings:"}}),
+		kong.Exit(func(code int) { a.out.Flush(); os.Exit(code) }))
+	if err != nil {
+		return nil, nil, err
+	}
+	a.kong = k
+	parsed, err := k.Parse(a.args)
+	return c, parsed, err
+}
+
+// hint names the help of the command that was misused.
+func (a *app) hint(err error) string {
+	bad, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || bad.ExitCode() == 1 || bad.Context == nil { // 1: a setting is wrong, and the error names it
+		return ""
+	}
+	command := "ostiary"
+	if node := bad.Context.Selected(); node != nil {
+		command = node.FullPath()
+	}
+	return " (see " + command + " --help)"
+}
+
+// fail prints why a command failed, and returns the exit status.
+func (a *app) fail(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(a.err, "ostiary: "+strings.TrimPrefix(explain(err), "ostiary: "))
+	if _, ok := errors.AsType[misuse](err); ok {
+		return 2
+	}
+	return 1
+}
+
+// explain is one line of what an operator can make something of.
+func explain(err error) string {
+	text := err.Error()
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		switch {
+		case e.Detail != "":
+			text = e.Detail
+		case e.Code == auth.CodeUnavailable && e.Cause != nil:
+			text = "the store can't answer: " + e.Cause.Error()
+		case e.Code == auth.CodeNotFound:
+			text = "there is none any more"
+		case e.Cause != nil:
+			text = e.Cause.Error()
+		}
+	}
+	return printable(text)
+}

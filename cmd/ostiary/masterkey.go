@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/seal"
+	"github.com/ostiary/ostiary/internal/store"
+)
+
+// keyFact is the fact of a store that names its master key by its fingerprint.
+const keyFact = "master_key"
+
+// unlock loads the master key of a store that has one, and sees that it is the right one.
+func unlock(ctx context.Context, st *store.Store, set *config.Shared) (seal.Key, error) {
+	want, err := st.Value(ctx, keyFact)
+	if err != nil {
+		return seal.Key{}, err
+	}
+	if want == "" {
+		return seal.Key{}, fmt.Errorf("the store at %s is not finished: start ostiary serve once", st.Info().Path)
+	}
+	key, source, err := loadKey(set)
+	if errors.Is(err, fs.ErrNotExist) {
+		return seal.Key{}, fmt.Errorf("%s is not there, and the store at %s can't be opened without it: bring it back from a backup", source, st.Info().Path)
+	}
+	if err != nil {
+		return seal.Key{}, err
+	}
+	return key, checkKey(want, key, source, st)
+}
+
+// firstUnlock is unlock for serve, which makes the key of a new store. A store that
+// has had a key never gets another one.
+func firstUnlock(ctx context.Context, st *store.Store, set *config.Shared) (seal.Key, error) {
+	want, err := st.Value(ctx, keyFact)
+	if err != nil {
+		return seal.Key{}, err
+	}
+	if want != "" {
+		return unlock(ctx, st, set)
+	}
+	key, source, err := makeKey(set)
+	if err != nil {
+		return seal.Key{}, err
+	}
+	if want, err = st.KeepValue(ctx, keyFact, key.Fingerprint()); err != nil {
+		return seal.Key{}, err
+	}
+	return key, checkKey(want, key, source, st)
+}
+
+func checkKey(want string, key seal.Key, source string, st *store.Store) error {
+	if key.Fingerprint() != want {
+		return fmt.Errorf("%s is not the master key that the store at %s was made with: bring that one back", source, st.Info().Path)
+	}
+	return nil
+}
+
+// loadKey reads the master key from where the settings say; source names that place.
+func loadKey(set *config.Shared) (key seal.Key, source string, err error) {
+	text, file, err := set.MasterKey()
+	switch {
+	case err != nil:
+		return key, "", err
+	case file == "":
+		key, err = seal.Parse(string(text))
+		return key, "OSTIARY_MASTER_KEY", wrap("OSTIARY_MASTER_KEY", err)
+	case set.MasterKeyFile != "":
+		key, err = readKey(file)
+		return key, file, err
+	}
+	key, err = seal.Load(file)
+	return key, file, err
+}
+
+// makeKey is loadKey for a new store: it makes the data directory's own key file. One
+// that the operator named is expected to be there.
+func makeKey(set *config.Shared) (key seal.Key, source string, err error) {
+	text, file, err := set.MasterKey()
+	if err != nil {
+		return key, "", err
+	}
+	if text == "" && file != "" && set.MasterKeyFile == "" {
+		if err := os.MkdirAll(set.Data, 0o700); err != nil {
+			return key, "", err
+		}
+		key, _, err = seal.LoadOrCreate(file)
+		return key, file, err
+	}
+	key, source, err = loadKey(set)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("master key: %s is not there: make it with: openssl rand -base64 32", source)
+	}
+	return key, source, err
+}
+
+// readKey reads a key file that the operator named. It may be a mounted secret, which
+// others can read inside its container; nobody else may be able to write it.
+func readKey(path string) (seal.Key, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return seal.Key{}, fmt.Errorf("master key: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return seal.Key{}, fmt.Errorf("master key: %w", err)
+	} else if info.Mode().IsRegular() && info.Mode().Perm()&0o022 != 0 {
+		return seal.Key{}, fmt.Errorf("master key: others can write %s (mode %04o): take that away", path, info.Mode().Perm())
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 1<<10))
+	if err != nil {
+		return seal.Key{}, fmt.Errorf("master key: %w", err)
+	}
+	key, err := seal.Parse(string(text))
+	return key, wrap("master key: "+path, err)
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", what, err)
+	}
+	return err
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/seal"
+	"github.com/ostiary/ostiary/internal/store"
+	"github.com/ostiary/ostiary/internal/web"
+)
+
+// drain is how long requests in flight may take after SIGTERM.
+const drain = 30 * time.Second
+
+type serveCmd struct {
+	config.Server
+	Demo bool `help:"Make one account for each dialect, with random passwords, and print a curl line for each. Loopback only."`
+}
+
+func (serveCmd) Help() string {
+	return `SIGTERM and SIGINT finish what is in flight; SIGHUP reads the configuration again (mounts, log level, certificate).
+
+Examples:
+    ostiary serve --demo
+    ostiary serve --data /var/lib/ostiary --config /etc/ostiary.toml
+    ostiary serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem`
+}
+
+// server is the running process.
+type server struct {
+	*app
+	settings config.Server
+	log      *slog.Logger
+	level    slog.LevelVar
+	store    *store.Store
+	master   seal.Key
+	hasher   *password.Hasher
+	by       auth.Client
+
+	site atomic.Pointer[site]
+	cert atomic.Pointer[tls.Certificate]
+}
+
+func (c *serveCmd) Run(a *app) (err error) {
+	if c.Demo {
+		if err := c.mayDemo(); err != nil {
+			return err
+		}
+	}
+	s := &server{app: a, settings: c.Server, hasher: password.New(a.set.HashSlots, time.Duration(a.set.HashWait)), by: operator()}
+	s.log = s.newLog()
+	if err := s.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.store.Close()) }()
+	site, err := s.build(a.set, c.Server)
+	if err != nil {
+		return err
+	}
+	s.site.Store(site)
+	httpServer, err := s.httpServer()
+	if err != nil {
+		return err
+	}
+	// Signals are caught before anybody can know that there is a process to be signalled.
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	listener, err := new(net.ListenConfig).Listen(a, "tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	var accounts []demoAccount
+	if c.Demo {
+		if accounts, err = s.makeDemo(site); err != nil {
+			return err
+		}
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if httpServer.TLSConfig != nil {
+			failed <- httpServer.ServeTLS(listener, "", "")
+		} else {
+			failed <- httpServer.Serve(listener)
+		}
+	}()
+	s.log.Info("serving", "address", listener.Addr().String(), "tls", httpServer.TLSConfig != nil, "mounts", len(site.mounts),
+		"store", s.store.Info().Path, "version", version())
+	if c.Demo {
+		if err := a.printDemo(listener.Addr().String(), accounts); err != nil {
+			return err
+		}
+	}
+	sweeping, stop := context.WithCancel(a)
+	defer stop()
+	go s.sweep(sweeping)
+	return s.wait(httpServer, signals, failed)
+}
+
+// open opens or creates the store, its master key, and the realm "default".
+func (s *server) open() (err error) {
+	if s.store, err = store.CreateFile(s, s.set.DatabasePath()); err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	if err := s.prepare(); err != nil {
+		s.store.Close()
+		return err
+	}
+	return nil
+}
+
+func (s *server) prepare() (err error) {
+	if s.master, err = firstUnlock(s, s.store, s.set); err != nil {
+		return err
+	}
+	if info, err := os.Stat(s.set.Data); err == nil && info.Mode().Perm()&0o077 != 0 {
+		s.log.Warn("others can look into the data directory: set it to 0700", "data", s.set.Data, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
+	}
+	svc := auth.New(coreOptions(s.set, s.store, s.master, s.hasher, s.log))
+	if _, err := svc.Realm(s, "default"); auth.CodeOf(err) != auth.CodeNotFound {
+		return err
+	}
+	_, err = svc.CreateRealm(s, "default", s.by)
+	if auth.CodeOf(err) == auth.CodeConflict {
+		return nil // another process was first
+	}
+	return err
+}
+
+func (s *server) httpServer() (*http.Server, error) {
+	h, err := web.Server(web.ServerConfig{
+		Addr: s.settings.Listen, Log: s.log, CertFile: s.settings.TLSCert, KeyFile: s.settings.TLSKey,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.site.Load().handler.ServeHTTP(w, r) }),
+	})
+	if err != nil || h.TLSConfig == nil {
+		return h, err
+	}
+	// The certificate is taken from s, where a reload puts a new one.
+	s.cert.Store(&h.TLSConfig.Certificates[0])
+	h.TLSConfig.Certificates = nil
+	h.TLSConfig.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil }
+	return h, nil
+}
+
+// wait serves until a signal says to stop, and finishes what is in flight.
+func (s *server) wait(h *http.Server, signals <-chan os.Signal, failed <-chan error) error {
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				s.reload()
+				continue
+			}
+			s.log.Info("stopping", "signal", sig.String())
+		}
+		break
+	}
+	signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a second one ends the process at once
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s), drain)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		s.log.Warn("some requests did not end in time", "after", drain)
+		h.Close()
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+const (
+	sweepEvery = time.Minute
+	sweepBatch = 200 // rows a transaction, so that logins hardly wait for it
+)
+
+// sweep deletes what nothing can use any more, now and then.
+func (s *server) sweep(ctx context.Context) {
+	next := time.NewTimer(sweepEvery)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		}
+		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.log.Warn("old rows not deleted", "err", err)
+			next.Reset(sweepEvery)
+		case n >= sweepBatch: // there may be more
+			next.Reset(100 * time.Millisecond)
+		default:
+			next.Reset(sweepEvery)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/verify"
+	"github.com/ostiary/ostiary/internal/web"
+)
+
+// site is all that a configuration makes: a reload replaces it as a whole.
+type site struct {
+	svc     *auth.Service
+	mounts  []*auth.Mount
+	handler http.Handler
+}
+
+// build makes the site of a configuration.
+func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
+	mounts, err := set.Mounts(dialects())
+	if err != nil {
+		return nil, misuse(err.Error())
+	}
+	o := coreOptions(set, s.store, s.master, s.hasher, s.log)
+	o.Mounts = mounts
+	svc := auth.New(o)
+	if err := s.settle(svc, mounts); err != nil {
+		return nil, err
+	}
+	places, err := verify.Places(mounts)
+	if err != nil {
+		return nil, misuse(err.Error())
+	}
+	routes := verify.HealthRoutes(svc)
+	for _, p := range places {
+		routes = append(routes, verify.Routes(svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
+	}
+	for _, d := range dialects() {
+		for _, m := range mounts {
+			if m.Dialect == d.Name() {
+				routes = append(routes, d.Routes(svc, m)...)
+			}
+		}
+	}
+	mux, err := web.NewMux(routes)
+	if err != nil {
+		return nil, misuse(err.Error())
+	}
+	trusted := srv.TrustedProxies()
+	return &site{svc, mounts, web.Middleware(s.log, mux, web.Options{TrustedProxies: trusted, OnlyProxies: len(trusted) > 0})}, nil
+}
+
+// settle finds the realms of the mounts, and sees that each can sign as it is to.
+func (s *server) settle(svc *auth.Service, mounts []*auth.Mount) error {
+	for _, m := range mounts {
+		realm, err := svc.Realm(s, m.Realm)
+		if auth.CodeOf(err) == auth.CodeNotFound {
+			return fmt.Errorf("the mount of %s is for realm %q, which is not there: make it with: ostiary realm create %s", m.Dialect, m.Realm, m.Realm)
+		}
+		if err != nil {
+			return err
+		}
+		m.RealmID = realm.ID
+		if m.Algorithm == "" {
+			continue
+		}
+		if err := svc.EnsureKey(s, realm.ID, m.Algorithm, s.by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) newLog() *slog.Logger {
+	s.level.Set(levelOf(s.set))
+	o := &slog.HandlerOptions{Level: &s.level}
+	if s.set.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(s.err, o))
+	}
+	return slog.New(slog.NewTextHandler(s.err, o))
+}
+
+// levelOf is the level of --log-level, which has been checked.
+func levelOf(set *config.Shared) (l slog.Level) {
+	_ = l.UnmarshalText([]byte(set.LogLevel))
+	return l
+}

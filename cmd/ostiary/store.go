@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/seal"
+	"github.com/ostiary/ostiary/internal/store"
+)
+
+// desk is where a command works: the core on an open store, in one realm.
+type desk struct {
+	*auth.Service
+	store *store.Store
+	realm auth.Realm
+	by    auth.Client
+}
+
+// inStore runs a command on the store, beside a server or without one.
+func (a *app) inStore(fn func(d *desk) error) error {
+	st, err := openStore(a, a.set)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	master, err := unlock(a, st, a.set)
+	if err != nil {
+		return err
+	}
+	svc := auth.New(coreOptions(a.set, st, master, password.New(a.set.HashSlots, time.Duration(a.set.HashWait)), nil))
+	return fn(&desk{Service: svc, store: st, by: operator()})
+}
+
+// inRealm runs a command on the realm of --realm.
+func (a *app) inRealm(fn func(d *desk) error) error {
+	return a.inStore(func(d *desk) (err error) {
+		if d.realm, err = d.Service.Realm(a, a.set.Realm); err != nil {
+			return err
+		}
+		return fn(d)
+	})
+}
+
+// onAccount runs a command on one account of the realm.
+func (a *app) onAccount(name string, fn func(d *desk, acc auth.Account) error) error {
+	return a.inRealm(func(d *desk) error {
+		acc, err := d.FindAccount(a, d.realm.ID, name)
+		if err != nil {
+			return err
+		}
+		return fn(d, acc)
+	})
+}
+
+// openStore opens a store that exists: only serve creates one.
+func openStore(ctx context.Context, set *config.Shared) (*store.Store, error) {
+	st, err := store.OpenFile(ctx, set.DatabasePath())
+	if errors.Is(err, store.ErrNoStore) {
+		return nil, fmt.Errorf("there is no store at %s: ostiary serve makes one at its first start (see --data)", set.DatabasePath())
+	}
+	return st, err
+}
+
+// coreOptions are what the core is made of, in a server and on the command line.
+func coreOptions(set *config.Shared, st *store.Store, master seal.Key, hasher *password.Hasher, log *slog.Logger) auth.Options {
+	budgets := auth.DefaultBudgets()
+	budgets.Account.Free, budgets.Known.Free = set.GuessAccount, set.GuessAccount
+	budgets.Source.Free, budgets.Factor.Free = set.GuessSource, set.GuessFactor
+	o := auth.Options{
+		Store: st, Master: master, Hasher: hasher, Log: log, Budgets: &budgets,
+		TOTPIssuer: set.TOTPIssuer, Dialects: map[auth.Dialect]auth.Rules{},
+	}
+	for _, d := range dialects() {
+		o.Dialects[d.Name()] = d.Rules
+	}
+	return o
+}
+
+// operator is who the audit log says did it.
+func operator() auth.Client {
+	name := "uid " + fmt.Sprint(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if by := os.Getenv("SUDO_USER"); by != "" {
+		name = by + " as " + name
+	}
+	return auth.Client{Actor: "cli: " + printable(name), RequestID: uuid.NewString()}
+}
