@@ -52,11 +52,12 @@ type Buffer struct {
 
 // The scratch blocks at the start of a Buffer's memory.
 const (
-	scratchState  = iota // the permutation's state between its rows and its columns
-	scratchInput         // the counter block of data-independent addressing
-	scratchAddrs         // 128 addresses made from it
-	scratchZero          // always zero while a call runs
-	scratchBlocks        // how many there are
+	scratchState      = iota // the permutation's state between its rows and its columns
+	scratchInput             // the counter block of data-independent addressing
+	scratchAddrs             // 128 numbers made from it
+	scratchAddrsState        // and the state while they are made
+	scratchZero              // always zero while a call runs
+	scratchBlocks            // how many there are
 )
 
 // Key derives keyLen bytes from the password and the salt with argon2id

@@ -3,8 +3,8 @@ package argon2
 import "math/bits"
 
 // compressGeneric is the compression function G (RFC 9106, section 3.5) in plain
-// Go: out becomes G(prev, ref), or is XORed with it. The blocks may be the same.
-func compressGeneric(out, prev, ref, state *block, xor bool) {
+// Go: out becomes G(prev, ref) XOR old. Out may be one of the others.
+func compressGeneric(out, prev, ref, old, state *block) {
 	for i := range state {
 		state[i] = prev[i] ^ ref[i]
 	}
@@ -14,14 +14,8 @@ func compressGeneric(out, prev, ref, state *block, xor bool) {
 	for i := 0; i < 16; i += 2 {
 		permute(state, i, 16) // a column of eight registers
 	}
-	if xor {
-		for i := range out {
-			out[i] ^= prev[i] ^ ref[i] ^ state[i]
-		}
-	} else {
-		for i := range out {
-			out[i] = prev[i] ^ ref[i] ^ state[i]
-		}
+	for i := range out {
+		out[i] = prev[i] ^ ref[i] ^ old[i] ^ state[i]
 	}
 }
 
@@ -36,15 +30,23 @@ func permute(b *block, first, stride int) {
 	v8, v9, v10, v11 := b[r4], b[r4+1], b[r5], b[r5+1]
 	v12, v13, v14, v15 := b[r6], b[r6+1], b[r7], b[r7+1]
 
-	v0, v4, v8, v12 = quarter(v0, v4, v8, v12)
-	v1, v5, v9, v13 = quarter(v1, v5, v9, v13)
-	v2, v6, v10, v14 = quarter(v2, v6, v10, v14)
-	v3, v7, v11, v15 = quarter(v3, v7, v11, v15)
+	v0, v4, v8, v12 = half(v0, v4, v8, v12, 32, 24)
+	v0, v4, v8, v12 = half(v0, v4, v8, v12, 16, 63)
+	v1, v5, v9, v13 = half(v1, v5, v9, v13, 32, 24)
+	v1, v5, v9, v13 = half(v1, v5, v9, v13, 16, 63)
+	v2, v6, v10, v14 = half(v2, v6, v10, v14, 32, 24)
+	v2, v6, v10, v14 = half(v2, v6, v10, v14, 16, 63)
+	v3, v7, v11, v15 = half(v3, v7, v11, v15, 32, 24)
+	v3, v7, v11, v15 = half(v3, v7, v11, v15, 16, 63)
 
-	v0, v5, v10, v15 = quarter(v0, v5, v10, v15)
-	v1, v6, v11, v12 = quarter(v1, v6, v11, v12)
-	v2, v7, v8, v13 = quarter(v2, v7, v8, v13)
-	v3, v4, v9, v14 = quarter(v3, v4, v9, v14)
+	v0, v5, v10, v15 = half(v0, v5, v10, v15, 32, 24)
+	v0, v5, v10, v15 = half(v0, v5, v10, v15, 16, 63)
+	v1, v6, v11, v12 = half(v1, v6, v11, v12, 32, 24)
+	v1, v6, v11, v12 = half(v1, v6, v11, v12, 16, 63)
+	v2, v7, v8, v13 = half(v2, v7, v8, v13, 32, 24)
+	v2, v7, v8, v13 = half(v2, v7, v8, v13, 16, 63)
+	v3, v4, v9, v14 = half(v3, v4, v9, v14, 32, 24)
+	v3, v4, v9, v14 = half(v3, v4, v9, v14, 16, 63)
 
 	b[r0], b[r0+1], b[r1], b[r1+1] = v0, v1, v2, v3
 	b[r2], b[r2+1], b[r3], b[r3+1] = v4, v5, v6, v7
@@ -52,19 +54,12 @@ func permute(b *block, first, stride int) {
 	b[r6], b[r6+1], b[r7], b[r7+1] = v12, v13, v14, v15
 }
 
-// quarter is the function GB (RFC 9106, section 3.6).
-func quarter(a, b, c, d uint64) (uint64, uint64, uint64, uint64) {
-	a = mix(a, b)
-	d = bits.RotateLeft64(d^a, -32)
-	c = mix(c, d)
-	b = bits.RotateLeft64(b^c, -24)
-	a = mix(a, b)
-	d = bits.RotateLeft64(d^a, -16)
-	c = mix(c, d)
-	b = bits.RotateLeft64(b^c, -63)
+// half is half of the function GB (RFC 9106, section 3.6): the two halves are the
+// same but for what they rotate by. It is small enough to be inlined, and GB is not.
+func half(a, b, c, d uint64, r1, r2 int) (uint64, uint64, uint64, uint64) {
+	a += b + 2*uint64(uint32(a))*uint64(uint32(b))
+	d = bits.RotateLeft64(d^a, -r1)
+	c += d + 2*uint64(uint32(c))*uint64(uint32(d))
+	b = bits.RotateLeft64(b^c, -r2)
 	return a, b, c, d
-}
-
-func mix(x, y uint64) uint64 {
-	return x + y + 2*uint64(uint32(x))*uint64(uint32(y))
 }

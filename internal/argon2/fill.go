@@ -28,42 +28,66 @@ func (f *fill) run() {
 // a reference block. The first pass overwrites what is there and the later ones
 // XOR into it, so no pass reads what an earlier computation has left.
 func (f *fill) fillSegment(pass, slice, lane uint32) {
-	var (
-		state   = &f.scratch[scratchState]
-		input   = &f.scratch[scratchInput]
-		addrs   = &f.scratch[scratchAddrs]
-		zero    = &f.scratch[scratchZero]
-		indep   = pass == 0 && slice < slices/2 // argon2id: addresses that don't depend on the password
-		index   = uint32(0)
-		prev    *block
-		current = lane*f.lane + slice*f.segment
-	)
-	if indep {
-		*input = block{uint64(pass), uint64(lane), uint64(slice), uint64(f.total), uint64(f.time), typeID}
+	state, addrs, zero := &f.scratch[scratchState], &f.scratch[scratchAddrs], &f.scratch[scratchZero]
+	first := lane*f.lane + slice*f.segment
+	last := first - 1
+	if slice == 0 {
+		last += f.lane
 	}
+	index, prev := uint32(0), &f.mem[last]
 	if pass == 0 && slice == 0 {
-		index = 2 // start has written them
+		index, prev = 2, &f.mem[first+1] // start has written two
 	}
-	if slice == 0 && index == 0 {
-		prev = &f.mem[current+f.lane-1]
-	} else {
-		prev = &f.mem[current+index-1]
+	// The first half of argon2id's first pass takes its addresses from a counter,
+	// so that they don't depend on the password, and the rest from the block before.
+	independent := pass == 0 && slice < slices/2
+	random := prev[0]
+	if independent {
+		f.addresses(slice, lane, 0)
+		random = addrs[index]
 	}
-	for ; index < f.segment; index++ {
-		random := prev[0]
-		if indep {
-			if index%words == 0 || index == 2 && slice == 0 {
-				input[6]++
-				compress(addrs, input, zero, state, false)
-				compress(addrs, addrs, zero, state, false)
-			}
-			random = addrs[index%words]
+	ref := &f.mem[f.reference(random, pass, slice, lane, index)]
+	for index < f.segment {
+		out := &f.mem[first+index]
+		old := out
+		if pass == 0 {
+			old = zero
 		}
-		ref := &f.mem[f.reference(random, pass, slice, lane, index)]
-		out := &f.mem[current+index]
-		compress(out, prev, ref, state, pass > 0)
-		prev = out
+		head(out, prev, ref, old, state)
+
+		// Word 0 is there: find the next reference block, so that the tail can fetch it.
+		index++
+		next := ref
+		if index < f.segment {
+			random = out[0]
+			if independent {
+				if index%words == 0 {
+					f.addresses(slice, lane, index/words)
+				}
+				random = addrs[index%words]
+			}
+			next = &f.mem[f.reference(random, pass, slice, lane, index)]
+		}
+		tail(out, prev, ref, old, state, next)
+		prev, ref = out, next
 	}
+}
+
+// addresses makes the nth 128 numbers of data-independent addressing in a segment
+// of the first pass (RFC 9106, section 3.4.1.2). It has a state of its own, since it
+// comes between the head and the tail of another block.
+func (f *fill) addresses(slice, lane, n uint32) {
+	input, addrs := &f.scratch[scratchInput], &f.scratch[scratchAddrs]
+	state, zero := &f.scratch[scratchAddrsState], &f.scratch[scratchZero]
+	*input = block{0, uint64(lane), uint64(slice), uint64(f.total), uint64(f.time), typeID, uint64(n) + 1}
+	compress(addrs, input, zero, zero, state)
+	compress(addrs, addrs, zero, zero, state)
+}
+
+// compress is head and tail at once: out becomes G(prev, ref) XOR old.
+func compress(out, prev, ref, old, state *block) {
+	head(out, prev, ref, old, state)
+	tail(out, prev, ref, old, state, ref)
 }
 
 // reference is the index of the reference block (RFC 9106, section 3.4.2).

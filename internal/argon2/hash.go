@@ -41,7 +41,10 @@ func longHash(out, in []byte) {
 	for {
 		copy(out, v[:hashSize/2])
 		out = out[hashSize/2:]
-		h = newHash(min(len(out), hashSize))
+		if len(out) < hashSize {
+			h = newHash(len(out))
+		}
+		h.Reset()
 		h.Write(v[:])
 		if len(out) <= hashSize {
 			h.Sum(out[:0])
