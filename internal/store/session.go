@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"math"
 	"strings"
 	"time"
 
@@ -83,10 +84,19 @@ func (q queries) InsertSession(ctx context.Context, s auth.Session, bearer []byt
 //   - g - 1 was spent when g was made: within the retry time it gets g again, which has
 //     not been used, or the session would be past it;
 //   - g - 1 after that time, or an older one, was stolen: the session ends.
+//
+// A rotation is told from a retry by last_used_at, which after a rotation is rotated_at,
+// and after a retry later, even on a clock that stands still.
 func (q queries) RotateRefresh(ctx context.Context, realm, id uuid.UUID, d auth.Dialect, generation int64, retry, idle time.Duration, now time.Time) (auth.Rotation, error) {
-	idleAt := int64(0)
+	if generation < 1 {
+		return auth.Rotation{}, auth.ErrNotFound // no chain has had it
+	}
+	idleAt, since := int64(0), int64(math.MaxInt64)
 	if idle > 0 {
 		idleAt = micros(now.Add(idle))
+	}
+	if retry > 0 {
+		since = micros(now.Add(-retry))
 	}
 	const honest = "(generation = $4 OR generation = $4 + 1 AND rotated_at >= $6)"
 	var s auth.Session
@@ -96,12 +106,12 @@ func (q queries) RotateRefresh(ctx context.Context, realm, id uuid.UUID, d auth.
 			end_reason   = CASE WHEN `+honest+` THEN '' ELSE 'refresh_token_reused' END,
 			rotated_at   = CASE WHEN generation = $4 THEN CAST($5 AS BIGINT) ELSE rotated_at END,
 			generation   = CASE WHEN generation = $4 THEN generation + 1 ELSE generation END,
-			last_used_at = $5,
+			last_used_at = CASE WHEN generation = $4 OR rotated_at < $5 THEN CAST($5 AS BIGINT) ELSE rotated_at + 1 END,
 			idle_at      = $7
 		WHERE id = $1 AND realm_id = $2 AND dialect = $3 AND generation >= $4
 			AND ended_at = 0 AND expires_at > $5 AND (idle_at = 0 OR idle_at > $5)
 		RETURNING `+sessionReturning+`, rotated_at`,
-		id[:], realm[:], string(d), generation, micros(now), micros(now.Add(-retry)), idleAt).
+		id[:], realm[:], string(d), generation, micros(now), since, idleAt).
 		Scan(append(sessionFields(&s), at{&rotatedAt})...)
 	if err != nil {
 		return auth.Rotation{}, classify(err)
@@ -109,7 +119,7 @@ func (q queries) RotateRefresh(ctx context.Context, realm, id uuid.UUID, d auth.
 	return auth.Rotation{
 		Session: s,
 		Stolen:  !s.EndedAt.IsZero(),
-		Retried: s.EndedAt.IsZero() && micros(rotatedAt) != micros(now),
+		Retried: s.EndedAt.IsZero() && !s.LastUsedAt.Equal(rotatedAt),
 	}, nil
 }
 
