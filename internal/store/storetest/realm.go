@@ -1,0 +1,125 @@
+package storetest
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/keyring"
+)
+
+// text is a value with all its exported fields.
+func text(v any) string {
+	b, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+var realmCases = []testCase{
+	{"RoundTrip", realmRoundTrip},
+	{"NameTaken", realmNameTaken},
+	{"Keys", keysRoundTrip},
+	{"KeysDuplicate", keysDuplicate},
+	{"ExpireKeys", expireKeys},
+	{"HashSchemes", hashSchemes},
+}
+
+func realmRoundTrip(w *world) {
+	r := w.newRealm()
+	byName, err := w.store.RealmByName(w.ctx, r.Name)
+	w.wantErr("by name", err, nil)
+	w.same("by name", byName, r)
+	byID, err := w.store.RealmByID(w.ctx, r.ID)
+	w.wantErr("by id", err, nil)
+	w.same("by id", byID, r)
+	all, err := w.store.Realms(w.ctx)
+	w.wantErr("all", err, nil)
+	if !slices.ContainsFunc(all, func(x auth.Realm) bool { return x.ID == r.ID }) {
+		w.Fatal("the list lacks the realm")
+	}
+	_, err = w.store.RealmByName(w.ctx, "nobody")
+	w.wantErr("unknown name", err, auth.ErrNotFound)
+	_, err = w.store.RealmByName(w.ctx, "")
+	w.wantErr("no name", err, auth.ErrNotFound)
+	_, err = w.store.RealmByID(w.ctx, newID())
+	w.wantErr("unknown id", err, auth.ErrNotFound)
+}
+
+func realmNameTaken(w *world) {
+	r := w.newRealm()
+	again := r
+	again.ID = newID()
+	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.InsertRealm(w.ctx, again) })
+	_, err := w.store.RealmByID(w.ctx, again.ID)
+	w.wantErr("the second one", err, auth.ErrNotFound)
+}
+
+func (w *world) key(realm uuid.UUID, algorithm string) keyring.Record {
+	w.Helper()
+	id := newID()
+	k := keyring.Record{ID: id, RealmID: realm, Kid: "kid-" + id.String(), Algorithm: algorithm, Sealed: []byte("sealed\x00"),
+		Public: []byte{0x30, 0}, SignsFrom: w.now.Add(time.Hour), CreatedAt: w.now}
+	w.in(func(tx auth.Tx) error { return tx.InsertKey(w.ctx, k) })
+	return k
+}
+
+func (w *world) keys() []keyring.Record {
+	w.Helper()
+	keys, err := w.store.Keys(w.ctx, w.realm)
+	w.wantErr("keys", err, nil)
+	return keys
+}
+
+func keysRoundTrip(w *world) {
+	if got := w.keys(); len(got) != 0 {
+		w.Fatalf("a new realm has keys: %v", got)
+	}
+	first, second := w.key(w.realm, "RS256"), w.key(w.realm, "EdDSA")
+	w.key(w.newRealm().ID, "RS256") // another realm's
+	w.same("keys, the newest first", w.keys(), []keyring.Record{second, first})
+}
+
+func keysDuplicate(w *world) {
+	k := w.key(w.realm, "RS256")
+	k.ID = newID()
+	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.InsertKey(w.ctx, k) })
+}
+
+func expireKeys(w *world) {
+	old, early, other, kept := w.key(w.realm, "RS256"), w.key(w.realm, "RS256"), w.key(w.realm, "ES256"), w.key(w.realm, "RS256")
+	foreign := w.key(w.newRealm().ID, "RS256")
+	soon, later := w.now.Add(time.Hour), w.now.Add(2*time.Hour)
+	w.in(func(tx auth.Tx) error { return tx.ExpireKeys(w.ctx, w.realm, "RS256", uuid.Nil, later) })
+	w.in(func(tx auth.Tx) error { return tx.ExpireKeys(w.ctx, w.realm, "RS256", old.ID, soon) })
+	w.in(func(tx auth.Tx) error { return tx.ExpireKeys(w.ctx, w.realm, "RS256", uuid.Nil, later.Add(time.Hour)) })
+	ends := map[uuid.UUID]time.Time{}
+	for _, k := range w.keys() {
+		ends[k.ID] = k.ExpiresAt
+	}
+	w.same("ends", ends, map[uuid.UUID]time.Time{old.ID: later, early.ID: soon, kept.ID: soon, other.ID: {}})
+	theirs, err := w.store.Keys(w.ctx, foreign.RealmID)
+	w.wantErr("the other realm's keys", err, nil)
+	w.same("the other realm's keys", theirs, []keyring.Record{foreign})
+}
+
+func hashSchemes(w *world) {
+	a := w.account("anna")
+	w.in(func(tx auth.Tx) error { return tx.NoteScheme(w.ctx, w.realm, "b") })
+	w.in(func(tx auth.Tx) error { return tx.NoteScheme(w.ctx, w.realm, "a") })
+	w.in(func(tx auth.Tx) error { return tx.NoteScheme(w.ctx, w.realm, "b") })
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.Rehash(w.ctx, w.realm, a.ID, a.PasswordHash, "new", "c") })
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.Rehash(w.ctx, w.realm, a.ID, "not there", "new", "d") })
+	got, err := w.store.HashSchemes(w.ctx, w.realm)
+	w.wantErr("schemes", err, nil)
+	slices.Sort(got)
+	w.same("schemes", got, []string{"a", "b", "c"})
+	none, err := w.store.HashSchemes(w.ctx, w.newRealm().ID)
+	if err != nil || len(none) != 0 {
+		w.Fatalf("another realm has %v, %v", none, err)
+	}
+}

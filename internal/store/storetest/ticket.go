@@ -1,0 +1,109 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+var ticketCases = []testCase{
+	{"RoundTrip", ticketRoundTrip},
+	{"Limit", ticketLimit},
+	{"Forgive", ticketForgive},
+	{"Expiry", ticketExpiry},
+	{"Spend", ticketSpend},
+}
+
+func (w *world) ticket(account uuid.UUID, hash [32]byte) auth.Ticket {
+	return auth.Ticket{Hash: hash, RealmID: w.realm, AccountID: account, Version: 7, CreatedAt: w.now, ExpiresAt: w.now.Add(5 * time.Minute)}
+}
+
+// newTicket stores a ticket of a new account.
+func (w *world) newTicket() auth.Ticket {
+	w.Helper()
+	t := w.ticket(w.account("anna").ID, newHash())
+	w.in(func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, t) })
+	return t
+}
+
+// try tries a ticket in a transaction of its own.
+func (w *world) try(hash [32]byte, max int, at time.Time) (t auth.Ticket, err error) {
+	err = w.store.InTx(w.ctx, func(tx auth.Tx) (err error) {
+		t, err = tx.TryTicket(w.ctx, w.realm, hash, max, at)
+		return err
+	})
+	return t, err
+}
+
+func (w *world) spend(hash [32]byte) bool {
+	w.Helper()
+	return w.yes(func(tx auth.Tx) (bool, error) { return tx.SpendTicket(w.ctx, hash, w.now) })
+}
+
+func ticketRoundTrip(w *world) {
+	t := w.newTicket()
+	got, err := w.try(t.Hash, 5, w.now)
+	w.wantErr("try", err, nil)
+	w.same("ticket", got, t)
+	owner, err := w.store.TicketAccount(w.ctx, w.realm, t.Hash)
+	w.wantErr("owner", err, nil)
+	w.same("owner", owner, t.AccountID)
+	_, err = w.store.TicketAccount(w.ctx, w.realm, newHash())
+	w.wantErr("no such ticket", err, auth.ErrNotFound)
+	_, err = w.store.TicketAccount(w.ctx, w.newRealm().ID, t.Hash)
+	w.wantErr("another realm", err, auth.ErrNotFound)
+	_, err = w.try(newHash(), 5, w.now)
+	w.wantErr("no such ticket", err, auth.ErrNotFound)
+	w.realm = w.newRealm().ID
+	_, err = w.try(t.Hash, 5, w.now)
+	w.wantErr("another realm", err, auth.ErrNotFound)
+	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, t) })
+}
+
+func ticketLimit(w *world) {
+	t := w.newTicket()
+	for range 3 {
+		_, err := w.try(t.Hash, 3, w.now)
+		w.wantErr("within the limit", err, nil)
+	}
+	_, err := w.try(t.Hash, 3, w.now)
+	w.wantErr("over the limit", err, auth.ErrNotFound)
+	owner, err := w.store.TicketAccount(w.ctx, w.realm, t.Hash)
+	w.wantErr("the owner of a dead ticket", err, nil)
+	w.same("the owner of a dead ticket", owner, t.AccountID)
+}
+
+func ticketForgive(w *world) {
+	t := w.newTicket()
+	forgive := func() { w.in(func(tx auth.Tx) error { return tx.ForgiveTicket(w.ctx, t.Hash) }) }
+	forgive() // nothing to take back
+	for range 10 {
+		_, err := w.try(t.Hash, 1, w.now)
+		w.wantErr("forgiven", err, nil)
+		forgive()
+	}
+	_, err := w.try(t.Hash, 1, w.now)
+	w.wantErr("the last one", err, nil)
+	_, err = w.try(t.Hash, 1, w.now)
+	w.wantErr("not forgiven", err, auth.ErrNotFound)
+	w.in(func(tx auth.Tx) error { return tx.ForgiveTicket(w.ctx, newHash()) })
+}
+
+func ticketExpiry(w *world) {
+	t := w.newTicket()
+	_, err := w.try(t.Hash, 5, t.ExpiresAt.Add(-time.Microsecond))
+	w.wantErr("at its last moment", err, nil)
+	_, err = w.try(t.Hash, 5, t.ExpiresAt)
+	w.wantErr("expired", err, auth.ErrNotFound)
+}
+
+func ticketSpend(w *world) {
+	t := w.newTicket()
+	if w.spend(newHash()) || !w.spend(t.Hash) || w.spend(t.Hash) {
+		w.Fatal("once for each ticket")
+	}
+	_, err := w.try(t.Hash, 5, w.now)
+	w.wantErr("spent", err, auth.ErrNotFound)
+}
