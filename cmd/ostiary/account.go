@@ -56,9 +56,12 @@ func (d *desk) account(a *app, acc auth.Account) (accountJSON, error) {
 		ID: acc.ID, Realm: d.realm.Name, Number: acc.Number, Kind: acc.Kind,
 		Username: acc.Username, Email: acc.Email, EmailVerified: acc.EmailVerified,
 		DisplayName: acc.DisplayName, Org: acc.Org, Disabled: acc.Disabled, Origin: acc.Origin,
-		CreatedAt: acc.CreatedAt.UTC(), UpdatedAt: acc.UpdatedAt.UTC(), Aliases: aliases,
+		CreatedAt: stored(acc.CreatedAt), UpdatedAt: stored(acc.UpdatedAt), Aliases: aliases,
 	}, err
 }
+
+// stored is a time as the store keeps it, so that it prints the same before and after.
+func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 type accountDisable struct{ accountArg }
 

@@ -30,7 +30,7 @@ type realmJSON struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-func ofRealm(r auth.Realm) realmJSON { return realmJSON{r.ID, r.Name, r.CreatedAt.UTC()} }
+func ofRealm(r auth.Realm) realmJSON { return realmJSON{r.ID, r.Name, stored(r.CreatedAt)} }
 
 func (c *realmCreate) Run(a *app) error {
 	return a.inStore(func(d *desk) error {

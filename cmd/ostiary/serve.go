@@ -62,6 +62,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	}
 	s := &server{app: a, settings: c.Server, hasher: password.New(a.set.HashSlots, time.Duration(a.set.HashWait)), by: operator()}
 	s.log = s.newLog()
+	s.boundMemory()
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -105,9 +106,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 			return err
 		}
 	}
-	sweeping, stop := context.WithCancel(a)
+	tending, stop := context.WithCancel(a)
 	defer stop()
-	go s.sweep(sweeping)
+	go s.tend(tending)
 	return s.wait(httpServer, signals, failed)
 }
 
@@ -183,13 +184,13 @@ func (s *server) wait(h *http.Server, signals <-chan os.Signal, failed <-chan er
 }
 
 const (
-	sweepEvery = time.Minute
+	tendEvery  = time.Minute
 	sweepBatch = 200 // rows a transaction, so that logins hardly wait for it
 )
 
-// sweep deletes what nothing can use any more, now and then.
-func (s *server) sweep(ctx context.Context) {
-	next := time.NewTimer(sweepEvery)
+// tend does what is due now and then: it deletes what nothing can use any more.
+func (s *server) tend(ctx context.Context) {
+	next := time.NewTimer(tendEvery)
 	defer next.Stop()
 	for {
 		select {
@@ -197,15 +198,16 @@ func (s *server) sweep(ctx context.Context) {
 			return
 		case <-next.C:
 		}
+		s.boundMemory()
 		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.log.Warn("old rows not deleted", "err", err)
-			next.Reset(sweepEvery)
+			next.Reset(tendEvery)
 		case n >= sweepBatch: // there may be more
 			next.Reset(100 * time.Millisecond)
 		default:
-			next.Reset(sweepEvery)
+			next.Reset(tendEvery)
 		}
 	}
 }
