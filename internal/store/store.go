@@ -65,6 +65,32 @@ type prepared struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 	cache   sync.Map // query → *sql.Stmt
 	detach  bool     // a statement, once begun, is not cancelled
+	// slots, if there are any, are the connections that reads may wait for. With a
+	// connection at hand, a row is read to its end: watching a context meanwhile would
+	// cost a goroutine and half as much again as the read itself.
+	slots chan struct{}
+}
+
+// enter waits for a connection; leave gives it back.
+func (p *prepared) enter(ctx context.Context) error {
+	if p.slots == nil {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *prepared) leave() {
+	if p.slots != nil {
+		<-p.slots
+	}
 }
 
 func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -80,6 +106,15 @@ func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 		st = old.(*sql.Stmt)
 	}
 	return st, nil
+}
+
+// close ends the prepared statements. One that is left open keeps its connection, and
+// then the write-ahead log is not folded into the database when that is closed.
+func (p *prepared) close() {
+	p.cache.Range(func(_, st any) bool {
+		_ = st.(*sql.Stmt).Close()
+		return true
+	})
 }
 
 func (p *prepared) context(ctx context.Context) context.Context {
@@ -107,22 +142,41 @@ func (p *prepared) exec(ctx context.Context, query string, args ...any) (int, er
 // scanner is a row to be scanned.
 type scanner interface{ Scan(dest ...any) error }
 
-type failedRow struct{ err error }
+// oneRow is a query for one row, which runs when it is scanned.
+type oneRow struct {
+	*prepared
+	ctx   context.Context
+	query string
+	args  []any
+}
 
-func (f failedRow) Scan(...any) error { return f.err }
-
-// row runs a query for one row. Its Scan returns errors of the driver: classify them.
+// row makes a query for one row. Its Scan returns errors of the driver: classify them.
 func (p *prepared) row(ctx context.Context, query string, args ...any) scanner {
-	ctx = p.context(ctx)
-	st, err := p.stmt(ctx, query)
-	if err != nil {
-		return failedRow{err}
+	return &oneRow{p, ctx, query, args}
+}
+
+func (r *oneRow) Scan(dest ...any) error {
+	if err := r.enter(r.ctx); err != nil {
+		return err
 	}
-	return st.QueryRowContext(ctx, args...)
+	defer r.leave()
+	ctx := r.context(r.ctx)
+	if r.slots != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	st, err := r.stmt(ctx, r.query)
+	if err != nil {
+		return err
+	}
+	return st.QueryRowContext(ctx, r.args...).Scan(dest...)
 }
 
 // list runs a query and scans each of its rows.
 func list[T any](ctx context.Context, p *prepared, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	if err := p.enter(ctx); err != nil {
+		return nil, classify(err)
+	}
+	defer p.leave()
 	ctx = p.context(ctx)
 	st, err := p.stmt(ctx, query)
 	if err != nil {

@@ -85,7 +85,10 @@ func (w *writer) close() {
 
 func (w *writer) run() {
 	defer close(w.done)
-	defer w.conn.Close()
+	defer func() {
+		w.tx.close()
+		_ = w.conn.Close()
+	}()
 	for j := range w.jobs {
 		batch := w.batch(j)
 		for _, j := range batch {
