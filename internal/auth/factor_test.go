@@ -276,3 +276,16 @@ func TestPassport_AccountChangedMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+func TestPassport_NobodysTicketIsNotAudited(t *testing.T) {
+	w := newWorld(t)
+	for _, ticket := range []auth.Secret{"", "garbage", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="} {
+		for _, code := range []auth.Secret{"", "123456"} {
+			_, err := w.passport(ticket, code)
+			w.wantCode(err, auth.CodeTokenInvalid)
+		}
+	}
+	if got := w.events(audit.SignInFailed); len(got) != 0 {
+		t.Errorf("%d entries that anybody can make", len(got))
+	}
+}

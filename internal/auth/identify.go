@@ -106,12 +106,12 @@ func (s *Service) parse(ctx context.Context, realm uuid.UUID, jwt string) (token
 	if err != nil {
 		return nil, err
 	}
-	claims, err := token.Parse(st.ring, jwt, s.now())
+	claims, err := s.jwts.Parse(st.ring, jwt, s.now())
 	if errors.Is(err, token.ErrUnknownKey) && time.Since(st.loaded) > realmFresh/4 {
 		if st, err = s.reload(ctx, realm); err != nil {
 			return nil, err
 		}
-		claims, err = token.Parse(st.ring, jwt, s.now())
+		claims, err = s.jwts.Parse(st.ring, jwt, s.now())
 	}
 	if err != nil {
 		return nil, &Error{Code: CodeTokenInvalid, Cause: err}

@@ -59,6 +59,7 @@ type Service struct {
 
 	gate   *throttle.Gate
 	realms sync.Map // uuid.UUID → *realmState
+	jwts   token.Verifier
 	touch  chan struct{}
 }
 

@@ -260,7 +260,8 @@ func (s *Service) ticketOwner(ctx context.Context, m *Mount, hash [32]byte) (uui
 	return account, err
 }
 
-// refuse audits a redemption that failed and maps the cause to its code.
+// refuse audits a redemption that failed and maps the cause to its code. A ticket that
+// is nobody's is no entry: anybody could fill the disk with those.
 func (s *Service) refuse(ctx context.Context, m *Mount, account uuid.UUID, cause error, cl Client) error {
 	kind, code := audit.FactorFailed, CodeFactorInvalid
 	switch {
@@ -270,6 +271,9 @@ func (s *Service) refuse(ctx context.Context, m *Mount, account uuid.UUID, cause
 		kind, code = audit.SignInFailed, CodeTokenInvalid
 	case !errors.Is(cause, errWrongCode):
 		return storeError(cause)
+	}
+	if account == uuid.Nil {
+		return &Error{Code: code, Cause: cause}
 	}
 	e := s.event(m.RealmID, kind, account, cl)
 	e.Dialect, e.Detail = string(m.Dialect), cause.Error()
