@@ -109,7 +109,8 @@ func encode(p web.Problem) (int, any) {
 	case auth.CodeBadCredentials, auth.CodeFactorRequired, auth.CodeFactorInvalid, auth.CodeTokenMissing,
 		auth.CodeTokenInvalid, auth.CodeTokenReused, auth.CodeSessionEnded, auth.CodeForbidden:
 		return http.StatusForbidden, nil
-	case auth.CodeUnavailable, auth.CodeInternal:
+	}
+	if status >= http.StatusInternalServerError {
 		return status, fault{
 			Timestamp: p.Time.UTC().Format("2006-01-02T15:04:05.000-07:00"),
 			Status:    status, Error: http.StatusText(status), Path: p.Path,

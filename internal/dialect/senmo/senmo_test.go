@@ -1,0 +1,187 @@
+package senmo
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/dialect/dialecttest"
+	"github.com/ostiary/ostiary/internal/web"
+)
+
+func login(name, password string) dialecttest.Request {
+	body, err := json.Marshal(map[string]string{"username": name, "password": password})
+	if err != nil {
+		panic(err)
+	}
+	return dialecttest.JSON("/v1/auth", string(body))
+}
+
+func refresh(token string) dialecttest.Request {
+	return dialecttest.JSON("/v1/auth/refreshtoken", `{"refreshtoken":"`+token+`"}`)
+}
+
+func shape(status int, body string) error {
+	if body == `{"statusCode":400,"statusMessage":"Missing refresh token"}` && status == http.StatusBadRequest {
+		return nil
+	}
+	var f failure
+	if err := json.Unmarshal([]byte(body), &f); err != nil {
+		return err
+	}
+	if f.StatusCode != status || f.StatusMessage == "" || f.Error == "" {
+		return fmt.Errorf("%s at %d", body, status)
+	}
+	return dialecttest.Members(body, "statusCode", "statusMessage", "error")
+}
+
+var suite = dialecttest.Suite{
+	Dialect: Dialect(),
+	Login:   login,
+	Routes: []dialecttest.Route{
+		{
+			Path: "/v1/auth", Body: web.BodyJSON, Fields: []string{"username", "password"},
+			Good: func(testing.TB, *dialecttest.House) dialecttest.Request { return login("ada", dialecttest.Password) },
+		},
+		{
+			Path: "/v1/auth/refreshtoken", Body: web.BodyJSON, Fields: []string{"refreshtoken"},
+			Good: func(t testing.TB, h *dialecttest.House) dialecttest.Request {
+				return refresh(h.Send(t, login("ada", dialecttest.Password)).Text(t, "tokens.refreshToken"))
+			},
+		},
+	},
+	Shape:          shape,
+	TwoCredentials: http.StatusBadRequest,
+}
+
+func TestDialect(t *testing.T) { dialecttest.Run(t, suite) }
+
+func TestThreat01_EnumerationByReply(t *testing.T) { dialecttest.EnumerationByReply(t, suite) }
+
+func FuzzRequest(f *testing.F) { dialecttest.Fuzz(f, suite) }
+
+// A Token belongs to another dialect, and beside a login it is a second credential even
+// where that dialect is not served.
+func TestLogin_TwoCredentials(t *testing.T) {
+	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	good := login("ada", dialecttest.Password)
+	for _, name := range []string{"Authorization", "Authentication"} {
+		for value, status := range map[string]int{"Token x": 400, "token": 400, "Bearer x": 200, "Basic x": 200, "x": 200} {
+			a := h.Send(t, good.With(name, value))
+			a.Is(t, name+": "+value, status)
+			if err := shape(a.Status, a.Body); status != 200 && err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+const (
+	statusBroken = `{"statusCode":400,"statusMessage":"Failed to refresh token","error":"Invalid Refresh Token"}`
+)
+
+// The state machine of refresh tokens: a spent token is good again for a minute, as
+// long as its successor has not been used, and any other use of it is a theft.
+func TestThreat37_RefreshReuse(t *testing.T) {
+	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	realm := h.RealmID(dialecttest.Realm)
+	open := func() (r, access string) {
+		a := h.Send(t, login("ada", dialecttest.Password))
+		return a.Text(t, "tokens.refreshToken"), a.Text(t, "tokens.accessToken")
+	}
+	next := func(token string) (string, string) {
+		t.Helper()
+		a := h.Send(t, refresh(token))
+		if a.Status != http.StatusOK {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		return a.Text(t, "tokens.refreshToken"), a.Text(t, "tokens.accessToken")
+	}
+	dead := func(what, token, access string) {
+		t.Helper()
+		a := h.Send(t, refresh(token))
+		if a.Status != http.StatusBadRequest || a.Body != statusBroken {
+			t.Errorf("%s: %d %s", what, a.Status, a.Body)
+		}
+		_, err := h.Service.Identify(t.Context(), realm, auth.Presented{Token: access})
+		if auth.CodeOf(err) != auth.CodeSessionEnded {
+			t.Errorf("%s: its access token: %v", what, err)
+		}
+	}
+
+	one, _ := open()
+	two, first := next(one)
+	h.Clock.Advance(60 * time.Second)
+	again, second := next(one) // the answer was lost, a minute ago
+	if again != two || first == second {
+		t.Errorf("the successor is %q, then %q; access tokens the same: %v", two, again, first == second)
+	}
+	three, access := next(two)
+	dead("the grandparent", one, access)
+	dead("the chain after the theft", three, access)
+
+	one, access = open()
+	two, _ = next(one)
+	h.Clock.Advance(60*time.Second + time.Microsecond)
+	dead("a moment too late", one, access)
+	dead("the successor after the theft", two, access)
+
+	// Other sessions of the account live on.
+	one, access = open()
+	other, _ := open()
+	two, _ = next(one)
+	next(two)
+	dead("a theft", one, access)
+	next(other)
+}
+
+func TestRefresh_RetryOff(t *testing.T) {
+	h := dialecttest.Open(t, dialecttest.Options{Mount: func(m *auth.Mount) { m.RefreshRetry = 0 }}, Dialect())
+	one := h.Send(t, login("ada", dialecttest.Password)).Text(t, "tokens.refreshToken")
+	two := h.Send(t, refresh(one)).Text(t, "tokens.refreshToken")
+	h.Clock.Advance(time.Second)
+	h.Send(t, refresh(one)).Is(t, "again", http.StatusBadRequest)
+	h.Send(t, refresh(two)).Is(t, "its successor", http.StatusBadRequest)
+}
+
+// A session ends when it was not used for 30 days, and after 90 in any case.
+func TestRefresh_Lifetimes(t *testing.T) {
+	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	idle := h.Send(t, login("ada", dialecttest.Password)).Text(t, "tokens.refreshToken")
+	used := h.Send(t, login("ada", dialecttest.Password)).Text(t, "tokens.refreshToken")
+	for range 4 {
+		h.Clock.Advance(22 * day)
+		used = h.Send(t, refresh(used)).Text(t, "tokens.refreshToken")
+	}
+	h.Send(t, refresh(idle)).Is(t, "not used for 88 days", http.StatusBadRequest)
+	h.Clock.Advance(2*day - time.Second)
+	used = h.Send(t, refresh(used)).Text(t, "tokens.refreshToken")
+	h.Clock.Advance(time.Second)
+	h.Send(t, refresh(used)).Is(t, "after 90 days", http.StatusBadRequest)
+}
+
+// Only the access token opens doors, and only as a Bearer.
+func TestAccess(t *testing.T) {
+	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	a := h.Send(t, login("ada", dialecttest.Password))
+	realm := h.RealmID(dialecttest.Realm)
+	access := a.Text(t, "tokens.accessToken")
+	who, err := h.Service.Identify(t.Context(), realm, auth.Presented{Token: access})
+	if err != nil || who.Account != h.Account("ada").ID || who.Subject != who.Account.String() {
+		t.Errorf("%+v, %v", who, err)
+	}
+	for what, p := range map[string]auth.Presented{
+		"id": {Token: a.Text(t, "tokens.idToken")}, "refresh": {Token: a.Text(t, "tokens.refreshToken")}, "bare": {Token: access, Bare: true},
+	} {
+		if _, err := h.Service.Identify(t.Context(), realm, p); auth.CodeOf(err) != auth.CodeTokenInvalid {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	h.Clock.Advance(time.Hour)
+	if _, err := h.Service.Identify(t.Context(), realm, auth.Presented{Token: access}); auth.CodeOf(err) != auth.CodeTokenInvalid {
+		t.Errorf("after an hour: %v", err)
+	}
+}
