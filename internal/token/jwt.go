@@ -52,29 +52,33 @@ func Sign(key *keyring.SigningKey, claims Claims) (string, error) {
 // The reason of an error follows the order of the checks; nothing is trusted before the signature is verified,
 // the header excepted, which only ever chooses one of the ring's keys (RFC 8725 sections 3.1 to 3.3, 3.10, 3.11).
 func Parse(r *keyring.Ring, compact string, now time.Time) (Claims, error) {
+	claims, _, err := parse(r, compact, now)
+	return claims, err
+}
+
+func parse(r *keyring.Ring, compact string, now time.Time) (claims Claims, kid string, err error) {
 	if len(compact) > MaxSize {
-		return nil, invalid("too long")
+		return nil, "", invalid("too long")
 	}
 	header, err := split(compact)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	public, algorithm, err := chooseKey(r, header, now)
+	k, err := chooseKey(r, header, now)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	payload, err := verify(compact, public, algorithm)
+	payload, err := verify(compact, k.public, k.algorithm)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var claims Claims
 	if err := strictjson.Decode(payload, &claims); err != nil {
-		return nil, invalid("claims: not one strict JSON object")
+		return nil, "", invalid("claims: not one strict JSON object")
 	}
 	if err := claims.checkDates(now); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return claims, nil
+	return claims, k.kid, nil
 }
 
 // split checks the shape of a compact JWS (RFC 7515 section 7.1), three parts in their only spelling, and returns its header.
@@ -95,25 +99,32 @@ func split(compact string) (header []byte, err error) {
 	return header, nil
 }
 
+// chosenKey is the key that a header names.
+type chosenKey struct {
+	kid       string
+	public    crypto.PublicKey
+	algorithm jose.SignatureAlgorithm
+}
+
 // chooseKey finds the key that the header names. The header is exactly alg, kid and typ, as Sign writes it: there is
 // no room for jwk, jku, x5u and x5c, which would bring a key along, nor for crit and b64, which would change the rules.
 // The algorithm is the key's, never the header's choice.
-func chooseKey(r *keyring.Ring, header []byte, now time.Time) (crypto.PublicKey, jose.SignatureAlgorithm, error) {
+func chooseKey(r *keyring.Ring, header []byte, now time.Time) (chosenKey, error) {
 	var h map[string]string
 	if err := strictjson.Decode(header, &h); err != nil {
-		return nil, "", invalid("header: not an object of texts")
+		return chosenKey{}, invalid("header: not an object of texts")
 	}
 	if len(h) != 3 || h["alg"] == "" || h["kid"] == "" || h["typ"] != "JWT" {
-		return nil, "", invalid(`header: not alg, kid, and typ "JWT"`)
+		return chosenKey{}, invalid(`header: not alg, kid, and typ "JWT"`)
 	}
 	public, algorithm, ok := r.Verifier(h["kid"], now)
 	if !ok {
-		return nil, "", ErrUnknownKey
+		return chosenKey{}, ErrUnknownKey
 	}
 	if h["alg"] != algorithm {
-		return nil, "", invalid("header: alg is not the key's")
+		return chosenKey{}, invalid("header: alg is not the key's")
 	}
-	return public, jose.SignatureAlgorithm(algorithm), nil
+	return chosenKey{h["kid"], public, jose.SignatureAlgorithm(algorithm)}, nil
 }
 
 // verify returns the payload of a JWS that the key signed. The key's algorithm is all of the allow-list.
