@@ -83,9 +83,10 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 			db.Close()
 		}
 	}()
-	db.SetMaxOpenConns(max(4, 2*runtime.GOMAXPROCS(0)) + 1)
-	db.SetMaxIdleConns(max(4, 2*runtime.GOMAXPROCS(0)) + 1)
-	s := &Store{db: db, queries: queries{&prepared{prepare: db.PrepareContext}}}
+	readers := max(4, 2*runtime.GOMAXPROCS(0))
+	db.SetMaxOpenConns(readers + 1) // and the writer
+	db.SetMaxIdleConns(readers + 1)
+	s := &Store{db: db, queries: queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers)}}}
 	s.info.Path = path
 	if err := s.checkVersion(ctx); err != nil {
 		return nil, err
