@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const (
+	accounts = 16
+	clients  = 16 // of refreshes and verifications
+)
+
+// What the design aims at, where no limit can be measured.
+const (
+	aimStart  = 50 // ms
+	aimIdle   = 25 // MB
+	aimLogin  = 80 // MB
+	aimBinary = 25 // MB
+)
+
+// bench is one run.
+type bench struct {
+	plan
+	server  *server
+	dir     string
+	table   table
+	closers []func() error
+}
+
+func (b *bench) close() (err error) {
+	for _, c := range slices.Backward(b.closers) {
+		err = errors.Join(err, c())
+	}
+	return errors.Join(err, b.server.stop())
+}
+
+// measure measures everything. Each group is measured with its limits, and no two at once.
+func (b *bench) measure(ctx context.Context) error {
+	progress("starting on a new data directory, %d accounts", accounts)
+	if _, err := b.server.start(ctx); err != nil {
+		return err
+	}
+	for i := range accounts {
+		if err := b.server.createAccount(ctx, username(i)); err != nil {
+			return err
+		}
+	}
+	if err := b.restart(ctx); err != nil {
+		return err
+	}
+	groups := []struct {
+		name string
+		run  func(context.Context) error
+	}{{"login", b.logins}, {"refresh", b.refreshes}, {"verify", b.verifications}, {"start", b.starts}}
+	for _, g := range groups {
+		if !b.has(g.name) {
+			continue
+		}
+		progress("%s, load average %s", g.name, loadAverage())
+		if err := g.run(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) restart(ctx context.Context) error {
+	if err := b.server.stop(); err != nil {
+		return err
+	}
+	_, err := b.server.start(ctx)
+	return err
+}
+
+func username(i int) string { return fmt.Sprintf("bench-%d", i%accounts) }
+
+// logins measures logins (senmo, two RS256 JWTs) against the bare hash.
+func (b *bench) logins(ctx context.Context) error {
+	limit := hashLimit()
+	rows := []*row{limit}
+	for _, n := range []int{16, 64} {
+		r := &row{name: fmt.Sprintf("logins, %d clients", n), unit: "/s", limit: limit, share: 1}
+		for i := range n {
+			c, err := b.connect(ctx, b.server.address)
+			if err != nil {
+				return err
+			}
+			request := post(b.server.address, "/rs256/v1/auth", loginBody(i))
+			r.workers = append(r.workers, func() error { _, err := c.ok(request); return err })
+		}
+		rows = append(rows, r)
+	}
+	// The limit goes first, and leaves the server alone for a while.
+	if err := limit.measure(ctx, b.slice); err != nil {
+		return err
+	}
+	idle, err := b.server.resident()
+	if err != nil {
+		return err
+	}
+	peak, stop := b.watch(ctx)
+	err = interleave(ctx, rows, b.rounds, b.slice)
+	stop()
+	if err != nil {
+		return err
+	}
+	b.table.add(rows...)
+	b.table.value("resident memory, idle", "MB", idle, aimIdle)
+	b.table.value("resident memory, most under logins", "MB", *peak, aimLogin)
+	return nil
+}
+
+// watch looks at the server's memory ten times a second, until stop.
+func (b *bench) watch(ctx context.Context) (peak *float64, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	peak, done := new(float64), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			if now, err := b.server.resident(); err == nil {
+				*peak = max(*peak, now)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return peak, func() { cancel(); <-done }
+}
+
+// refreshes measures refreshes (senmo, two JWTs) against half the bare signatures.
+func (b *bench) refreshes(ctx context.Context) error {
+	var rows []*row
+	for _, algorithm := range []string{"RS256", "ES256"} {
+		limit, err := signLimit(algorithm)
+		if err != nil {
+			return err
+		}
+		r := &row{name: fmt.Sprintf("refreshes %s, %d clients", algorithm, clients), unit: "/s", limit: limit, share: 0.5}
+		for i := range clients {
+			work, err := b.refresher(ctx, prefix(algorithm), i)
+			if err != nil {
+				return err
+			}
+			r.workers = append(r.workers, work)
+		}
+		rows = append(rows, limit, r)
+	}
+	commits, closeStore, err := commitLimit(ctx, filepath.Join(b.dir, "commits"), clients)
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, closeStore)
+	rows = append(rows, commits)
+	if err := interleave(ctx, rows, b.rounds, b.slice/2); err != nil {
+		return err
+	}
+	b.table.add(rows...)
+	return nil
+}
+
+// refresher is a client that presents the refresh token which the last refresh gave it.
+func (b *bench) refresher(ctx context.Context, prefix string, i int) (worker, error) {
+	c, err := b.connect(ctx, b.server.address)
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.ok(post(b.server.address, prefix+"/v1/auth", loginBody(i)))
+	if err != nil {
+		return nil, err
+	}
+	token, err := field(body, "refreshToken")
+	if err != nil {
+		return nil, err
+	}
+	request := post(b.server.address, prefix+"/v1/auth/refreshtoken", fmt.Sprintf(`{"refreshtoken":"%s"}`, token))
+	place := request[len(request)-len(token)-len(`"}`):][:len(token)]
+	return func() error {
+		body, err := c.ok(request)
+		if err != nil {
+			return err
+		}
+		next, err := field(body, "refreshToken")
+		if err == nil && copy(place, next) != len(next) {
+			err = errors.New("a refresh token of another length")
+		}
+		return err
+	}, nil
+}
+
+// verifications measures /ostiary/verify against a bare handler that is sent the same.
+func (b *bench) verifications(ctx context.Context) error {
+	address, stopFloor, err := startFloor(ctx)
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, stopFloor)
+	var limit *row
+	var rows []*row
+	for _, kind := range []string{"RS256", "ES256", "opaque"} {
+		bearer, err := b.bearer(ctx, kind)
+		if err != nil {
+			return err
+		}
+		if limit == nil {
+			if limit, err = b.asking(ctx, "limit: bare net/http", address, bearer); err != nil {
+				return err
+			}
+			rows = append(rows, limit)
+		}
+		r, err := b.asking(ctx, "verifications "+kind, b.server.address, bearer)
+		if err != nil {
+			return err
+		}
+		r.limit, r.share = limit, 1
+		rows = append(rows, r)
+	}
+	if err := interleave(ctx, rows, b.rounds, b.slice/2); err != nil {
+		return err
+	}
+	b.table.add(rows...)
+	after, err := b.server.resident()
+	if err != nil {
+		return err
+	}
+	b.table = append(b.table, line{name: "resident memory, after the load", measured: number(after) + " MB"})
+	return nil
+}
+
+// asking is a row of clients that ask for one token's identity.
+func (b *bench) asking(ctx context.Context, name, address, bearer string) (*row, error) {
+	r := &row{name: fmt.Sprintf("%s, %d clients", name, clients), unit: "/s"}
+	request := get(address, "/ostiary/verify", bearer)
+	for range clients {
+		c, err := b.connect(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		r.workers = append(r.workers, func() error { _, err := c.ok(request); return err })
+	}
+	return r, nil
+}
+
+// bearer signs in, for an access token of this kind.
+func (b *bench) bearer(ctx context.Context, kind string) (string, error) {
+	c, err := b.connect(ctx, b.server.address)
+	if err != nil {
+		return "", err
+	}
+	if kind != "opaque" {
+		body, err := c.ok(post(b.server.address, prefix(kind)+"/v1/auth", loginBody(0)))
+		if err != nil {
+			return "", err
+		}
+		token, err := field(body, "accessToken")
+		return string(token), err
+	}
+	body, err := c.ok(post(b.server.address, "/user/login", fmt.Sprintf(`{"email":%q,"password":%q}`, username(0), secret)))
+	if err != nil {
+		return "", err
+	}
+	ticket, err := field(body, "token")
+	if err != nil {
+		return "", err
+	}
+	if body, err = c.ok(post(b.server.address, "/user/passport", fmt.Sprintf(`{"totp":"","token":%q}`, ticket))); err != nil {
+		return "", err
+	}
+	token, err := field(body, "auth_token")
+	return string(token), err
+}
+
+// starts measures how long the server takes from its start to its first 200, on a database that exists.
+func (b *bench) starts(ctx context.Context) error {
+	var took []time.Duration
+	for range b.plan.starts {
+		if err := b.server.stop(); err != nil {
+			return err
+		}
+		d, err := b.server.start(ctx)
+		if err != nil {
+			return err
+		}
+		took = append(took, d)
+	}
+	slices.Sort(took)
+	size, err := b.server.size()
+	if err != nil {
+		return err
+	}
+	b.table.value(fmt.Sprintf("start to the first 200, median of %d", len(took)), "ms", float64(took[len(took)/2])/1e6, aimStart)
+	b.table.value("size of the binary", "MB", size, aimBinary)
+	return nil
+}
+
+// connect makes a client for the rest of the run.
+func (b *bench) connect(ctx context.Context, address string) (*client, error) {
+	c, err := dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, c.conn.Close)
+	end, ok := ctx.Deadline()
+	if !ok {
+		end = time.Now().Add(longest)
+	}
+	return c, c.conn.SetDeadline(end)
+}
+
+func loginBody(i int) string {
+	return fmt.Sprintf(`{"username":%q,"password":%q}`, username(i), secret)
+}
+
+func prefix(algorithm string) string {
+	return map[string]string{"RS256": "/rs256", "ES256": "/es256"}[algorithm]
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// What is measured must be what "make build" makes.
+func TestBuild_AsMakefile(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, recipe, _ := strings.Cut(string(makefile), "\nbuild:")
+	_, recipe, _ = strings.Cut(recipe, "\n\t")
+	recipe, _, _ = strings.Cut(recipe, "\n")
+	want := buildEnv + " go " + strings.ReplaceAll(strings.Join(buildFlags, " "), "-ldflags=-s -w", `-ldflags="-s -w"`) + " -o bin/ostiary ./cmd/ostiary"
+	if recipe != want {
+		t.Errorf("make build is\n%s\nand the benchmark builds\n%s", recipe, want)
+	}
+}
+
+func TestClient_Answers(t *testing.T) {
+	peer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch r.URL.Path {
+		case "/echo":
+			w.Header()["Content-Type"] = []string{"application/json"}
+			_, _ = w.Write([]byte(`{"authorization":"` + r.Header.Get("Authorization") + `","body":"` + string(body) + `"}`))
+		case "/large":
+			w.Header()["Content-Length"] = []string{"100000"}
+			_, _ = w.Write(make([]byte, 100000))
+		case "/none":
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			http.Error(w, "no", http.StatusTeapot)
+		}
+	}))
+	defer peer.Close()
+	address := peer.Listener.Addr().String()
+	c, err := dial(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.conn.Close()
+	for range 2 { // on one connection
+		body, err := c.ok(get(address, "/echo", "abc"))
+		if token, fault := field(body, "authorization"); err != nil || fault != nil || string(token) != "Bearer abc" {
+			t.Fatalf("%s %v %v", body, err, fault)
+		}
+		body, err = c.ok(post(address, "/echo", "hello"))
+		if text, fault := field(body, "body"); err != nil || fault != nil || string(text) != "hello" {
+			t.Fatalf("%s %v %v", body, err, fault)
+		}
+		if body, err := c.ok(get(address, "/large", "")); err != nil || len(body) != 100000 {
+			t.Fatal(len(body), err)
+		}
+		if status, body, err := c.do(get(address, "/none", "")); status != 204 || len(body) != 0 || err != nil {
+			t.Fatal(status, body, err)
+		}
+		if _, err := c.ok(get(address, "/other", "")); err == nil || !strings.Contains(err.Error(), "GET /other answers 418: no") {
+			t.Fatal(err)
+		}
+	}
+	if _, err := field([]byte(`{"a":"b`), "a"); err == nil {
+		t.Error("half a member was found")
+	}
+}
+
+func TestClient_NotUnderstood(t *testing.T) {
+	for name, answer := range map[string]string{
+		"no HTTP":   "SSH-2.0-OpenSSH_9.2p1\r\n\r\n",
+		"no status": "HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
+		"no length": "HTTP/1.1 200 OK\r\n\r\n",
+		"bad":       "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+		"words":     "HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			peer := httptest.NewUnstartedServer(nil)
+			defer peer.Close()
+			go func() {
+				conn, err := peer.Listener.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				_, _ = conn.Read(make([]byte, 1024))
+				_, _ = io.WriteString(conn, answer)
+			}()
+			c, err := dial(t.Context(), peer.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.conn.Close()
+			if status, body, err := c.do(get("x", "/", "")); !errors.Is(err, errAnswer) {
+				t.Errorf("%d %q %v", status, body, err)
+			}
+		})
+	}
+}
+
+func TestRow_CountsAndCompares(t *testing.T) {
+	var calls atomic.Int64
+	work := func() error { calls.Add(1); time.Sleep(time.Millisecond); return nil }
+	limit := &row{name: "limit", unit: "/s", workers: []worker{work, work}}
+	r := &row{name: "work", unit: "/s", workers: []worker{work}, limit: limit, share: 0.5}
+	if err := interleave(t.Context(), []*row{limit, r}, 3, 16*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	counted := len(limit.latency) + len(r.latency)
+	if counted == 0 || int64(counted) >= calls.Load() {
+		t.Errorf("%d of %d operations counted: all but those of the warm-up should be", counted, calls.Load())
+	}
+	if r.quantile(0.5) < time.Millisecond || r.quantile(0.99) < r.quantile(0.5) || r.rate() > 1000 {
+		t.Error(r.line())
+	}
+	if !slices.IsSorted(r.latency) || r.quantile(1) != r.latency[len(r.latency)-1] {
+		t.Error("the last quantile is not the longest latency")
+	}
+	if l := r.line(); l.limit == "" || !strings.HasSuffix(l.ratio, " %") {
+		t.Error(l)
+	}
+}
+
+func TestRow_StopsAtTheFirstFault(t *testing.T) {
+	fault := errors.New("fault")
+	r := &row{name: "work", workers: []worker{func() error { return fault }}}
+	if err := r.measure(t.Context(), time.Hour); !errors.Is(err, fault) {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(fault)
+	r = &row{name: "work", workers: []worker{func() error { return nil }}}
+	if err := r.measure(ctx, time.Hour); !errors.Is(err, fault) {
+		t.Error(err)
+	}
+}
+
+func TestTable_Markdown(t *testing.T) {
+	var out strings.Builder
+	var b table
+	b.value("memory", "MB", 19.44, 25)
+	b.add(&row{name: "logins", unit: "/s", took: 2 * time.Second, latency: make([]time.Duration, 250)})
+	if err := b.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `| what   | measured |         limit | ratio |     p50 |     p99 |
+| ---    |     ---: |          ---: |  ---: |    ---: |    ---: |
+| memory |  19.4 MB | aim < 25.0 MB |  78 % |         |         |
+| logins |   125 /s |               |       | 0.00 ms | 0.00 ms |
+`
+	if out.String() != want {
+		t.Errorf("got\n%s", out.String())
+	}
+}
+
+func TestFloor_EndsWithItsInput(t *testing.T) {
+	in, stop := io.Pipe()
+	out, address := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- serveFloor(in, address) }()
+	line := make([]byte, 64)
+	n, err := out.Read(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := strings.TrimSpace(string(line[:n]))
+	c, err := dial(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.conn.Close()
+	if body, err := c.ok(get(to, "/ostiary/verify", "token")); err != nil || len(body) != 0 {
+		t.Error(body, err)
+	}
+	stop.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/argon2"
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/store"
+)
+
+// onAllCores makes a worker for each core.
+func onAllCores(make func() worker) []worker {
+	var workers []worker
+	for range runtime.GOMAXPROCS(0) {
+		workers = append(workers, make())
+	}
+	return workers
+}
+
+// hashLimit is argon2id with the parameters of new hashes, in memory that is kept, on all cores.
+func hashLimit() *row {
+	p := password.Default
+	return &row{name: "limit: argon2id", unit: "/s", workers: onAllCores(func() worker {
+		buffer, salt := new(argon2.Buffer), make([]byte, 16)
+		return func() error {
+			_, err := buffer.Key([]byte(secret), salt, p.Time, p.Memory, p.Threads, 32)
+			return err
+		}
+	})}
+}
+
+// signLimit is the signature of a JWT's length of bytes and nothing else, on all cores.
+func signLimit(algorithm string) (*row, error) {
+	var key crypto.Signer
+	var err error
+	switch algorithm {
+	case "RS256":
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "ES256":
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		err = fmt.Errorf("no limit for %s", algorithm)
+	}
+	if err != nil {
+		return nil, err
+	}
+	message := make([]byte, 512)
+	return &row{name: "limit: " + algorithm + " signatures", unit: "/s", workers: onAllCores(func() worker {
+		return func() error {
+			sum := sha256.Sum256(message)
+			_, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
+			return err
+		}
+	})}, nil
+}
+
+// commitLimit is the smallest transaction of the store, by as many clients as refresh
+// at once: one row, and a share in a sync of the disk.
+func commitLimit(ctx context.Context, dir string, clients int) (*row, func() error, error) {
+	st, err := store.Create(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	realm := uuid.Must(uuid.NewV7())
+	r := &row{name: fmt.Sprintf("limit: commits, %d writers", clients), unit: "/s"}
+	for range clients {
+		r.workers = append(r.workers, func() error {
+			return st.InTx(ctx, func(tx auth.Tx) error {
+				return tx.InsertEvent(ctx, audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: realm, At: time.Now(), Kind: audit.TokenRefreshed})
+			})
+		})
+	}
+	return r, st.Close, nil
+}
+
+// serveFloor is a bare net/http server. It says its address on out, and ends with in:
+// also if the process that holds the other end is killed.
+func serveFloor(in io.Reader, out io.Writer) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Length"] = []string{"0"}
+		w.WriteHeader(http.StatusOK)
+	}), ReadHeaderTimeout: patience}
+	fmt.Fprintln(out, listener.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, in)
+		s.Close()
+	}()
+	if err := s.Serve(listener); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+// Command bench measures Ostiary and prints a table for the README, in one run.
+//
+// The server is the real binary, built as "make build" does, in a process of its own
+// on a loopback port, with a temporary data directory and the default settings, except
+// that guess budgets are off. The load comes from this process, on the same cores.
+//
+// A figure means little without what the machine can do at best. So each one stands
+// beside its limit, measured in the same run and in turn with it, slice by slice: for
+// logins the bare hash, for refreshes the bare signature, for verifications a bare
+// net/http handler under the same load.
+//
+//	go run ./internal/bench             about a minute and a half, after the build
+//	go run ./internal/bench -short      half a minute
+//	go run ./internal/bench -only login,verify
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// longest is when a run gives up, whatever it is doing; the build is not counted.
+const longest = 3 * time.Minute
+
+// plan says what is measured, and for how long.
+type plan struct {
+	rounds int           // each row of a group gets this many slices
+	slice  time.Duration // of a row, before the next one's turn
+	starts int           // of the server, of which the median counts
+	binary string        // to be measured; empty: build it
+	only   map[string]bool
+}
+
+func (p plan) has(group string) bool { return len(p.only) == 0 || p.only[group] }
+
+func main() {
+	short := flag.Bool("short", false, "a run of half a minute, whose figures are less steady")
+	binary := flag.String("binary", "", "measure this `file` instead of building the server")
+	only := flag.String("only", "", "measure these `groups` alone: start,login,refresh,verify")
+	floor := flag.Bool("floor", false, "be the bare net/http server that verifications are compared with")
+	flag.Parse()
+	if *floor {
+		exit(serveFloor(os.Stdin, os.Stdout))
+	}
+	p := plan{rounds: 4, slice: 2 * time.Second, starts: 10, binary: *binary}
+	if *short {
+		p = plan{rounds: 2, slice: time.Second, starts: 5, binary: *binary}
+	}
+	if *only != "" {
+		p.only = map[string]bool{}
+		for group := range strings.SplitSeq(*only, ",") {
+			p.only[group] = true
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	exit(run(ctx, p))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func run(ctx context.Context, p plan) (err error) {
+	dir, err := os.MkdirTemp("", "ostiary-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s, err := newServer(ctx, p.binary, dir)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("not done after %v", longest))
+	defer cancel()
+	b := &bench{plan: p, server: s, dir: dir}
+	defer func() { err = errors.Join(err, b.close()) }()
+	before, began := loadAverage(), time.Now()
+	if err := b.measure(ctx); err != nil {
+		return err
+	}
+	fmt.Printf("%d cores (%s), %s, %s/%s, load average before the run %s, %.0f s.\n\n",
+		runtime.NumCPU(), cpuModel(), runtime.Version(), runtime.GOOS, runtime.GOARCH, before, time.Since(began).Seconds())
+	return b.table.write(os.Stdout)
+}
+
+// progress says on standard error what a run is at.
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// loadAverage is what else the machine has to do: of the last minute, and of the last five.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	words := strings.Fields(string(text))
+	if err != nil || len(words) < 2 {
+		return "unknown"
+	}
+	return words[0] + " (" + words[1] + " over 5 minutes)"
+}
+
+func cpuModel() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
