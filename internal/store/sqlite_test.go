@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+func TestOpen_NoStore(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{dir, filepath.Join(dir, "missing")} {
+		if _, err := Open(t.Context(), d); !errors.Is(err, ErrNoStore) {
+			t.Fatalf("%s: got %v", d, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "empty.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenFile(t.Context(), filepath.Join(dir, "empty.db")); !errors.Is(err, ErrNoStore) {
+		t.Fatalf("an empty file: got %v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("opening what is not there left %v, %v", entries, err)
+	}
+}
+
+func TestOpen_NotADatabase(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, DatabaseFile), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, open := range map[string]func(context.Context, string) (*Store, error){"Open": Open, "Create": Create} {
+		if _, err := open(t.Context(), dir); err == nil || errors.Is(err, ErrNoStore) {
+			t.Fatalf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestOpen_StrangeNames(t *testing.T) {
+	for _, name := range []string{"a b", "a?b", "a#b", "a%20b", "ä&mode=memory"} {
+		dir := filepath.Join(t.TempDir(), name)
+		if err := createIn(t, dir).SetValue(t.Context(), "k", name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, DatabaseFile)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if got, err := s.Value(t.Context(), "k"); err != nil || got != name {
+			t.Fatalf("%s: got %q, %v", name, got, err)
+		}
+	}
+}
+
+// TestOpen_Durable looks at every connection: each must sync at each commit.
+func TestOpen_Durable(t *testing.T) {
+	s := create(t)
+	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "10000", "trusted_schema": "0"}
+	err := s.InTx(t.Context(), func(tx auth.Tx) error {
+		for name, value := range want {
+			var got string
+			if err := tx.(txQueries).row(t.Context(), "PRAGMA "+name).Scan(&got); err != nil || got != value {
+				t.Errorf("the writer's %s is %q, %v", name, got, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	readers := s.db.Stats().MaxOpenConnections - 1
+	for i := range readers {
+		conn, err := s.db.Conn(t.Context()) // held, so that each is another one
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for name, value := range want {
+			var got string
+			if err := conn.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&got); err != nil || got != value {
+				t.Errorf("reader %d: %s is %q, %v", i, name, got, err)
+			}
+		}
+	}
+	if readers < 4 {
+		t.Fatalf("only %d readers", readers)
+	}
+}
+
+func TestOpen_Version(t *testing.T) {
+	s := create(t)
+	engine := s.Info().Engine
+	if !strings.HasPrefix(engine, "SQLite 3.") || versionNumber(strings.TrimPrefix(engine, "SQLite ")) < versionNumber("3.51.3") {
+		t.Fatalf("got %q", engine)
+	}
+	for _, c := range []struct {
+		version string
+		enough  bool
+	}{{"3.51.2", false}, {"3.50.99", false}, {"3.9.100", false}, {"2.99.99", false}, {"", false}, {"3.51.3", true}, {"3.52.0", true}, {"3.100.0", true}, {"4.0.0", true}} {
+		if got := versionNumber(c.version) >= versionNumber(minSQLite); got != c.enough {
+			t.Errorf("%s: %v", c.version, got)
+		}
+	}
+}
+
+// setSchema makes a database of what migrations ran in it, without running any.
+func setSchema(t *testing.T, dir, change string) {
+	t.Helper()
+	s := createIn(t, dir)
+	if _, err := s.db.ExecContext(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpen_NewerSchema(t *testing.T) {
+	dir := t.TempDir()
+	setSchema(t, dir, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+	for name, open := range map[string]func(context.Context, string) (*Store, error){"Open": Open, "Create": Create} {
+		_, err := open(t.Context(), dir)
+		if err == nil || !strings.Contains(err.Error(), "schema 9999") || !strings.Contains(err.Error(), "use a newer ostiary") {
+			t.Fatalf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestOpen_OlderSchema: only Create migrates; and it may meet what a migration that was
+// cut short had already made.
+func TestOpen_OlderSchema(t *testing.T) {
+	dir := t.TempDir()
+	setSchema(t, dir, "DELETE FROM goose_db_version WHERE version_id > 10")
+	_, err := Open(t.Context(), dir)
+	if err == nil || !strings.Contains(err.Error(), "schema 10") || !strings.Contains(err.Error(), "ostiary serve") {
+		t.Fatalf("got %v", err)
+	}
+	s := createIn(t, dir)
+	if i := s.Info(); i.Schema != i.Current || i.Schema < 24 {
+		t.Fatalf("got %+v", i)
+	}
+}
+
+var (
+	sqlComment = regexp.MustCompile(`--[^\n]*`)
+	oneDDL     = regexp.MustCompile(`^CREATE (TABLE|INDEX|UNIQUE INDEX) IF NOT EXISTS [^;]+;$`)
+	notPlain   = regexp.MustCompile(`(?i)\b(AUTOINCREMENT|TRIGGER|GENERATED|REFERENCES|DEFAULT|CHECK|VIRTUAL|DROP|TEMP)\b`)
+)
+
+// TestMigrations_Rerunnable: each is one DDL statement that can be run again.
+func TestMigrations_Rerunnable(t *testing.T) {
+	names, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil || len(names) < 24 {
+		t.Fatalf("%d migrations, %v", len(names), err)
+	}
+	s := create(t)
+	for range 2 {
+		for i, name := range names {
+			text, err := fs.ReadFile(migrations, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ddl := strings.TrimSpace(sqlComment.ReplaceAllString(string(text), ""))
+			if !oneDDL.MatchString(ddl) || notPlain.MatchString(ddl) {
+				t.Errorf("%s is not one plain statement that can be run again", name)
+			}
+			if n, err := strconv.Atoi(filepath.Base(name)[:5]); err != nil || n != i+1 {
+				t.Errorf("%s has number %d, %v; want %d", name, n, err, i+1)
+			}
+			if _, err := s.db.ExecContext(t.Context(), ddl); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if err := s.SetValue(t.Context(), "still", "works"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCreate_Race: several first starts in one directory.
+func TestCreate_Race(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			s, err := Create(context.Background(), dir)
+			if err == nil {
+				_, err = s.KeepValue(context.Background(), "master", "key")
+				err = errors.Join(err, s.Close())
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
