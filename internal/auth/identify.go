@@ -121,12 +121,16 @@ func (s *Service) parse(ctx context.Context, realm uuid.UUID, jwt string) (token
 
 // issuedHere tells whether a mount has exactly the token's issuer and audience.
 func (s *Service) issuedHere(realm uuid.UUID, d Dialect, claims token.Claims) bool {
-	_, hasAud := claims["aud"]
+	audience := s.dialects[d].Audience
+	if audience == "" {
+		audience = "aud"
+	} else if _, other := claims["aud"]; other {
+		return false
+	}
+	_, present := claims[audience]
 	for _, m := range s.mounts {
-		if m.RealmID != realm || m.Dialect != d || m.Issuer != claims.String("iss") {
-			continue
-		}
-		if !hasAud || claims.String("aud") == m.Audience && m.Audience != "" {
+		if m.RealmID == realm && m.Dialect == d && m.Issuer == claims.String("iss") &&
+			(claims.Is(audience, m.Audience) || m.Audience == "" && !present) {
 			return true
 		}
 	}

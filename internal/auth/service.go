@@ -30,6 +30,9 @@ type Acceptor func(claims token.Claims, p Presented) error
 type Rules struct {
 	Accept  Acceptor             // nil: every JWT of the dialect is an access credential
 	Subject func(Account) string // an account's subject without an alias; nil: its id
+	// Audience is the claim of an access credential that holds its mount's audience;
+	// "" is aud (RFC 7519, section 4.1.3).
+	Audience string
 }
 
 // Options are what a Service is made of.

@@ -38,7 +38,7 @@ func Dialect() dialect.Dialect {
 		Issuer:     dialect.URN("senmo"),
 		Algorithms: dialect.Algorithms,
 		Audience:   true,
-		Rules:      auth.Rules{Accept: accept},
+		Rules:      auth.Rules{Accept: accept, Audience: "client_id"},
 		Encode:     encode(loginFailed),
 		Routes:     routes,
 	}
