@@ -100,35 +100,56 @@ func (w *writer) run() {
 // batch runs a job, and those that came meanwhile, in one transaction.
 func (w *writer) batch(first *job) []*job {
 	batch := []*job{first}
+	err := w.transaction(func() error {
+		err := w.runJob(first)
+		for err == nil && len(batch) < maxBatch {
+			next := w.waiting()
+			if next == nil {
+				break
+			}
+			batch = append(batch, next)
+			err = w.runJob(next)
+		}
+		return err
+	})
+	if err == nil {
+		return batch
+	}
+	// Nothing of the batch is stored. Each alone, so that only those fail that must, and
+	// none because of what it saw of another.
+	for _, j := range batch {
+		if len(batch) > 1 {
+			err = w.transaction(func() error { return w.runJob(j) })
+		}
+		if err != nil && j.err == nil {
+			j.err = classify(err)
+		}
+	}
+	return batch
+}
+
+// waiting is a job that waits, or nil.
+func (w *writer) waiting() *job {
+	select {
+	case j := <-w.jobs:
+		return j
+	default:
+		return nil
+	}
+}
+
+func (w *writer) transaction(run func() error) error {
 	err := w.control("BEGIN IMMEDIATE")
 	if err == nil {
-		err = w.runJob(first)
-	}
-	for err == nil && len(batch) < maxBatch {
-		var next *job
-		select {
-		case next = <-w.jobs:
-		default:
-		}
-		if next == nil {
-			break
-		}
-		batch = append(batch, next)
-		err = w.runJob(next)
+		err = run()
 	}
 	if err == nil {
 		err = w.control("COMMIT")
 	}
 	if err != nil {
-		// Nothing of the batch is stored, whatever became of its parts.
-		_ = w.control("ROLLBACK")
-		for _, j := range batch {
-			if j.err == nil {
-				j.err = classify(err)
-			}
-		}
+		_ = w.control("ROLLBACK") // the engine may have done so itself
 	}
-	return batch
+	return err
 }
 
 // runJob runs one job of a batch; only an error that spoils the batch is returned.
