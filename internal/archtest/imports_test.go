@@ -37,6 +37,7 @@ var places = map[string]string{
 	"internal/peertest":            layerTest,
 	"internal/store/storetest":     layerTest,
 	"internal/dialect/dialecttest": layerTest,
+	"internal/e2e":                 layerTest,
 	"internal/dialect/cloudio":     layerSurface,
 	"internal/dialect/mikrocloud":  layerSurface,
 	"internal/dialect/nomic":       layerSurface,

@@ -1,0 +1,242 @@
+// Package e2e_test asks a whole server: the four dialects and the surface of Ostiary's
+// own, for two realms, over HTTP.
+package e2e_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/dialect"
+	"github.com/ostiary/ostiary/internal/dialect/cloudio"
+	"github.com/ostiary/ostiary/internal/dialect/mikrocloud"
+	"github.com/ostiary/ostiary/internal/dialect/nomic"
+	"github.com/ostiary/ostiary/internal/dialect/senmo"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/seal"
+	"github.com/ostiary/ostiary/internal/store"
+	"github.com/ostiary/ostiary/internal/verify"
+	"github.com/ostiary/ostiary/internal/web"
+)
+
+const (
+	hostOne = "one.example.com" // any host but the other's
+	hostTwo = "two.example.com"
+	pass    = "correct horse battery"
+	next    = "another horse battery"
+)
+
+// house is a server with the realms one and two, on a host each.
+type house struct {
+	svc    *auth.Service
+	store  *store.Store
+	master seal.Key
+	realms map[string]auth.Realm // by host
+	url    string
+}
+
+func open(t *testing.T) *house {
+	t.Helper()
+	ctx := context.Background()
+	h := &house{master: seal.New(), realms: map[string]auth.Realm{}}
+	var err error
+	if h.store, err = store.Create(ctx, t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.store.Close() })
+	all := []dialect.Dialect{cloudio.Dialect(), mikrocloud.Dialect(), nomic.Dialect(), senmo.Dialect()}
+	log := slog.New(slog.DiscardHandler)
+	o := auth.Options{
+		Store: h.store, Master: h.master, Hasher: password.New(0, time.Minute), Log: log,
+		Dialects: dialect.Rules(all), Budgets: &auth.Budgets{},
+	}
+	h.svc = auth.New(o)
+	for host, name := range map[string]string{hostOne: "one", hostTwo: "two"} {
+		realm, err := h.svc.CreateRealm(ctx, name, auth.Client{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.realms[host] = realm
+		for _, d := range all {
+			m := d.Defaults
+			m.Realm, m.RealmID = name, realm.ID
+			if host == hostTwo {
+				m.Host = host
+			}
+			if d.Issuer != nil {
+				m.Issuer = d.Issuer(name)
+			}
+			o.Mounts = append(o.Mounts, &m)
+		}
+	}
+	h.svc = auth.New(o)
+	places, err := verify.Places(o.Mounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := append(verify.HealthRoutes(h.svc), dialect.Routes(h.svc, o.Mounts, all)...)
+	for _, p := range places {
+		routes = append(routes, verify.Routes(h.svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
+	}
+	mux, err := web.NewMux(routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := web.Server(web.ServerConfig{Handler: web.Middleware(log, mux, web.Options{Timeout: 5 * time.Minute}), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		_ = server.Shutdown(context.Background())
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	h.url = "http://" + listener.Addr().String()
+	return h
+}
+
+func (h *house) account(t *testing.T, host, name string) uuid.UUID {
+	t.Helper()
+	a, _, err := h.svc.CreateAccount(t.Context(), h.realms[host].ID, auth.NewAccount{
+		Username: name, Email: name + "@example.com", Password: pass,
+	}, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.ID
+}
+
+// answer is one that was read to its end.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// ask sends a request; headers are "Name: value" and may repeat.
+func (h *house) ask(t *testing.T, host, method, path, body string, headers ...string) answer {
+	t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Add(name, value)
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode >= 500 {
+		t.Errorf("%s %s %.200q: %d %s", method, path, headers, response.StatusCode, text)
+	}
+	return answer{response, string(text)}
+}
+
+// text is a member of the answer, by its path.
+func (a answer) text(t *testing.T, path ...string) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil || a.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s: %v", a.StatusCode, a.body, err)
+	}
+	for _, name := range path {
+		object, _ := v.(map[string]any)
+		v = object[name]
+	}
+	s, ok := v.(string)
+	if !ok {
+		t.Fatalf("%v in %s", path, a.body)
+	}
+	return s
+}
+
+func basic(name, word string) string {
+	return base64.StdEncoding.EncodeToString([]byte(name + ":" + word))
+}
+
+// tokens is what one login of each dialect gives.
+type tokens struct {
+	session, csrf, jwt  string // cloudio
+	ticket, auth        string // mikrocloud: the ticket is spent
+	nomic               string
+	id, access, refresh string // senmo
+}
+
+func (h *house) cloudio(t *testing.T, host, name string, k *tokens) {
+	t.Helper()
+	a := h.ask(t, host, "POST", "/v1/auth", "", "Authorization: Token "+basic(name, pass))
+	k.session, k.csrf, k.jwt = a.text(t, "sessionId"), a.text(t, "csrf"), a.text(t, "jwt")
+}
+
+func (h *house) ticket(t *testing.T, host, name string, k *tokens) {
+	t.Helper()
+	k.ticket = h.ask(t, host, "POST", "/user/login", `{"email":"`+name+`","password":"`+pass+`"}`).text(t, "token")
+}
+
+func (h *house) mikrocloud(t *testing.T, host, name string, k *tokens) {
+	t.Helper()
+	h.ticket(t, host, name, k)
+	k.auth = h.ask(t, host, "POST", "/user/passport", `{"totp":null,"token":"`+k.ticket+`"}`).text(t, "auth_token")
+}
+
+func (h *house) nomic(t *testing.T, host, name string, k *tokens) {
+	t.Helper()
+	k.nomic = h.ask(t, host, "POST", "/api/auth/token", "", "Authorization: Basic "+basic(name, pass)).text(t, "token")
+}
+
+func (h *house) senmo(t *testing.T, host, name string, k *tokens) {
+	t.Helper()
+	a := h.ask(t, host, "POST", "/v1/auth", `{"username":"`+name+`","password":"`+pass+`"}`)
+	k.id, k.access, k.refresh = a.text(t, "tokens", "idToken"), a.text(t, "tokens", "accessToken"), a.text(t, "tokens", "refreshToken")
+}
+
+// all signs in by every dialect.
+func (h *house) all(t *testing.T, host, name string) *tokens {
+	t.Helper()
+	k := new(tokens)
+	h.cloudio(t, host, name, k)
+	h.mikrocloud(t, host, name, k)
+	h.nomic(t, host, name, k)
+	h.senmo(t, host, name, k)
+	return k
+}
+
+// bearers are the headers of each access credential.
+func (k *tokens) bearers() map[string][]string {
+	return map[string][]string{
+		"cloudio":       {"Authorization: Bearer " + k.jwt, "X-CSRF-Token: " + k.csrf},
+		"cloudio, bare": {"Authorization: " + k.jwt, "X-CSRF-Token: " + k.csrf},
+		"mikrocloud":    {"Authorization: Bearer " + k.auth},
+		"nomic":         {"Authorization: Bearer " + k.nomic},
+		"senmo":         {"Authorization: Bearer " + k.access},
+	}
+}
