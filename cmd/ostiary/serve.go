@@ -91,15 +91,16 @@ func (c *serveCmd) Run(a *app) (err error) {
 			return err
 		}
 	}
+	secure := c.TLSCert != ""
 	failed := make(chan error, 1)
 	go func() {
-		if httpServer.TLSConfig != nil {
+		if secure {
 			failed <- httpServer.ServeTLS(listener, "", "")
 		} else {
 			failed <- httpServer.Serve(listener)
 		}
 	}()
-	s.log.Info("serving", "address", listener.Addr().String(), "tls", httpServer.TLSConfig != nil, "mounts", len(site.mounts),
+	s.log.Info("serving", "address", listener.Addr().String(), "tls", secure, "mounts", len(site.mounts),
 		"store", s.store.Info().Path, "version", version())
 	if c.Demo {
 		if err := a.printDemo(listener.Addr().String(), accounts); err != nil {
