@@ -169,7 +169,10 @@ func TestThreat38_EndsAtOnce(t *testing.T) {
 		"disabled":       func(id uuid.UUID) error { return h.svc.SetDisabled(t.Context(), realm, id, true, none) },
 		"deleted":        func(id uuid.UUID) error { return h.svc.DeleteAccount(t.Context(), realm, id, none) },
 		"password reset": func(id uuid.UUID) error { return h.svc.SetPassword(t.Context(), realm, id, next, none) },
-		"sessions ended": func(id uuid.UUID) error { _, err := h.svc.EndSessions(t.Context(), realm, id, "test", none); return err },
+		"sessions ended": func(id uuid.UUID) error {
+			_, err := h.svc.EndSessions(t.Context(), realm, id, "test", none)
+			return err
+		},
 		"disabled and enabled again": func(id uuid.UUID) error {
 			if err := h.svc.SetDisabled(t.Context(), realm, id, true, none); err != nil {
 				return err
