@@ -121,11 +121,13 @@ func fail(w http.ResponseWriter, r *http.Request, encode Encoder, challenge stri
 	if e.Code == auth.CodeThrottled || e.Code == auth.CodeUnavailable {
 		h["Retry-After"] = []string{seconds(e.RetryAfter)}
 	}
+	x.identify(h, status)
 	if status == http.StatusUnauthorized && challenge != "" {
 		h["Www-Authenticate"] = []string{challengeOf(challenge, e.Code)}
 	}
 	if err := send(w, status, body); err != nil {
 		x.note(auth.CodeInternal, err)
+		x.identify(h, http.StatusInternalServerError)
 		_ = send(w, http.StatusInternalServerError, nil)
 	}
 }

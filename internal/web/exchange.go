@@ -50,6 +50,14 @@ func (x *exchange) note(code auth.Code, cause error) {
 	}
 }
 
+// identify lets a fault of ours be found in the log. Other answers carry no id, so that
+// refusals are the same to the byte.
+func (x *exchange) identify(h http.Header, status int) {
+	if x != nil && x.client.RequestID != "" && status >= http.StatusInternalServerError {
+		h["X-Request-Id"] = []string{x.client.RequestID}
+	}
+}
+
 func (x *exchange) clock() time.Time {
 	if x == nil || x.now == nil {
 		return time.Now()

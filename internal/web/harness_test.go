@@ -193,7 +193,7 @@ func (a answered) is(t *testing.T, what string, status int, body string) {
 	if a.StatusCode != status || a.body != body {
 		t.Errorf("%s: %d %q, want %d %q", what, a.StatusCode, a.body, status, body)
 	}
-	if id := a.Header.Get("X-Request-Id"); len(id) != 16 || a.Header.Get("X-Content-Type-Options") != "nosniff" ||
+	if id := a.Header.Get("X-Request-Id"); (len(id) == 16) != (status >= 500) || a.Header.Get("X-Content-Type-Options") != "nosniff" ||
 		a.Header.Get("Cache-Control") != wantNoStore || a.Header.Get("Server") != "" {
 		t.Errorf("%s: headers %v", what, a.Header)
 	}

@@ -31,7 +31,7 @@ type middleware struct {
 }
 
 // Middleware wraps the handler of a whole server. Each request gets an id of our
-// own, its client's true address, a deadline, and one line in the log, which
+// own (which its answer carries only if the fault is ours), its client's true address, a deadline, and one line in the log, which
 // never has a query, a header or a body in it. A panic becomes a 500.
 func Middleware(log *slog.Logger, next http.Handler, o Options) http.Handler {
 	if o.Timeout <= 0 {
@@ -62,7 +62,6 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	h := w.Header()
-	h["X-Request-Id"] = []string{id}
 	h["X-Content-Type-Options"] = nosniff
 	r = r.WithContext(x)
 	defer m.finish(x, r, start)

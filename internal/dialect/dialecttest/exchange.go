@@ -132,7 +132,7 @@ func (a Answer) check(r Request) error {
 	if !slices.Equal(h["Cache-Control"], []string{"no-store"}) {
 		return fmt.Errorf("Cache-Control is %q", h["Cache-Control"])
 	}
-	if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Request-Id") == "" {
+	if h.Get("X-Content-Type-Options") != "nosniff" || (h.Get("X-Request-Id") == "") != (a.Status < 500) {
 		return fmt.Errorf("headers %v", h)
 	}
 	for _, name := range []string{"Set-Cookie", "Www-Authenticate", "Server", "Location", "Access-Control-Allow-Credentials"} {
