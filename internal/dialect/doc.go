@@ -24,8 +24,9 @@
 //     for a second factor, factor_required and factor_invalid look like it.
 //  5. If its tokens are JWTs, Rules.Accept says which of them open doors, and refuses
 //     the bare form (Presented.Bare), which is cloudio's alone. A dialect whose tokens
-//     are opaque refuses every JWT. Rules.Subject says what an account is called if it
-//     has no alias.
+//     are opaque refuses every JWT. Rules.Audience names the claim that holds the mount's
+//     audience, if that is not aud, and Rules.Subject says what an account is called if
+//     it has no alias.
 //  6. Dialect returns all this, with the lifetimes and names that clients expect in
 //     Defaults. It goes into the one list, in cmd/ostiary, and into the table of
 //     places in internal/archtest.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/dialect/dialecttest"
+	"github.com/ostiary/ostiary/internal/token"
 	"github.com/ostiary/ostiary/internal/web"
 )
 
@@ -178,6 +179,12 @@ func TestAccess(t *testing.T) {
 	} {
 		if _, err := h.Service.Identify(t.Context(), realm, p); auth.CodeOf(err) != auth.CodeTokenInvalid {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+	// The word of the dialect itself, whatever else the core asks of a token.
+	for use, ok := range map[any]bool{"access": true, "id": false, "Access": false, "": false, nil: false, 1: false} {
+		if err := accept(token.Claims{"token_use": use}, auth.Presented{}); (err == nil) != ok {
+			t.Errorf("token_use %v: %v", use, err)
 		}
 	}
 	h.Clock.Advance(time.Hour)
