@@ -23,8 +23,12 @@ import (
 // TestMain makes this test binary the program itself where it is called ostiary, as
 // which it is found in $PATH.
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", quickExit) // of the processes that the tests start
 	testscript.Main(m, map[string]func(){"ostiary": main})
 }
+
+// quickExit keeps a process of the race detector from waiting a second before it ends.
+const quickExit = "atexit_sleep_ms=0"
 
 // output gathers what a process prints, while it runs.
 type output struct {

@@ -47,13 +47,14 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Values[serverKey{}] = &slot{}
+			env.Setenv("GORACE", quickExit)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"fails": fails,
 			"serve": func(ts *testscript.TestScript, neg bool, args []string) {
 				env := []string{}
-				for _, name := range []string{"OSTIARY_MASTER_KEY", "OSTIARY_MASTER_KEY_FILE", "OSTIARY_DATA", "OSTIARY_CONFIG", "HOME", "PATH"} {
+				for _, name := range []string{"OSTIARY_MASTER_KEY", "OSTIARY_MASTER_KEY_FILE", "OSTIARY_DATA", "OSTIARY_CONFIG", "GORACE", "HOME", "PATH"} {
 					if value := ts.Getenv(name); value != "" {
 						env = append(env, name+"="+value)
 					}
