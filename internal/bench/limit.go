@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,20 +34,30 @@ func onAllCores(make func() worker) []worker {
 	return workers
 }
 
-// hashLimit is argon2id with the parameters of new hashes, in memory that is kept, on all cores.
-func hashLimit() *row {
-	p := password.Default
-	return &row{name: "limit: argon2id", unit: "/s", workers: onAllCores(func() worker {
-		buffer, salt := new(argon2.Buffer), make([]byte, 16)
+// hashLimits are argon2id with the parameters of new hashes, in memory that is kept, on
+// all cores: alone, and with two signatures after each.
+func hashLimits() (bare, signed *row, err error) {
+	hasher := func() worker {
+		p, buffer, salt := password.Default, new(argon2.Buffer), make([]byte, 16)
 		return func() error {
 			_, err := buffer.Key([]byte(secret), salt, p.Time, p.Memory, p.Threads, 32)
 			return err
 		}
+	}
+	sign, err := signer("RS256")
+	if err != nil {
+		return nil, nil, err
+	}
+	bare = &row{name: "limit: argon2id", unit: "/s", workers: onAllCores(hasher)}
+	signed = &row{name: "limit: argon2id and two RS256", unit: "/s", workers: onAllCores(func() worker {
+		hash := hasher()
+		return func() error { return errors.Join(hash(), sign(), sign()) }
 	})}
+	return bare, signed, nil
 }
 
-// signLimit is the signature of a JWT's length of bytes and nothing else, on all cores.
-func signLimit(algorithm string) (*row, error) {
+// signer makes the signature of a JWT's length of bytes, and nothing else.
+func signer(algorithm string) (worker, error) {
 	var key crypto.Signer
 	var err error
 	switch algorithm {
@@ -57,17 +68,18 @@ func signLimit(algorithm string) (*row, error) {
 	default:
 		err = fmt.Errorf("no limit for %s", algorithm)
 	}
-	if err != nil {
-		return nil, err
-	}
 	message := make([]byte, 512)
-	return &row{name: "limit: " + algorithm + " signatures", unit: "/s", workers: onAllCores(func() worker {
-		return func() error {
-			sum := sha256.Sum256(message)
-			_, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
-			return err
-		}
-	})}, nil
+	return func() error {
+		sum := sha256.Sum256(message)
+		_, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
+		return err
+	}, err
+}
+
+// signLimit is the bare signature on all cores.
+func signLimit(algorithm string) (*row, error) {
+	sign, err := signer(algorithm)
+	return &row{name: "limit: " + algorithm + " signatures", unit: "/s", workers: onAllCores(func() worker { return sign })}, err
 }
 
 // commitLimit is the smallest transaction of the store, by as many clients as refresh

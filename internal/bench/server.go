@@ -44,6 +44,9 @@ algorithm = "ES256"
 
 [[mount]]
 dialect = "mikrocloud"
+
+[[mount]]
+dialect = "nomic"
 `
 
 // server is the server under test: a binary, a data directory, and at times a process.
