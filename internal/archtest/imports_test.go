@@ -93,7 +93,7 @@ var owners = map[string][]string{
 	"github.com/google/uuid":          {""},
 	"github.com/google/go-cmp":        {"internal/dialect/dialecttest", "internal/store/storetest"},
 	"pgregory.net/rapid":              {"internal/dialect/dialecttest", "internal/store/storetest"},
-	"github.com/rogpeppe/go-internal": {"internal/dialect/dialecttest"},
+	"github.com/rogpeppe/go-internal": {"cmd", "internal/dialect/dialecttest"},
 }
 
 type pkg struct {
