@@ -144,7 +144,7 @@ func (a Answer) check(r Request) error {
 		return fmt.Errorf("Retry-After is %q", h.Get("Retry-After"))
 	}
 	if (h.Get("Allow") != "") != (a.Status == http.StatusMethodNotAllowed) {
-		return fmt.Errorf("Allow is %q", h.Get("Allow"))
+		return fmt.Errorf("the header Allow is %q", h.Get("Allow"))
 	}
 	if r.Method == http.MethodHead || a.Status == http.StatusNotFound {
 		return nil

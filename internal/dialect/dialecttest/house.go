@@ -184,7 +184,7 @@ func newBlueprint() (_ *blueprint, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	ctx := context.Background()
 	db, err := store.Create(ctx, dir)
 	if err != nil {
