@@ -37,7 +37,8 @@ _ostiary() {
 		_files
 		return
 	fi
-	_describe ostiary "${(@)lines/$'\t'/:}"
+	lines=("${(@)lines/$'\t'/:}")
+	_describe ostiary lines
 }
 if [ "$funcstack[1]" = "_ostiary" ]; then
 	_ostiary "$@"
