@@ -20,7 +20,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (deleted in
 	}{
 		{"DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2)", now},
 		{"DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at < $1 LIMIT $2)", now.Add(-keepEnded)},
-		{"DELETE FROM guess_budget WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_budget WHERE last_at < $1 AND failures < 100 LIMIT $2)", now.Add(-30 * 24 * time.Hour)},
+		{"DELETE FROM guess_budget WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_budget WHERE last_at < $1 AND (failures < 100 OR kind IN ('factor', 'source')) LIMIT $2)", now.Add(-30 * 24 * time.Hour)},
 	}
 	for _, o := range old {
 		var n int
