@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -110,6 +111,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tending, stop := context.WithCancel(a)
 	defer stop()
 	go s.tend(tending)
+	go s.warm(site)
 	return s.wait(httpServer, signals, failed)
 }
 
@@ -182,6 +184,14 @@ func (s *server) wait(h *http.Server, signals <-chan os.Signal, failed <-chan er
 	}
 	s.log.Info("stopped")
 	return nil
+}
+
+// warm has the realms measure their floors, and gives back the memory that it took.
+func (s *server) warm(site *site) {
+	for _, m := range site.mounts {
+		site.svc.Warm(s, m.RealmID)
+	}
+	debug.FreeOSMemory()
 }
 
 const (

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
@@ -36,7 +38,14 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	}
 	routes := verify.HealthRoutes(svc)
 	for _, p := range places {
-		routes = append(routes, verify.Routes(svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
+		for _, route := range verify.Routes(svc, p.Host, p.Prefix, p.Realm, p.RealmID) {
+			// Never for verify: a proxy may pass a browser's preflight on to it, and would
+			// take its answer for a verdict.
+			if !strings.Contains(route.Path, "/ostiary/verify") {
+				route.CORS = origins(mounts, p)
+			}
+			routes = append(routes, route)
+		}
 	}
 	for _, d := range dialects() {
 		for _, m := range mounts {
@@ -51,6 +60,17 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	}
 	trusted := srv.TrustedProxies()
 	return &site{svc, mounts, web.Middleware(s.log, mux, web.Options{TrustedProxies: trusted, OnlyProxies: len(trusted) > 0})}, nil
+}
+
+// origins are those of the mounts in a place: whose pages may sign in may sign out.
+func origins(mounts []*auth.Mount, p verify.Place) (all []string) {
+	for _, m := range mounts {
+		if m.Host == p.Host && m.Prefix == p.Prefix {
+			all = append(all, m.CORSOrigins...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // settle finds the realms of the mounts, and sees that each can sign as it is to.

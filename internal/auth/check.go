@@ -158,6 +158,14 @@ func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.
 	return &Error{Code: CodeBadCredentials, Cause: errors.New(reason)}
 }
 
+// Warm measures what failed logins of a realm will wait for, before there is a load that
+// would make it look longer.
+func (s *Service) Warm(ctx context.Context, realm uuid.UUID) {
+	if st, err := s.state(ctx, realm); err == nil {
+		s.hasher.Floor(st.schemes)
+	}
+}
+
 // waitFloor waits until a failed check has taken as long as the slowest one that the
 // realm can make, so that the time says nothing about the account.
 func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
