@@ -1,0 +1,36 @@
+package config
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestDocs_NameEverySetting holds the page of the settings to the struct of the settings.
+func TestDocs_NameEverySetting(t *testing.T) {
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, of := range []reflect.Type{reflect.TypeFor[Shared](), reflect.TypeFor[Server](), reflect.TypeFor[Mount]()} {
+		for i := range of.NumField() {
+			key := of.Field(i).Tag.Get("toml")
+			if key == "" || key == "-" {
+				continue
+			}
+			named++
+			text := string(page)
+			if !strings.Contains(text, "`"+key+"`") && !strings.Contains(text, "\n"+key+" = ") {
+				t.Errorf("docs/configuration.md does not name %s", key)
+			}
+			if value := of.Field(i).Tag.Get("default"); value != "" && value != "0" && !strings.Contains(text, "| `"+key+"` | `"+value+"` |") {
+				t.Errorf("docs/configuration.md does not say that %s is %s by default", key, value)
+			}
+		}
+	}
+	if named < 25 {
+		t.Errorf("%d settings", named)
+	}
+}
