@@ -104,7 +104,7 @@ func (d *doctor) checkSettings() []*auth.Mount {
 	} else {
 		d.find(fine, "mounts", "", "%d", len(mounts))
 	}
-	srv := (*config.Server)(&d.server)
+	srv := &d.server
 	if err := srv.AfterApply(); err != nil {
 		d.find(wrong, "address", "", "%v", err)
 		return mounts
@@ -129,7 +129,7 @@ func (d *doctor) probe(srv *config.Server) string {
 		if err != nil {
 			return "nothing answers there now"
 		}
-		conn.Close()
+		_ = conn.Close()
 		return "something answers there now"
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+srv.Listen+"/ostiary/readyz", nil)
@@ -140,7 +140,7 @@ func (d *doctor) probe(srv *config.Server) string {
 	if err != nil {
 		return "no server answers there now"
 	}
-	res.Body.Close()
+	_ = res.Body.Close()
 	return fmt.Sprintf("a server answers there now, readiness %d", res.StatusCode)
 }
 

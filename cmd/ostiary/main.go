@@ -90,7 +90,7 @@ func (a *app) parse() (*commandLine, *kong.Context, error) {
 	k, err := kong.New(c, kong.Name("ostiary"), kong.Description(about), kong.Writers(a.out, a.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}),
 		kong.ExplicitGroups([]kong.Group{{Key: "settings", Title: "Settings:"}}),
-		kong.Exit(func(code int) { a.out.Flush(); os.Exit(code) }))
+		kong.Exit(func(code int) { _ = a.out.Flush(); os.Exit(code) }))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -23,7 +23,9 @@ import (
 // TestMain makes this test binary the program itself where it is called ostiary, as
 // which it is found in $PATH.
 func TestMain(m *testing.M) {
-	os.Setenv("GORACE", quickExit) // of the processes that the tests start
+	if err := os.Setenv("GORACE", quickExit); err != nil { // of the processes that the tests start
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"ostiary": main})
 }
 
@@ -87,7 +89,7 @@ func launch(ctx context.Context, dir string, env []string, args ...string) (*pro
 		}
 		select {
 		case <-p.done:
-			return nil, fmt.Errorf("serve: %v: %s", p.failed, p.err.String())
+			return nil, fmt.Errorf("serve: %w: %s", p.failed, p.err.String())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -121,7 +121,7 @@ func (s *server) open() (err error) {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	if err := s.prepare(); err != nil {
-		s.store.Close()
+		_ = s.store.Close()
 		return err
 	}
 	return nil
@@ -180,7 +180,7 @@ func (s *server) wait(h *http.Server, signals <-chan os.Signal, failed <-chan er
 	defer cancel()
 	if err := h.Shutdown(ctx); err != nil {
 		s.log.Warn("some requests did not end in time", "after", drain)
-		h.Close()
+		_ = h.Close()
 	}
 	s.log.Info("stopped")
 	return nil

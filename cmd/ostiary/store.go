@@ -44,7 +44,7 @@ func (a *app) inStore(fn func(d *desk) error) error {
 // inRealm runs a command on the realm of --realm.
 func (a *app) inRealm(fn func(d *desk) error) error {
 	return a.inStore(func(d *desk) (err error) {
-		if d.realm, err = d.Service.Realm(a, a.set.Realm); err != nil {
+		if d.realm, err = d.Realm(a, a.set.Realm); err != nil {
 			return err
 		}
 		return fn(d)

@@ -308,7 +308,7 @@ func TestThreat05_OwnerPassesWhileAttacked(t *testing.T) {
 	w.signIn("steve") // the owner's source is known from now on
 	stranger := auth.Client{Address: netip.MustParseAddr("198.51.100.7")}
 	for range 150 {
-		w.svc.SignIn(w.ctx, w.one, creds("steve", "wrong password"), stranger)
+		_, _ = w.svc.SignIn(w.ctx, w.one, creds("steve", "wrong password"), stranger)
 		w.advance(20 * time.Minute / 10)
 	}
 	_, err := w.svc.SignIn(w.ctx, w.one, creds("steve", goodPassword), stranger)

@@ -115,9 +115,9 @@ func serveFloor(in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, listener.Addr())
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
-		s.Close()
+		_ = s.Close()
 	}()
-	if err := s.Serve(listener); err != http.ErrServerClosed {
+	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -78,7 +78,7 @@ func TestPool_RejectsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(2, 10200*time.Millisecond)
 		for range 40 { // the average settles at a second
-			p.do(t.Context(), sleep)
+			_, _ = p.do(t.Context(), sleep)
 		}
 		start := time.Now()
 		var mu sync.Mutex
@@ -150,7 +150,7 @@ func TestPool_NoSlotLost(t *testing.T) {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%40)*50*time.Microsecond)
 			defer cancel()
-			p.do(ctx, func(*argon2.Buffer) error { time.Sleep(100 * time.Microsecond); return nil })
+			_, _ = p.do(ctx, func(*argon2.Buffer) error { time.Sleep(100 * time.Microsecond); return nil })
 		})
 	}
 	wg.Wait()
@@ -202,7 +202,7 @@ func TestPool_IdleTimer(t *testing.T) {
 		p := newPool(1, time.Second)
 		for range 3 { // never idle for 30 seconds
 			time.Sleep(idleAfter - 2*time.Second)
-			p.do(t.Context(), sleep)
+			_, _ = p.do(t.Context(), sleep)
 		}
 		if !p.shrink.Stop() {
 			t.Error("the timer is not running after use")

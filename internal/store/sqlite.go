@@ -54,7 +54,9 @@ func CreateFile(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Close()
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
 	return open(ctx, path, true)
 }
 
@@ -80,7 +82,7 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 	}
 	defer func() {
 		if err != nil {
-			db.Close()
+			_ = db.Close()
 		}
 	}()
 	readers := max(4, 2*runtime.GOMAXPROCS(0))

@@ -102,7 +102,7 @@ func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 		return nil, err
 	}
 	if old, loaded := p.cache.LoadOrStore(query, st); loaded {
-		st.Close()
+		_ = st.Close()
 		st = old.(*sql.Stmt)
 	}
 	return st, nil

@@ -124,6 +124,9 @@ func explain(t *testing.T, s *Store, query string) (plan []string) {
 		}
 		plan = append(plan, detail)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return plan
 }
 

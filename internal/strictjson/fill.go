@@ -111,12 +111,12 @@ func (d *decoder) value(v reflect.Value) error {
 			return d.anything(v)
 		}
 	}
-	switch c := d.peek(); {
-	case c == '{':
+	switch d.peek() {
+	case '{':
 		return d.object(v)
-	case c == '[':
+	case '[':
 		return d.array(v)
-	case c == '"':
+	case '"':
 		text, err := d.text()
 		if err != nil || !v.IsValid() {
 			return err
@@ -126,11 +126,11 @@ func (d *decoder) value(v reflect.Value) error {
 		}
 		v.SetString(string(text))
 		return nil
-	case c == 't':
+	case 't':
 		return d.boolean(v, "true", true)
-	case c == 'f':
+	case 'f':
 		return d.boolean(v, "false", false)
-	case c == 'n':
+	case 'n':
 		return d.literal("null")
 	}
 	raw, integer, err := d.number()

@@ -62,7 +62,7 @@ func (k RefreshKey) appendMAC(dst, body []byte) []byte {
 }
 
 // Format keeps the key out of what is printed, whatever the verb.
-func (RefreshKey) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+func (RefreshKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue keeps the key out of logs.
 func (RefreshKey) LogValue() slog.Value { return slog.StringValue(redacted) }

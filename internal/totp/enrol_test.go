@@ -3,6 +3,7 @@ package totp
 import (
 	"encoding/base32"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/url"
 	"regexp"
@@ -121,7 +122,7 @@ func checkSVG(t testing.TB, svg string) {
 	}
 	for d := xml.NewDecoder(strings.NewReader(svg)); ; {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -69,13 +70,15 @@ func (x *exchange) clock() time.Time {
 // or the panic is the one that net/http defines for that, the connection is cut,
 // so that the client can't take half an answer for a whole one.
 func (x *exchange) caught(v any) {
-	if v == http.ErrAbortHandler {
+	err, _ := v.(error)
+	aborted := errors.Is(err, http.ErrAbortHandler)
+	if aborted {
 		x.note(codeAborted, nil)
 	} else {
 		x.err = &auth.Error{Code: auth.CodeInternal, Cause: fmt.Errorf("panic: %v", v)}
 		x.stack = debug.Stack()
 	}
-	if v == http.ErrAbortHandler || x.status != 0 {
+	if aborted || x.status != 0 {
 		x.note(auth.CodeInternal, auth.AsError(x.err).Cause)
 		panic(http.ErrAbortHandler)
 	}

@@ -24,7 +24,7 @@ func shape(status int, body string) error {
 	if status != http.StatusUnauthorized {
 		var f failure
 		if err := json.Unmarshal([]byte(body), &f); err != nil || f.Message == "" {
-			return fmt.Errorf("%q has no message: %v", body, err)
+			return fmt.Errorf("%q has no message: %w", body, err)
 		}
 		return dialecttest.Members(body, "message")
 	}

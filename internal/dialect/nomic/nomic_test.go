@@ -117,7 +117,7 @@ func TestRenew_Refuses(t *testing.T) {
 		dialecttest.Request{Path: path}.With("Authorization", jwt),
 		dialecttest.Request{Path: path}.With("Authentication", "Bearer "+jwt),
 		dialecttest.Request{Path: path}.With("Authorization", "Token "+dialecttest.Basic("ada", dialecttest.Password)),
-		dialecttest.Request{Path: path + "?token=" + jwt},
+		{Path: path + "?token=" + jwt},
 		{Path: path, Body: `{"token":"` + jwt + `"}`},
 		dialecttest.Request{Path: path}.With("Cookie", "token="+jwt),
 	} {
