@@ -15,7 +15,7 @@ func prefixes(list ...string) []netip.Prefix {
 	return out
 }
 
-func TestThreat7_ForwardedAddress(t *testing.T) {
+func TestThreat07_ForwardedAddress(t *testing.T) {
 	trusted := unmapped(prefixes("10.0.0.0/8", "::ffff:192.168.7.0/120", "fd00::/8"))
 	const proxy, direct = "10.0.0.1:5000", "198.51.100.7:5000"
 	for _, c := range []struct {
@@ -95,7 +95,7 @@ func TestThreat7_ForwardedAddress(t *testing.T) {
 	}
 }
 
-func TestThreat7_UndeclaredPeer(t *testing.T) {
+func TestThreat07_UndeclaredPeer(t *testing.T) {
 	route := Route{Path: "/", Handler: shows(func(r *Request) string {
 		if r.Undeclared {
 			return r.Client.Address.String() + " undeclared"
