@@ -100,8 +100,12 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 	if err != nil {
 		return nil, err
 	}
-	s.writer = newWriter(conn)
-	return s, nil
+	s.file, err = os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	s.writer, err = newWriter(ctx, conn)
+	return s, err
 }
 
 // dsn opens with WAL and a sync at each commit, so that what was acknowledged
@@ -111,6 +115,7 @@ func dsn(path string) string {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)",
 		"cache_size(-4096)", "trusted_schema(OFF)",
 	}}
+	q.Set("mode", "rw") // a file that is gone must not be made again, empty
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		abs = path
@@ -170,6 +175,12 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	}
 	s.info.Schema = s.info.Current
 	return nil
+}
+
+// isBusy tells whether another process has the database.
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // classify says what an error of the engine means to the core: ErrNotFound,

@@ -9,6 +9,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -22,6 +24,7 @@ type Store struct {
 	queries
 	db     *sql.DB
 	writer *writer
+	file   os.FileInfo // the database, as it was opened
 	info   Info
 }
 
@@ -42,13 +45,26 @@ func (s *Store) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
 	return s.writer.do(ctx, fn)
 }
 
-// Ping implements auth.Store: it reads, and sees that the writer takes work.
+// Ping implements auth.Store: it sees that the database is still the file that was opened,
+// reads, and sees that the writer takes work. After a write that failed, it writes something
+// itself: a full disk can be read from very well.
 func (s *Store) Ping(ctx context.Context) error {
+	if now, err := os.Stat(s.info.Path); err != nil || !os.SameFile(s.file, now) {
+		return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
+			Cause: fmt.Errorf("%s is gone, or is another file than the one in use: restore it and start again", s.info.Path)}
+	}
 	var one int
 	if err := s.row(ctx, "SELECT 1 FROM store_info LIMIT 1").Scan(&one); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return classify(err)
 	}
-	return s.writer.do(ctx, func(auth.Tx) error { return nil })
+	if s.writer.healthy.Load() {
+		return s.writer.do(ctx, func(auth.Tx) error { return nil })
+	}
+	if err := s.SetValue(ctx, "written_at", time.Now().UTC().Format(time.RFC3339)); err != nil {
+		return err
+	}
+	s.writer.healthy.Store(true)
+	return nil
 }
 
 // Close waits for the transactions in flight and closes the database.

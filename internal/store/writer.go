@@ -1,19 +1,26 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
-// maxBatch is how many transactions are committed together at the most.
-const maxBatch = 256
+const (
+	// maxBatch is how many transactions are committed together at the most.
+	maxBatch = 256
+	// maxBusy is how long a transaction waits for other processes to finish theirs.
+	maxBusy = 5 * time.Second
+)
 
 // writer runs all write transactions of SQLite, which has one writer at a time, on one
 // connection. Those that wait while others are committed share the next commit.
@@ -21,6 +28,8 @@ type writer struct {
 	conn *sql.Conn
 	tx   queries
 	jobs chan *job
+	// healthy is set once something has been written, and until something could not be.
+	healthy atomic.Bool
 
 	mu     sync.RWMutex // held for reading by those that send a job
 	closed bool
@@ -32,9 +41,16 @@ type job struct {
 	fn   func(auth.Tx) error
 	err  error
 	done chan struct{}
+	sent time.Time
 }
 
-func newWriter(conn *sql.Conn) *writer {
+// busyPoll is how long SQLite itself waits for another process at a time.
+const busyPoll = "PRAGMA busy_timeout = 250"
+
+func newWriter(ctx context.Context, conn *sql.Conn) (*writer, error) {
+	if _, err := conn.ExecContext(ctx, busyPoll); err != nil {
+		return nil, err
+	}
 	w := &writer{
 		conn: conn,
 		tx:   queries{&prepared{prepare: conn.PrepareContext, detach: true}},
@@ -42,14 +58,14 @@ func newWriter(conn *sql.Conn) *writer {
 		done: make(chan struct{}),
 	}
 	go w.run()
-	return w
+	return w, nil
 }
 
 var errClosed = &auth.Error{Code: auth.CodeUnavailable, Cause: errors.New("the store is closed"), RetryAfter: time.Second}
 
 // do runs fn in a transaction and returns when it is on disk, or has failed.
 func (w *writer) do(ctx context.Context, fn func(auth.Tx) error) error {
-	j := &job{ctx: ctx, fn: fn, done: make(chan struct{})}
+	j := &job{ctx: ctx, fn: fn, done: make(chan struct{}), sent: time.Now()}
 	if err := w.send(j); err != nil {
 		return err
 	}
@@ -90,27 +106,65 @@ func (w *writer) run() {
 		_ = w.conn.Close()
 	}()
 	for j := range w.jobs {
-		batch := w.batch(j)
-		for _, j := range batch {
-			close(j.done)
+		pending, err := w.begin([]*job{j})
+		if len(pending) > 0 {
+			finish(w.batch(pending, err))
 		}
 	}
 }
 
-// batch runs a job, and those that came meanwhile, in one transaction.
-func (w *writer) batch(first *job) []*job {
-	batch := []*job{first}
-	err := w.transaction(func() error {
-		err := w.runJob(first)
-		for err == nil && len(batch) < maxBatch {
+func finish(jobs []*job) {
+	for _, j := range jobs {
+		close(j.done)
+	}
+}
+
+// begin starts a transaction. While another process has the database, those that wait
+// gather, and each is told so after maxBusy, however many stand before it.
+func (w *writer) begin(pending []*job) ([]*job, error) {
+	for {
+		err := w.control("BEGIN IMMEDIATE")
+		if !isBusy(err) {
+			return pending, err
+		}
+		for len(pending) < maxBatch {
 			next := w.waiting()
 			if next == nil {
 				break
 			}
-			batch = append(batch, next)
-			err = w.runJob(next)
+			pending = append(pending, next)
 		}
-		return err
+		pending = slices.DeleteFunc(pending, func(j *job) bool {
+			if j.ctx.Err() == nil && time.Since(j.sent) < maxBusy {
+				return false
+			}
+			j.err = classify(cmp.Or(j.ctx.Err(), err))
+			w.healthy.Store(false)
+			finish([]*job{j})
+			return true
+		})
+		if len(pending) == 0 {
+			return nil, err
+		}
+	}
+}
+
+// batch runs jobs, and those that came meanwhile, in the transaction that has begun; err
+// is why it has not.
+func (w *writer) batch(batch []*job, err error) []*job {
+	err = w.end(err, func() error {
+		for i := 0; i < len(batch); i++ {
+			if err := w.runJob(batch[i]); err != nil {
+				return err
+			}
+			if i+1 < len(batch) || i+1 == maxBatch {
+				continue
+			}
+			if next := w.waiting(); next != nil {
+				batch = append(batch, next)
+			}
+		}
+		return nil
 	})
 	if err == nil {
 		return batch
@@ -119,7 +173,7 @@ func (w *writer) batch(first *job) []*job {
 	// none because of what it saw of another.
 	for _, j := range batch {
 		if len(batch) > 1 {
-			err = w.transaction(func() error { return w.runJob(j) })
+			err = w.end(w.control("BEGIN IMMEDIATE"), func() error { return w.runJob(j) })
 		}
 		if err != nil && j.err == nil {
 			j.err = classify(err)
@@ -138,8 +192,8 @@ func (w *writer) waiting() *job {
 	}
 }
 
-func (w *writer) transaction(run func() error) error {
-	err := w.control("BEGIN IMMEDIATE")
+// end runs what a transaction is for, if it has begun, and commits it.
+func (w *writer) end(err error, run func() error) error {
 	if err == nil {
 		err = run()
 	}
@@ -147,6 +201,7 @@ func (w *writer) transaction(run func() error) error {
 		err = w.control("COMMIT")
 	}
 	if err != nil {
+		w.healthy.Store(false)
 		_ = w.control("ROLLBACK") // the engine may have done so itself
 	}
 	return err
@@ -161,6 +216,9 @@ func (w *writer) runJob(j *job) error {
 		return err
 	}
 	if j.err = call(j.fn, txQueries{w.tx}); j.err != nil {
+		if e, ok := errors.AsType[*auth.Error](j.err); ok && e.Code == auth.CodeUnavailable {
+			w.healthy.Store(false)
+		}
 		if err := w.control("ROLLBACK TO job"); err != nil {
 			return err
 		}

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// TestPing_CannotWrite: what can be read but not written does not count as ready.
+func TestPing_CannotWrite(t *testing.T) {
+	s := create(t)
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := s.InTx(t.Context(), func(auth.Tx) error { return &auth.Error{Code: auth.CodeUnavailable} }) // as a full disk makes it
+	if auth.CodeOf(err) != auth.CodeUnavailable || s.writer.healthy.Load() {
+		t.Fatalf("%v, healthy %v", err, s.writer.healthy.Load())
+	}
+	if err := s.Ping(t.Context()); err != nil || !s.writer.healthy.Load() {
+		t.Fatalf("%v, healthy %v", err, s.writer.healthy.Load())
+	}
+}
+
+func TestPing_FileGone(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Create(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	path := filepath.Join(dir, DatabaseFile)
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if got := auth.CodeOf(s.Ping(t.Context())); got != auth.CodeUnavailable {
+		t.Errorf("without its file: %q", got)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := auth.CodeOf(s.Ping(t.Context())); got != auth.CodeUnavailable {
+		t.Errorf("with another file: %q", got)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWriter_Blocked: while another process keeps the database, all that wait are told so
+// in the same time, and not one after the other.
+func TestWriter_Blocked(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Create(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	other, err := sql.Open("sqlite", dsn(filepath.Join(dir, DatabaseFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	conn, err := other.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	var wait sync.WaitGroup
+	for range 20 {
+		wait.Go(func() {
+			if _, err := insert(t.Context(), s, 10); auth.CodeOf(err) != auth.CodeUnavailable {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if got := auth.CodeOf(s.Ping(short)); got != auth.CodeUnavailable || time.Since(start) > maxBusy/2 {
+		t.Errorf("a ping said %q after %v", got, time.Since(start))
+	}
+	wait.Wait()
+	if took := time.Since(start); took < maxBusy || took > 3*maxBusy/2 {
+		t.Errorf("all were answered after %v", took)
+	}
+	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := insert(t.Context(), s, 10); err != nil {
+		t.Error(err)
+	}
+}
