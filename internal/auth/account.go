@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -59,10 +60,8 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 		if err := tx.InsertAccount(ctx, rec, keys); err != nil {
 			return err
 		}
-		if rec.PasswordHash != "" {
-			if err := tx.NoteScheme(ctx, realm, password.Scheme(rec.PasswordHash)); err != nil {
-				return err
-			}
+		if err := countSchemes(ctx, tx, realm, "", rec.PasswordHash); err != nil {
+			return err
 		}
 		if secret != "" {
 			if err := tx.InsertSecret(ctx, realm, rec.ID, hash, s.now()); err != nil {
@@ -94,18 +93,21 @@ func (s *Service) newRecord(realm uuid.UUID, n NewAccount) (AccountRecord, error
 }
 
 func checkTexts(a Account) error {
-	for what, text := range map[string]string{"display name": a.DisplayName, "org": a.Org} {
-		if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxName {
-			return Errorf(CodeInvalidInput, "%s: it must be UTF-8 of at most %d characters", what, maxName)
-		}
-		for _, r := range text {
-			if unicode.IsControl(r) {
-				return Errorf(CodeInvalidInput, "%s: control characters can't stand in it", what)
-			}
-		}
+	if err := checkText("display name", a.DisplayName); err != nil {
+		return err
 	}
 	if a.Number < 0 {
 		return Errorf(CodeInvalidInput, "number %d: it must be positive", a.Number)
+	}
+	return checkText("org", a.Org)
+}
+
+func checkText(what, text string) error {
+	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxName {
+		return Errorf(CodeInvalidInput, "%s: it must be UTF-8 of at most %d characters", what, maxName)
+	}
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return Errorf(CodeInvalidInput, "%s: control characters can't stand in it", what)
 	}
 	return nil
 }
@@ -146,15 +148,15 @@ func (s *Service) hash(ctx context.Context, p Secret) (string, error) {
 
 // FindAccount finds an account by its username, its e-mail address or its id.
 func (s *Service) FindAccount(ctx context.Context, realm uuid.UUID, name string) (Account, error) {
-	rec, err := s.store.AccountByName(ctx, realm, nameKey(name), "")
+	var rec AccountRecord
+	var err error
+	if id, ok := ParseID(name); ok {
+		rec, err = s.store.AccountByID(ctx, realm, id, "")
+	} else {
+		rec, err = s.store.AccountByName(ctx, realm, nameKey(name), "")
+	}
 	if errors.Is(err, ErrNotFound) {
-		id, bad := uuid.Parse(name)
-		if bad != nil {
-			return Account{}, Errorf(CodeNotFound, "there is no account %q", name)
-		}
-		if rec, err = s.store.AccountByID(ctx, realm, id, ""); errors.Is(err, ErrNotFound) {
-			return Account{}, Errorf(CodeNotFound, "there is no account %q", name)
-		}
+		return Account{}, Errorf(CodeNotFound, "there is no account %q", name)
 	}
 	return rec.Account, storeError(err)
 }
@@ -238,12 +240,15 @@ func (s *Service) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled
 // DeleteAccount removes an account with its credentials and sessions. Its id is never used again.
 func (s *Service) DeleteAccount(ctx context.Context, realm, id uuid.UUID, cl Client) error {
 	return s.change(ctx, func(tx Tx) error {
-		found, err := tx.DeleteAccount(ctx, realm, id)
+		rec, err := tx.AccountByID(ctx, realm, id, "")
 		if err != nil {
 			return err
 		}
-		if !found {
-			return ErrNotFound
+		if _, err := tx.DeleteAccount(ctx, realm, id); err != nil {
+			return err
+		}
+		if err := countSchemes(ctx, tx, realm, rec.PasswordHash, ""); err != nil {
+			return err
 		}
 		return tx.InsertEvent(ctx, s.event(realm, audit.AccountDeleted, id, cl))
 	})
@@ -251,8 +256,8 @@ func (s *Service) DeleteAccount(ctx context.Context, realm, id uuid.UUID, cl Cli
 
 // SetAlias gives an account its subject in a dialect; "" removes it.
 func (s *Service) SetAlias(ctx context.Context, realm, id uuid.UUID, d Dialect, subject string, cl Client) error {
-	if !utf8.ValidString(subject) || utf8.RuneCountInString(subject) > maxName {
-		return Errorf(CodeInvalidInput, "subject: it must be UTF-8 of at most %d characters", maxName)
+	if err := checkText("subject", subject); err != nil {
+		return err
 	}
 	err := s.change(ctx, func(tx Tx) error {
 		if err := tx.SetAlias(ctx, realm, id, d, subject); err != nil {

@@ -283,3 +283,106 @@ func TestKey_Rotation(t *testing.T) {
 	_, err = w.svc.RotateKey(w.ctx, w.realm.ID, auth.KeyRotation{Algorithm: "RS256", Bits: 1024}, client)
 	w.wantCode(err, auth.CodeInvalidInput)
 }
+
+func TestAccount_NamesThatAreRefused(t *testing.T) {
+	w := newWorld(t)
+	steve := w.account("steve")
+	for _, n := range []auth.NewAccount{
+		{Username: steve.ID.String()}, // it would be taken for steve
+		{Username: "a:b"},             // RFC 7617: a colon ends the name
+		{Email: "a:b@example.com"},
+	} {
+		if _, err := w.create(n); auth.CodeOf(err) != auth.CodeInvalidInput {
+			t.Errorf("%+v: %v", n, err)
+		}
+	}
+	for _, name := range []string{"1ë", "_ë", "ë_", "Zoë-", "Zoë,%", "0123456789abcdef0123456789abcdef", "שלום", "ab1"} {
+		if _, err := w.create(auth.NewAccount{Username: name}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := w.create(auth.NewAccount{Email: "1müller@example.com"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.create(auth.NewAccount{Username: "שa1"}); auth.CodeOf(err) != auth.CodeInvalidInput {
+		t.Errorf("against the Bidi Rule: %v", err)
+	}
+	if got, err := w.svc.FindAccount(w.ctx, w.realm.ID, steve.ID.String()); err != nil || got.ID != steve.ID {
+		t.Errorf("by id: %+v, %v", got, err)
+	}
+}
+
+func TestAccount_AliasOfAnother(t *testing.T) {
+	w := newWorld(t)
+	steve, john := w.account("steve"), w.account("john")
+	w.wantCode(w.svc.SetAlias(w.ctx, w.realm.ID, john.ID, "two", steve.ID.String(), client), auth.CodeConflict)
+	w.wantCode(w.svc.SetAlias(w.ctx, w.realm.ID, john.ID, "two", "x\nOstiary-Roles: admin", client), auth.CodeInvalidInput)
+	for _, own := range []string{john.ID.String(), uuid.NewString()} {
+		if err := w.svc.SetAlias(w.ctx, w.realm.ID, john.ID, "two", own, client); err != nil {
+			t.Errorf("%s: %v", own, err)
+		}
+	}
+}
+
+func TestEndSessions_EndsHalfDoneLogins(t *testing.T) {
+	w := newWorld(t)
+	a := w.account("steve")
+	ticket := w.ticket("steve")
+	if _, err := w.svc.EndSessions(w.ctx, w.realm.ID, a.ID, "test", client); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.passport(ticket, "")
+	w.wantCode(err, auth.CodeTokenInvalid)
+	w.signIn("steve")
+}
+
+func TestIdentify_ShortIdleTime(t *testing.T) {
+	w := newWorld(t)
+	w.two.SessionIdle = 20 * time.Second
+	w.account("steve")
+	g := w.mustPassport(w.ticket("steve"), "")
+	for range 10 {
+		w.advance(6 * time.Second)
+		if _, err := w.svc.Identify(w.ctx, w.realm.ID, auth.Presented{Token: string(g.Bearer)}); err != nil {
+			t.Fatalf("a session in use ended: %v", err)
+		}
+		w.settle(g.Session.ID)
+	}
+}
+
+func TestFloor_FollowsTheStoredHashes(t *testing.T) {
+	w := newWorld(t)
+	const hash = "$2b$12$abcdefghijklmnopqrstuuS7n4K1kZvJ8d4l9ZkT5sK0T9kQ0s9Uy"
+	schemes := func() []string {
+		t.Helper()
+		list, err := w.store.HashSchemes(w.ctx, w.realm.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	w.account("own") // our own hashes are no scheme to be measured
+	var ids []uuid.UUID
+	for _, name := range []string{"one", "two"} {
+		a, err := w.create(auth.NewAccount{Username: name, PasswordHash: hash})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, a.ID)
+	}
+	if got := schemes(); len(got) != 1 || got[0] != "bcrypt$12" {
+		t.Fatalf("schemes %q", got)
+	}
+	if err := w.svc.DeleteAccount(w.ctx, w.realm.ID, ids[0], client); err != nil {
+		t.Fatal(err)
+	}
+	if got := schemes(); len(got) != 1 {
+		t.Errorf("with one left: %q", got)
+	}
+	if err := w.svc.SetPassword(w.ctx, w.realm.ID, ids[1], goodPassword, client); err != nil {
+		t.Fatal(err)
+	}
+	if got := schemes(); len(got) != 0 {
+		t.Errorf("with none left: %q", got)
+	}
+}

@@ -32,11 +32,10 @@ func (s *Service) replacePassword(ctx context.Context, tx Tx, realm, id uuid.UUI
 	if rec.Kind == KindService {
 		return Errorf(CodeInvalidInput, "a service account has no password: rotate its secret instead")
 	}
-	scheme := password.Scheme(hash)
-	if err := tx.SetPassword(ctx, id, hash, scheme, s.now()); err != nil {
+	if err := tx.SetPassword(ctx, id, hash, s.now()); err != nil {
 		return err
 	}
-	if err := tx.NoteScheme(ctx, realm, scheme); err != nil {
+	if err := countSchemes(ctx, tx, realm, rec.PasswordHash, hash); err != nil {
 		return err
 	}
 	if err := tx.ClearBudgets(ctx, realm, id.String()); err != nil {
@@ -119,6 +118,24 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 		}
 		return s.replacePassword(ctx, tx, realm, rec.ID, hash, who.Session, "password_changed", cl)
 	})
+}
+
+// countSchemes keeps the count of the realm's hashes by their cost, for its floor, when
+// one hash takes the place of another. Our own are not counted: the floor knows them.
+func countSchemes(ctx context.Context, tx Tx, realm uuid.UUID, before, after string) error {
+	for _, c := range []struct {
+		hash string
+		add  int
+	}{{before, -1}, {after, 1}} {
+		scheme := password.Scheme(c.hash)
+		if scheme == "" || scheme == password.DefaultScheme {
+			continue
+		}
+		if err := tx.CountScheme(ctx, realm, scheme, c.add); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hashError maps what the hashing pool answers.

@@ -11,7 +11,8 @@ import (
 	"github.com/ostiary/ostiary/internal/token"
 )
 
-// touchEvery is how often a session's last use is written, at the most.
+// touchEvery is how often a session's last use is written, unless its idle time is so
+// short that it must be written more often.
 const touchEvery = time.Minute
 
 // Identify tells who a live access credential of a realm speaks for, in whatever
@@ -141,17 +142,19 @@ func (s *Service) issuedHere(realm uuid.UUID, d Dialect, claims token.Claims) bo
 // dropped; the next use a moment later makes up for it.
 func (s *Service) used(rec SessionRecord) {
 	now := s.now()
-	if now.Sub(rec.LastUsedAt) < touchEvery {
+	idle := time.Duration(0)
+	every := touchEvery
+	if !rec.IdleAt.IsZero() {
+		idle = rec.IdleAt.Sub(rec.LastUsedAt)
+		every = min(every, idle/4)
+	}
+	if now.Sub(rec.LastUsedAt) < every {
 		return
 	}
 	select {
 	case s.touch <- struct{}{}:
 	default:
 		return
-	}
-	idle := time.Duration(0)
-	if !rec.IdleAt.IsZero() {
-		idle = rec.IdleAt.Sub(rec.LastUsedAt)
 	}
 	go func() {
 		defer func() { <-s.touch }()

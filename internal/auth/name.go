@@ -5,10 +5,26 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"golang.org/x/text/secure/precis"
+	"golang.org/x/text/unicode/bidi"
+	"golang.org/x/text/unicode/norm"
 )
 
 const maxName = 255 // code points of a username or an e-mail address
+
+// leftToRight is UsernameCaseMapped without the Bidi Rule, which is for strings that
+// contain right-to-left code points (RFC 8265, section 3.3.2); the library's profile
+// would hold "1ë" to it.
+var leftToRight = precis.NewIdentifier(precis.FoldWidth, precis.LowerCase(), precis.Norm(norm.NFC))
+
+// hasRightToLeft tells whether text contains such a code point (RFC 5893, section 1.4).
+func hasRightToLeft(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool {
+		p, _ := bidi.LookupRune(r)
+		return p.Class() == bidi.R || p.Class() == bidi.AL || p.Class() == bidi.AN
+	})
+}
 
 // nameKey is the form in which usernames and e-mail addresses are compared:
 // PRECIS UsernameCaseMapped (RFC 8265, section 3.3). It is empty for text that
@@ -17,7 +33,11 @@ func nameKey(name string) string {
 	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName {
 		return ""
 	}
-	key, err := precis.UsernameCaseMapped.String(name)
+	profile := precis.UsernameCaseMapped
+	if !hasRightToLeft(name) {
+		profile = leftToRight
+	}
+	key, err := profile.String(name)
 	if err != nil {
 		return ""
 	}
@@ -45,6 +65,12 @@ func registerName(what, name string) (string, error) {
 	return key, nil
 }
 
+// ParseID reads an account's id as it is shown: no username looks like one.
+func ParseID(text string) (uuid.UUID, bool) {
+	id, err := uuid.Parse(text)
+	return id, err == nil && len(text) == len(id.String())
+}
+
 func sameButCase(r, mapped rune) bool {
 	return r == mapped || unicode.ToLower(r) == mapped && unicode.ToUpper(mapped) == r
 }
@@ -62,8 +88,8 @@ func nameKeys(username, email string) ([]string, error) {
 			return nil, err
 		}
 		local, domain, ok := strings.Cut(key, "@")
-		if !ok || local == "" || domain == "" || strings.Contains(domain, "@") {
-			return nil, Errorf(CodeInvalidInput, "e-mail address %q: it needs one @ between a name and a domain", email)
+		if !ok || local == "" || domain == "" || strings.Contains(domain, "@") || strings.Contains(key, ":") {
+			return nil, Errorf(CodeInvalidInput, "e-mail address %q: it needs one @ between a name and a domain, and no colon", email)
 		}
 		keys = append(keys, key)
 	}
@@ -76,6 +102,12 @@ func nameKeys(username, email string) ([]string, error) {
 	}
 	if len(keys) == 1 && keys[0] == key {
 		return keys, nil
+	}
+	if strings.Contains(key, ":") {
+		return nil, Errorf(CodeInvalidInput, "username %q: a colon would end it where name and password are sent together (RFC 7617)", username)
+	}
+	if _, ok := ParseID(username); ok {
+		return nil, Errorf(CodeInvalidInput, "username %q: it looks like the id of an account", username)
 	}
 	if strings.Contains(key, "@") {
 		return nil, Errorf(CodeInvalidInput, "username %q: a username with @ must be the account's own e-mail address", username)

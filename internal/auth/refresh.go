@@ -26,7 +26,7 @@ func (s *Service) Refresh(ctx context.Context, m *Mount, presented Secret, cl Cl
 	var g *Grant
 	now := s.now()
 	err = s.store.InTx(ctx, func(tx Tx) error {
-		rot, err = tx.RotateRefresh(ctx, m.RealmID, id, m.Dialect, generation, m.RefreshRetry, m.SessionIdle, now)
+		rot, err = tx.RotateRefresh(ctx, m, id, generation, now)
 		if err != nil {
 			return err
 		}
@@ -85,8 +85,8 @@ func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (
 	if err != nil {
 		return nil, err
 	}
-	if rec.Dialect != m.Dialect {
-		return nil, Because(CodeTokenInvalid, "a token of %s", rec.Dialect)
+	if rec.Dialect != m.Dialect || rec.Audience != m.Audience {
+		return nil, Because(CodeTokenInvalid, "a token of %s for the audience %q", rec.Dialect, rec.Audience)
 	}
 	now := s.now()
 	err = s.change(ctx, func(tx Tx) error {

@@ -211,3 +211,42 @@ func TestRenew_WithinTheSession(t *testing.T) {
 	_, err = w.svc.Renew(w.ctx, w.one, auth.Presented{Token: jwt}, client)
 	w.wantCode(err, auth.CodeTokenInvalid)
 }
+
+// A token is for one audience: neither a refresh nor a renewal at another mount makes it
+// one for another.
+func TestThreat29_AudienceStays(t *testing.T) {
+	other := &auth.Mount{Dialect: "one", Issuer: "urn:one", Audience: "another", Algorithm: "RS256", AccessTTL: time.Hour,
+		SessionMax: 24 * time.Hour, RefreshRetry: time.Minute}
+	w := newWorld(t, func(o *auth.Options) { o.Mounts = append(o.Mounts, other) })
+	other.RealmID = w.realm.ID
+	w.account("steve")
+	g := w.signIn("steve")
+	jwt, err := w.svc.Sign(w.ctx, g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.svc.Renew(w.ctx, other, auth.Presented{Token: jwt}, client)
+	w.wantCode(err, auth.CodeTokenInvalid)
+	_, err = w.svc.Refresh(w.ctx, other, w.refreshToken(g), client)
+	w.wantCode(err, auth.CodeTokenInvalid)
+	w.mustRefresh(w.refreshToken(g))
+}
+
+func TestThreat67_ClockSetBack(t *testing.T) {
+	w := newWorld(t, withBudgets)
+	w.account("steve")
+	first := w.refreshToken(w.signIn("steve"))
+	for range 5 {
+		_, err := w.svc.SignIn(w.ctx, w.one, creds("nobody", "wrong password"), client)
+		w.wantCode(err, auth.CodeBadCredentials)
+	}
+	w.mustRefresh(first)
+	w.advance(-24 * time.Hour)
+	_, err := w.svc.SignIn(w.ctx, w.one, creds("nobody", "wrong password"), client)
+	w.wantCode(err, auth.CodeThrottled)
+	if wait := auth.AsError(err).RetryAfter; wait > 15*time.Minute {
+		t.Errorf("a wait of %v", wait)
+	}
+	_, err = w.refresh(first)
+	w.wantCode(err, auth.CodeTokenReused)
+}

@@ -26,7 +26,7 @@ func (s *Service) openSession(ctx context.Context, tx Tx, m *Mount, rec AccountR
 	ses := Session{
 		ID: newID(), RealmID: rec.RealmID, AccountID: rec.ID, Dialect: m.Dialect, AMR: amr,
 		AuthTime: now, LastUsedAt: now, IdleAt: idleAt(now, m.SessionIdle), ExpiresAt: now.Add(m.SessionMax),
-		UserAgent: cut(cl.UserAgent, maxUserAgent), Generation: 1,
+		UserAgent: cut(cl.UserAgent, maxUserAgent), Generation: 1, Audience: m.Audience,
 	}
 	if cl.Address.IsValid() {
 		ses.Address = cl.Address.Unmap().String()
@@ -81,8 +81,11 @@ func (s *Service) rehash(ctx context.Context, tx Tx, got *checked, cl Client) er
 	if got.hash == "" {
 		return nil
 	}
-	done, err := tx.Rehash(ctx, got.rec.RealmID, got.rec.ID, got.rec.PasswordHash, got.hash, password.Scheme(got.hash))
+	done, err := tx.Rehash(ctx, got.rec.ID, got.rec.PasswordHash, got.hash)
 	if err != nil || !done {
+		return err
+	}
+	if err := countSchemes(ctx, tx, got.rec.RealmID, got.rec.PasswordHash, got.hash); err != nil {
 		return err
 	}
 	e := s.event(got.rec.RealmID, audit.PasswordRehashed, got.rec.ID, cl)
@@ -126,10 +129,15 @@ func (s *Service) sessionEnded(rec SessionRecord, reason string, cl Client) audi
 	return e
 }
 
-// EndSessions ends all sessions of an account and counts them.
+// EndSessions ends all sessions of an account, and logins that are half done, and counts
+// the sessions.
 func (s *Service) EndSessions(ctx context.Context, realm, account uuid.UUID, reason string, cl Client) (n int, err error) {
 	err = s.change(ctx, func(tx Tx) error {
 		if _, err := tx.AccountByID(ctx, realm, account, ""); err != nil {
+			return err
+		}
+		// A login that is half done ends, too.
+		if err := tx.ChangeVersion(ctx, account, s.now()); err != nil {
 			return err
 		}
 		if n, err = tx.EndSessions(ctx, account, uuid.Nil, reason, s.now()); err != nil {

@@ -122,10 +122,11 @@ type AccountWriter interface {
 
 type CredentialWriter interface {
 	// SetPassword replaces the hash, whatever it was, and changes the version.
-	SetPassword(ctx context.Context, account uuid.UUID, hash, scheme string, now time.Time) error
+	SetPassword(ctx context.Context, account uuid.UUID, hash string, now time.Time) error
 	// Rehash replaces the hash old, and nothing else; it reports whether old was still there.
-	Rehash(ctx context.Context, realm, account uuid.UUID, old, hash, scheme string) (bool, error)
-	NoteScheme(ctx context.Context, realm uuid.UUID, scheme string) error
+	Rehash(ctx context.Context, account uuid.UUID, old, hash string) (bool, error)
+	// CountScheme adds to how many hashes of a cost class the realm stores.
+	CountScheme(ctx context.Context, realm uuid.UUID, scheme string, add int) error
 	// ChangeVersion makes everything void that was proven before.
 	ChangeVersion(ctx context.Context, account uuid.UUID, now time.Time) error
 	InsertSecret(ctx context.Context, realm, account uuid.UUID, hash [32]byte, now time.Time) error
@@ -212,9 +213,10 @@ type SessionReader interface {
 type SessionWriter interface {
 	// InsertSession stores a session; bearer is the hash of its opaque token, or nil.
 	InsertSession(ctx context.Context, s Session, bearer []byte) error
-	// RotateRefresh decides, in one statement, what presenting a generation means.
-	// ErrNotFound unless the session lives and has had that generation.
-	RotateRefresh(ctx context.Context, realm, id uuid.UUID, d Dialect, generation int64, retry, idle time.Duration, now time.Time) (Rotation, error)
+	// RotateRefresh decides, in one statement, what presenting a generation at a mount
+	// means. ErrNotFound unless the session lives, is of the mount's realm, dialect and
+	// audience, and has had that generation.
+	RotateRefresh(ctx context.Context, m *Mount, id uuid.UUID, generation int64, now time.Time) (Rotation, error)
 	// TouchSession notes a use and reports whether the session lives.
 	TouchSession(ctx context.Context, realm, id uuid.UUID, idleAt, now time.Time) (bool, error)
 	// EndSession reports whether the session was alive.

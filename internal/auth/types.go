@@ -110,7 +110,8 @@ type Session struct {
 	EndReason  string
 	Address    string
 	UserAgent  string
-	Generation int64 // of its refresh chain; 0: it has none
+	Generation int64  // of its refresh chain; 0: it has none
+	Audience   string // of the mount that it was opened at: its tokens are renewed for no other
 }
 
 // Grant is a login that succeeded: what a dialect makes its answer from.

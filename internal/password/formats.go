@@ -34,15 +34,16 @@ type format struct {
 	decode func(string) (algorithm.Digest, error) // nil: argon2id, which is our own
 }
 
-// The caps on what a stored hash may cost: a few seconds, 1 GiB.
+// The caps on what a stored hash may cost: about a second, 256 MiB. A failed login of the
+// whole realm then costs as much in time (see Floor).
 const (
-	maxMemory      = 1 << 20 // KiB
-	maxArgon2Work  = 4 << 20 // KiB × passes
-	maxArgon2Time  = 1024    // passes
-	maxArgon2Lanes = 64      //
-	maxScryptWork  = 1 << 20 // KiB × p
-	maxBcryptCost  = 16      // 2^16 key expansions
-	maxIterations  = 5 << 20 // of PBKDF2 (× blocks) and SHA-crypt
+	maxMemory      = 256 << 10 // KiB
+	maxArgon2Work  = 1 << 20   // KiB × passes
+	maxArgon2Time  = 1024      // passes
+	maxArgon2Lanes = 64        //
+	maxScryptWork  = 256 << 10 // KiB × p
+	maxBcryptCost  = 14        // 2^14 key expansions
+	maxIterations  = 5 << 20   // of PBKDF2 (× blocks) and SHA-crypt
 
 	// crypt(3) takes fewer than 512 bytes (CRYPT_MAX_PASSPHRASE_SIZE of libxcrypt);
 	// SHA-crypt's time grows with the password's length.

@@ -27,6 +27,9 @@ type Params struct {
 // 5.0, appendix C).
 var Default = Params{Memory: 19456, Time: 2, Threads: 1}
 
+// DefaultScheme is the Scheme of the hashes that Hash makes.
+const DefaultScheme = "argon2id$m=19456,t=2,p=1"
+
 const (
 	saltSize = 16 // RFC 9106, section 3.1: recommended for password hashing
 	tagSize  = 32

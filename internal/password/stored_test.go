@@ -64,12 +64,12 @@ func TestThreat12_HostileHash(t *testing.T) {
 
 func TestCheck_CapsAreReachable(t *testing.T) {
 	for _, phc := range []string{
-		"$argon2id$v=19$m=1048576,t=4,p=64$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=262144,t=4,p=64$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
 		"$argon2id$v=19$m=8,t=1024,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
-		"$scrypt$ln=19,r=8,p=1$$AAAAAAAAAAAAAAAAAAAAAA",
+		"$scrypt$ln=17,r=8,p=1$$AAAAAAAAAAAAAAAAAAAAAA",
 		fmt.Sprintf("$pbkdf2-sha512$%d$$%s", maxIterations, strings.Repeat("A", 86)),
 		fmt.Sprintf("$6$rounds=%d$s$%s", maxIterations, strings.Repeat("A", 86)),
-		"$2y$16$" + strings.Repeat(".", 53),
+		"$2y$14$" + strings.Repeat(".", 53),
 	} {
 		if err := Check(phc); err != nil {
 			t.Errorf("Check(%q) = %v", phc, err)

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -187,6 +189,12 @@ func (q queries) SetAlias(ctx context.Context, realm, account uuid.UUID, d auth.
 	}
 	if subject == "" {
 		return nil
+	}
+	if id, ok := auth.ParseID(subject); ok && id != account {
+		// Nobody goes by another's id, which is its subject in most dialects.
+		if _, err := q.AccountByID(ctx, realm, id, ""); !errors.Is(err, auth.ErrNotFound) {
+			return cmp.Or(err, auth.ErrConflict)
+		}
 	}
 	if n, err := strconv.ParseInt(subject, 10, 64); err == nil {
 		if err := q.freeNumber(ctx, auth.Account{ID: account, RealmID: realm, Number: n}); err != nil {

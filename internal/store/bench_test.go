@@ -51,6 +51,7 @@ func hashOf(i int) (h [32]byte) {
 func BenchmarkRotateRefresh(b *testing.B) {
 	s := create(b)
 	ids := sessions(b, s, 64)
+	mount := &auth.Mount{RealmID: testRealm, Dialect: "one", RefreshRetry: time.Minute}
 	var next atomic.Int32
 	b.SetParallelism(32)
 	b.ResetTimer()
@@ -58,7 +59,7 @@ func BenchmarkRotateRefresh(b *testing.B) {
 		id := ids[int(next.Add(1)-1)%len(ids)]
 		for g := int64(1); pb.Next(); g++ {
 			err := s.InTx(context.Background(), func(tx auth.Tx) error {
-				_, err := tx.RotateRefresh(context.Background(), testRealm, id, "one", g, time.Minute, 0, benchNow)
+				_, err := tx.RotateRefresh(context.Background(), mount, id, g, benchNow)
 				return err
 			})
 			if err != nil {

@@ -9,17 +9,14 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
-func (q queries) SetPassword(ctx context.Context, account uuid.UUID, hash, scheme string, now time.Time) error {
+func (q queries) SetPassword(ctx context.Context, account uuid.UUID, hash string, now time.Time) error {
 	return must(q.exec(ctx, "UPDATE account SET password_hash = $2, version = version + 1, updated_at = $3 WHERE id = $1",
 		account[:], hash, micros(now)))
 }
 
-func (q queries) Rehash(ctx context.Context, realm, account uuid.UUID, old, hash, scheme string) (bool, error) {
+func (q queries) Rehash(ctx context.Context, account uuid.UUID, old, hash string) (bool, error) {
 	n, err := q.exec(ctx, "UPDATE account SET password_hash = $3 WHERE id = $1 AND password_hash = $2", account[:], old, hash)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	return true, q.NoteScheme(ctx, realm, scheme)
+	return n > 0, err
 }
 
 func (q queries) ChangeVersion(ctx context.Context, account uuid.UUID, now time.Time) error {

@@ -64,12 +64,12 @@ func (q queries) HashSchemes(ctx context.Context, realm uuid.UUID) ([]string, er
 	return list(ctx, q.prepared, func(row scanner) (s string, err error) {
 		err = row.Scan(&s)
 		return s, err
-	}, "SELECT scheme FROM hash_scheme WHERE realm_id = $1 ORDER BY scheme", realm[:])
+	}, "SELECT scheme FROM hash_scheme WHERE realm_id = $1 AND accounts > 0 ORDER BY scheme", realm[:])
 }
 
-func (q queries) NoteScheme(ctx context.Context, realm uuid.UUID, scheme string) error {
-	_, err := q.exec(ctx, "INSERT INTO hash_scheme (realm_id, scheme) VALUES ($1, $2) ON CONFLICT (realm_id, scheme) DO NOTHING",
-		realm[:], scheme)
+func (q queries) CountScheme(ctx context.Context, realm uuid.UUID, scheme string, add int) error {
+	_, err := q.exec(ctx, `INSERT INTO hash_scheme (realm_id, scheme, accounts) VALUES ($1, $2, $3)
+		ON CONFLICT (realm_id, scheme) DO UPDATE SET accounts = hash_scheme.accounts + excluded.accounts`, realm[:], scheme, add)
 	return err
 }
 

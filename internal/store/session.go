@@ -12,7 +12,7 @@ import (
 )
 
 const sessionColumns = `s.id, s.realm_id, s.account_id, s.dialect, s.amr, s.auth_time, s.last_used_at, s.idle_at, s.expires_at,
-	s.ended_at, s.end_reason, s.address, s.user_agent, s.generation`
+	s.ended_at, s.end_reason, s.address, s.user_agent, s.generation, s.audience`
 
 // words scans a list that is stored separated by spaces.
 type words struct{ list *[]string }
@@ -25,7 +25,7 @@ func (w words) Scan(src any) error {
 
 func sessionFields(s *auth.Session) []any {
 	return []any{&s.ID, &s.RealmID, &s.AccountID, &s.Dialect, words{&s.AMR}, at{&s.AuthTime}, at{&s.LastUsedAt}, at{&s.IdleAt},
-		at{&s.ExpiresAt}, at{&s.EndedAt}, &s.EndReason, &s.Address, &s.UserAgent, &s.Generation}
+		at{&s.ExpiresAt}, at{&s.EndedAt}, &s.EndReason, &s.Address, &s.UserAgent, &s.Generation, &s.Audience}
 }
 
 func scanSession(row scanner) (s auth.Session, err error) {
@@ -71,10 +71,10 @@ func (q queries) InsertSession(ctx context.Context, s auth.Session, bearer []byt
 		hash = bearer
 	}
 	_, err := q.exec(ctx, `INSERT INTO session (id, realm_id, account_id, dialect, amr, auth_time, last_used_at, idle_at, expires_at,
-		ended_at, end_reason, address, user_agent, bearer_hash, generation, rotated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10, $11, $12, $13, 0)`,
+		ended_at, end_reason, address, user_agent, bearer_hash, generation, rotated_at, audience)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10, $11, $12, $13, 0, $14)`,
 		s.ID[:], s.RealmID[:], s.AccountID[:], string(s.Dialect), strings.Join(s.AMR, " "), micros(s.AuthTime), micros(s.LastUsedAt),
-		micros(s.IdleAt), micros(s.ExpiresAt), s.Address, s.UserAgent, hash, s.Generation)
+		micros(s.IdleAt), micros(s.ExpiresAt), s.Address, s.UserAgent, hash, s.Generation, s.Audience)
 	return err
 }
 
@@ -87,18 +87,18 @@ func (q queries) InsertSession(ctx context.Context, s auth.Session, bearer []byt
 //
 // A rotation is told from a retry by last_used_at, which after a rotation is rotated_at,
 // and after a retry later, even on a clock that stands still.
-func (q queries) RotateRefresh(ctx context.Context, realm, id uuid.UUID, d auth.Dialect, generation int64, retry, idle time.Duration, now time.Time) (auth.Rotation, error) {
+func (q queries) RotateRefresh(ctx context.Context, m *auth.Mount, id uuid.UUID, generation int64, now time.Time) (auth.Rotation, error) {
 	if generation < 1 {
 		return auth.Rotation{}, auth.ErrNotFound // no chain has had it
 	}
-	idleAt, since := int64(0), int64(math.MaxInt64)
-	if idle > 0 {
-		idleAt = micros(now.Add(idle))
+	idleAt, since, until := int64(0), int64(math.MaxInt64), micros(now)
+	if m.SessionIdle > 0 {
+		idleAt = micros(now.Add(m.SessionIdle))
 	}
-	if retry > 0 {
-		since = micros(now.Add(-retry))
+	if retry := m.RefreshRetry; retry > 0 {
+		since, until = micros(now.Add(-retry)), micros(now.Add(retry)) // the clock may have been set back
 	}
-	const honest = "(generation = $4 OR generation = $4 + 1 AND rotated_at >= $6)"
+	const honest = "(generation = $4 OR generation = $4 + 1 AND rotated_at >= $6 AND rotated_at <= $8)"
 	var s auth.Session
 	var rotatedAt time.Time
 	err := q.row(ctx, `UPDATE session AS s SET
@@ -108,10 +108,10 @@ func (q queries) RotateRefresh(ctx context.Context, realm, id uuid.UUID, d auth.
 			generation   = CASE WHEN generation = $4 THEN generation + 1 ELSE generation END,
 			last_used_at = CASE WHEN generation = $4 OR rotated_at < $5 THEN CAST($5 AS BIGINT) ELSE rotated_at + 1 END,
 			idle_at      = $7
-		WHERE id = $1 AND realm_id = $2 AND dialect = $3 AND generation >= $4
+		WHERE id = $1 AND realm_id = $2 AND dialect = $3 AND audience = $9 AND generation >= $4
 			AND ended_at = 0 AND expires_at > $5 AND (idle_at = 0 OR idle_at > $5)
 		RETURNING `+sessionReturning+`, rotated_at`,
-		id[:], realm[:], string(d), generation, micros(now), since, idleAt).
+		id[:], m.RealmID[:], string(m.Dialect), generation, micros(now), since, idleAt, until, m.Audience).
 		Scan(append(sessionFields(&s), at{&rotatedAt})...)
 	if err != nil {
 		return auth.Rotation{}, classify(err)
@@ -124,7 +124,7 @@ func (q queries) RotateRefresh(ctx context.Context, realm, id uuid.UUID, d auth.
 }
 
 const sessionReturning = `id, realm_id, account_id, dialect, amr, auth_time, last_used_at, idle_at, expires_at,
-	ended_at, end_reason, address, user_agent, generation`
+	ended_at, end_reason, address, user_agent, generation, audience`
 
 func (q queries) TouchSession(ctx context.Context, realm, id uuid.UUID, idleAt, now time.Time) (bool, error) {
 	n, err := q.exec(ctx, `UPDATE session AS s SET last_used_at = $2, idle_at = $3

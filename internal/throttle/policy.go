@@ -57,7 +57,7 @@ func (p Policy) Until(s State, now time.Time) time.Time {
 	case p.Free == 0 || n < p.Free:
 		return time.Time{}
 	case p.Window > 0:
-		return s.FirstAt.Add(p.Window)
+		return earlier(s.FirstAt.Add(p.Window), now.Add(p.Window))
 	case p.Walled(s):
 		return now.Add(p.Max)
 	}
@@ -65,7 +65,16 @@ func (p Policy) Until(s State, now time.Time) time.Time {
 	for ; n > p.Free && delay < p.Max; n-- {
 		delay *= 2
 	}
-	return s.LastAt.Add(min(delay, p.Max))
+	delay = min(delay, p.Max)
+	return earlier(s.LastAt.Add(delay), now.Add(delay))
+}
+
+// earlier keeps a clock that was set back from making a wait longer than it can be.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Walled tells whether only an operator can help.

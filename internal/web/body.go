@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -42,8 +41,6 @@ func readBody(r *http.Request, kind Body, dst any) error {
 	switch {
 	case tooLarge:
 		return &auth.Error{Code: auth.CodeTooLarge, Detail: "the body is larger than 64 KiB"}
-	case err != nil && r.Context().Err() == context.Canceled:
-		return err
 	case err != nil:
 		return &auth.Error{Code: auth.CodeInvalidInput, Detail: "the body can't be read", Cause: err}
 	case kind == BodyIgnored, kind == BodyEmpty && len(data) == 0:

@@ -90,7 +90,8 @@ func routes(svc *auth.Service, m *auth.Mount) []web.Route {
 			},
 		}),
 		dialect.Route(m, "/v1/auth/refreshtoken", web.Endpoint[refreshRequest, answer]{
-			Methods: []string{http.MethodPost}, Body: web.BodyJSON, Encode: encode(refreshFailed),
+			// An empty body has no token, either.
+			Methods: []string{http.MethodPost}, Body: web.BodyEmpty, Encode: encode(refreshFailed),
 			Run: func(ctx context.Context, r *web.Request, in refreshRequest) (answer, error) {
 				if in.RefreshToken == "" {
 					return answer{}, &auth.Error{Code: auth.CodeTokenMissing}

@@ -224,7 +224,7 @@ func raceNumberAndAlias(w *world) {
 func raceRehash(w *world) {
 	a := w.account("anna")
 	n := w.raceTx(racers, func(tx auth.Tx, i int) (bool, error) {
-		return tx.Rehash(w.ctx, w.realm, a.ID, a.PasswordHash, fmt.Sprintf("new%d", i), "scheme")
+		return tx.Rehash(w.ctx, a.ID, a.PasswordHash, fmt.Sprintf("new%d", i))
 	})
 	w.same("rehashed", n, 1)
 }
@@ -303,6 +303,6 @@ func raceSignInAndDisable(w *world) {
 
 func raceSignInAndPassword(w *world) {
 	w.raceSignIns(func(tx auth.Tx, a auth.AccountRecord) error {
-		return tx.SetPassword(w.ctx, a.ID, "new", "scheme", w.now)
+		return tx.SetPassword(w.ctx, a.ID, "new", w.now)
 	})
 }

@@ -22,18 +22,18 @@ var credentialCases = []testCase{
 func setPassword(w *world) {
 	a := w.account("anna")
 	w.now = w.now.Add(time.Second)
-	w.in(func(tx auth.Tx) error { return tx.SetPassword(w.ctx, a.ID, "new", "scheme", w.now) })
+	w.in(func(tx auth.Tx) error { return tx.SetPassword(w.ctx, a.ID, "new", w.now) })
 	got := w.byID(a.ID)
 	if got.PasswordHash != "new" || got.Version == a.Version || !got.UpdatedAt.Equal(w.now) {
 		w.Fatalf("got %+v", got)
 	}
-	w.fails(auth.ErrNotFound, func(tx auth.Tx) error { return tx.SetPassword(w.ctx, newID(), "new", "scheme", w.now) })
+	w.fails(auth.ErrNotFound, func(tx auth.Tx) error { return tx.SetPassword(w.ctx, newID(), "new", w.now) })
 }
 
 func rehash(w *world) {
 	a := w.account("anna")
 	try := func(id uuid.UUID, old, hash string) bool {
-		return w.yes(func(tx auth.Tx) (bool, error) { return tx.Rehash(w.ctx, w.realm, id, old, hash, "scheme") })
+		return w.yes(func(tx auth.Tx) (bool, error) { return tx.Rehash(w.ctx, id, old, hash) })
 	}
 	if try(a.ID, "another", "new") || try(newID(), a.PasswordHash, "new") || !try(a.ID, a.PasswordHash, "new") || try(a.ID, a.PasswordHash, "newer") {
 		w.Fatal("only the hash that was checked is replaced")

@@ -22,7 +22,7 @@ var refreshCases = []testCase{
 // rotate presents a generation in a transaction of its own.
 func (w *world) rotate(id uuid.UUID, generation int64, retry, idle time.Duration, at time.Time) (r auth.Rotation, err error) {
 	err = w.store.InTx(w.ctx, func(tx auth.Tx) (err error) {
-		r, err = tx.RotateRefresh(w.ctx, w.realm, id, "one", generation, retry, idle, at)
+		r, err = tx.RotateRefresh(w.ctx, &auth.Mount{RealmID: w.realm, Dialect: "one", Audience: "app", RefreshRetry: retry, SessionIdle: idle}, id, generation, at)
 		return err
 	})
 	return r, err
@@ -110,14 +110,17 @@ func refreshNotFound(w *world) {
 	s := w.session(a.ID)
 	_, err := w.rotate(newID(), 1, 0, 0, w.now)
 	w.wantErr("no session", err, auth.ErrNotFound)
-	w.fails(auth.ErrNotFound, func(tx auth.Tx) error {
-		_, err := tx.RotateRefresh(w.ctx, newID(), s.ID, "one", 1, 0, 0, w.now)
-		return err
-	})
-	w.fails(auth.ErrNotFound, func(tx auth.Tx) error {
-		_, err := tx.RotateRefresh(w.ctx, w.realm, s.ID, "two", 1, 0, 0, w.now)
-		return err
-	})
+	for _, m := range []auth.Mount{
+		{RealmID: newID(), Dialect: "one", Audience: "app"},
+		{RealmID: w.realm, Dialect: "two", Audience: "app"},
+		{RealmID: w.realm, Dialect: "one", Audience: "another"},
+		{RealmID: w.realm, Dialect: "one"},
+	} {
+		w.fails(auth.ErrNotFound, func(tx auth.Tx) error {
+			_, err := tx.RotateRefresh(w.ctx, &m, s.ID, 1, w.now)
+			return err
+		})
+	}
 	for name, d := range w.dying(a.ID) {
 		_, err := w.rotate(d.s.ID, 1, 0, time.Hour, d.at)
 		w.wantErr(name, err, auth.ErrNotFound)

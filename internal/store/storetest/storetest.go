@@ -188,7 +188,7 @@ func (w *world) chain(account uuid.UUID) auth.Session {
 	return auth.Session{
 		ID: newID(), RealmID: w.realm, AccountID: account, Dialect: "one", AMR: []string{"pwd", "otp"},
 		AuthTime: w.now, LastUsedAt: w.now, IdleAt: w.now.Add(time.Hour), ExpiresAt: w.now.Add(24 * time.Hour),
-		Address: "192.0.2.1", UserAgent: "a browser", Generation: 1,
+		Address: "192.0.2.1", UserAgent: "a browser", Generation: 1, Audience: "app",
 	}
 }
 

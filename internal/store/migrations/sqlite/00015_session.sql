@@ -15,5 +15,6 @@ CREATE TABLE IF NOT EXISTS session (
     user_agent   TEXT    NOT NULL,
     bearer_hash  BLOB,             -- SHA-256 of the opaque token
     generation   INTEGER NOT NULL, -- of the refresh token that is good now
-    rotated_at   INTEGER NOT NULL  -- when the one before it was spent
+    rotated_at   INTEGER NOT NULL, -- when the one before it was spent
+    audience     TEXT    NOT NULL  -- of the mount where it was opened
 ) STRICT, WITHOUT ROWID;
