@@ -19,6 +19,7 @@ type attempt struct {
 	realm   uuid.UUID
 	dialect Dialect
 	client  Client
+	began   time.Time // before the account was looked for; zero if that was no guess
 }
 
 // checked is a password that was right.
@@ -28,7 +29,8 @@ type checked struct {
 	code  string // what followed the password, if the mount takes codes there
 	hash  string // a better hash of the same password, or ""
 
-	took    time.Duration // by the check alone, without the wait for its turn
+	began   time.Time     // the first thing that depends on the account
+	queued  time.Duration // the wait for a turn at hashing, which tells nothing of the account
 	stretch int           // of the floor, for this password
 }
 
@@ -36,6 +38,7 @@ type checked struct {
 // error, CodeBadCredentials, with the same cost and no sooner than the realm's floor.
 func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials) (*checked, error) {
 	var rec *AccountRecord
+	a.began = time.Now()
 	found, err := s.store.AccountByName(ctx, a.realm, nameKey(c.Name), a.dialect)
 	switch {
 	case err == nil:
@@ -53,11 +56,14 @@ func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials)
 // checkRecord verifies the password for an account, or for none (rec is nil). With a
 // mount, the guess stays reserved and the caller leaves it; without one it is over.
 func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord, c Credentials, m *Mount) (*checked, error) {
+	if a.began.IsZero() {
+		a.began = time.Now()
+	}
 	g, err := s.enter(ctx, a.realm, rec, nameOrRaw(c.Name), a.client)
 	if err != nil {
 		return nil, storeError(err)
 	}
-	got := &checked{guess: g, stretch: password.Stretch(string(c.Password))}
+	got := &checked{guess: g, began: a.began, stretch: password.Stretch(string(c.Password))}
 	if rec != nil {
 		got.rec = *rec
 	}
@@ -113,8 +119,9 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 			return "wrong_secret", nil
 		}
 	} else {
+		asked := time.Now()
 		res, err := s.hasher.Verify(ctx, rec.PasswordHash, pass)
-		got.took = res.Took
+		got.queued = time.Since(asked) - res.Took
 		switch {
 		case errors.Is(err, password.ErrUnsupported):
 			s.log.Error("a stored password hash can't be read", "account", rec.ID, "err", err)
@@ -167,14 +174,15 @@ func (s *Service) Warm(ctx context.Context, realm uuid.UUID) {
 }
 
 // waitFloor waits until a failed check has taken as long as the slowest one that the
-// realm can make, so that the time says nothing about the account.
+// realm can make, so that the time says nothing about the account. What the store did for
+// it counts too: an account that is known costs more queries than one that is not.
 func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
 	st, err := s.state(ctx, a.realm)
 	if err != nil {
 		return
 	}
 	floor := s.hasher.Floor(st.schemes) * time.Duration(got.stretch)
-	wait := time.NewTimer(floor - got.took)
+	wait := time.NewTimer(floor - (time.Since(got.began) - got.queued))
 	defer wait.Stop()
 	select {
 	case <-wait.C:
