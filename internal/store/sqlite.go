@@ -85,7 +85,7 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 			_ = db.Close()
 		}
 	}()
-	readers := max(4, 2*runtime.GOMAXPROCS(0))
+	readers := max(4, runtime.GOMAXPROCS(0))
 	db.SetMaxOpenConns(readers + 1) // and the writer
 	db.SetMaxIdleConns(readers + 1)
 	s := &Store{db: db, queries: queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers)}}}
@@ -113,7 +113,7 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 func dsn(path string) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)",
-		"cache_size(-4096)", "trusted_schema(OFF)",
+		"cache_size(-1024)", "trusted_schema(OFF)",
 	}}
 	q.Set("mode", "rw") // a file that is gone must not be made again, empty
 	abs, err := filepath.Abs(path)
