@@ -39,6 +39,8 @@ func TestConfig_BadFile(t *testing.T) {
 		{"PostgreSQL, long", "database = \"postgresql://h/d\"\n", `database: PostgreSQL is not supported yet by this version`},
 		{"other database", "database = \"mysql://u:p@h/d\"\n", `database: must be "sqlite:" and a path, or empty`},
 		{"sqlite without path", "database = \"sqlite:\"\n", `database: "sqlite:" must be followed by a plain path`},
+		{"sqlite in memory", "database = \"sqlite::memory:\"\n", `database: "sqlite:" must be followed by the path of a file: a store in memory would be lost with the process`},
+		{"sqlite in memory, as a URI", "database = \"sqlite:file::memory:\"\n", `database: "sqlite:" must be followed by the path of a file: a store in memory would be lost with the process`},
 		{"sqlite with a query", "database = \"sqlite:a.db?mode=ro\"\n", `database: "sqlite:" must be followed by a plain path`},
 		{"realm", "realm = \"a:b\"\n", `realm: "a:b" is no realm's name (letters, digits, dot, underscore, hyphen; at most 64)`},
 		{"log level", "log_level = \"loud\"\n", `log_level: "loud" is not debug, info, warn or error`},

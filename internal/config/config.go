@@ -176,6 +176,8 @@ func checkDatabase(url string) error {
 		return fmt.Errorf(`must be "sqlite:" and a path, or empty`) // never echoed: a URL may carry a password
 	case rest == "" || strings.ContainsAny(rest, "?#\x00") || strings.HasPrefix(rest, "//"):
 		return fmt.Errorf(`"sqlite:" must be followed by a plain path`)
+	case strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "file:"):
+		return fmt.Errorf(`"sqlite:" must be followed by the path of a file: a store in memory would be lost with the process`)
 	}
 	return nil
 }

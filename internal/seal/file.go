@@ -89,7 +89,7 @@ func LoadOrCreate(path string) (key Key, created bool, err error) {
 // under another name first: only a link gives a whole file its name and refuses a name already taken in one step.
 func create(path, text string) (created bool, err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // O_EXCL, mode 0600
+	f, err := os.CreateTemp(dir, draft(path)+"*") // O_EXCL, mode 0600
 	if err != nil {
 		return false, err
 	}
@@ -105,10 +105,38 @@ func create(path, text string) (created bool, err error) {
 		return false, err
 	}
 	err = os.Link(f.Name(), path)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	// Another process was first: it has made the key, or has swept ours away after it did.
+	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	return err == nil, syncDir(dir) // the one that lost, too, uses the key only once its name is on disk
+}
+
+// draft is how the name of a key file begins that is being made.
+func draft(path string) string { return "." + filepath.Base(path) + "-" }
+
+// Sweep removes what processes that were killed while they made this key file have left
+// beside it. Only once the file is there: until then, one of them may be the key to be.
+func Sweep(path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, e := range entries {
+		random, ok := strings.CutPrefix(e.Name(), draft(path))
+		if !ok || random == "" || strings.Trim(random, "0123456789") != "" || !e.Type().IsRegular() {
+			continue
+		}
+		err := os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // its maker may be quicker
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
 }
 
 func syncDir(dir string) error {

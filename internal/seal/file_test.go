@@ -166,3 +166,65 @@ func TestLoad_Refuses(t *testing.T) {
 		t.Errorf("a dangling link: created %v, %v", created, err)
 	}
 }
+
+func TestSweep_Leftovers(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "master.key")
+	left := filepath.Join(dir, ".master.key-123")
+	kept := []string{".master.key-", ".master.key-old", ".master.key", "master.key-123", ".other.key-123"}
+	for _, name := range append(kept, filepath.Base(left)) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".master.key-456"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// Without the key, one of them may be about to become it.
+	if err := Sweep(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := LoadOrCreate(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := Sweep(path); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	for _, name := range append(kept, "master.key", ".master.key-456") {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// One that sweeps while others make the key leaves them all with the same one.
+func TestSweep_WhileKeysAreMade(t *testing.T) {
+	for range 50 {
+		path := filepath.Join(t.TempDir(), "master.key")
+		prints := make([]string, 8)
+		var wg sync.WaitGroup
+		for i := range prints {
+			wg.Go(func() {
+				key, _, err := LoadOrCreate(path)
+				if err != nil {
+					t.Error(err)
+				} else if err := Sweep(path); err != nil {
+					t.Error(err)
+				}
+				prints[i] = key.Fingerprint()
+			})
+		}
+		wg.Wait()
+		for _, print := range prints {
+			if print != prints[0] {
+				t.Fatalf("%q", prints)
+			}
+		}
+	}
+}

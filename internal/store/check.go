@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// ErrDamaged says that the database's own check found something.
+var ErrDamaged = errors.New("the database is damaged")
+
+// Check has SQLite look through the whole database: ErrDamaged if something is wrong with it.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return classify(err)
+	}
+	defer s.leave()
+	var found string // the first of what was found
+	if err := s.db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+		return classify(err)
+	}
+	if found != "ok" {
+		return fmt.Errorf("%w: %s", ErrDamaged, strings.Join(strings.Fields(found), " "))
+	}
+	return nil
+}
+
+// CountOrigin counts the accounts of that origin.
+func (s *Store) CountOrigin(ctx context.Context, origin string) (n int, err error) {
+	err = s.row(ctx, "SELECT COUNT(*) FROM account WHERE origin = $1", origin).Scan(&n)
+	return n, classify(err)
+}
+
+// Fault is what is wrong with a database, as far as an error tells.
+type Fault int
+
+const (
+	FaultOther    Fault = iota
+	FaultDamaged        // something in it is not as it was written
+	FaultForeign        // it is not a database
+	FaultOpen           // it can't be opened
+	FaultReadOnly       // it can't be written
+	FaultFull           // the disk is full
+	FaultIO             // the disk fails
+	FaultBusy           // another process has it
+)
+
+// FaultOf is what an error of this package says about the database.
+func FaultOf(err error) Fault {
+	if errors.Is(err, ErrDamaged) {
+		return FaultDamaged
+	}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return FaultOther
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CORRUPT:
+		return FaultDamaged
+	case sqlite3.SQLITE_NOTADB:
+		return FaultForeign
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
+		return FaultOpen
+	case sqlite3.SQLITE_READONLY:
+		return FaultReadOnly
+	case sqlite3.SQLITE_FULL:
+		return FaultFull
+	case sqlite3.SQLITE_IOERR:
+		return FaultIO
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return FaultBusy
+	}
+	return FaultOther
+}
