@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
@@ -52,6 +54,8 @@ func (c *accountCreate) account(a *app) (auth.NewAccount, error) {
 	}
 	given := c.PasswordStdin || c.PasswordHash != "" || c.NoPassword
 	switch {
+	case c.EmailVerified && c.Email == "":
+		return n, misusef("--email-verified: needs --email")
 	case c.Username == "" && c.Email == "":
 		return n, misusef("give --username or --email, or both")
 	case n.Kind == auth.KindService && given:
@@ -95,7 +99,14 @@ func (c *accountUpdate) Run(a *app) error {
 	case c.Number != nil && *c.Number < 1:
 		return misusef("--number: must be positive")
 	}
+	verified := c.EmailVerified != nil && *c.EmailVerified
+	if verified && c.Email != nil && *c.Email == "" {
+		return misusef("--email-verified: there is no address without --email")
+	}
 	return a.onAccount(c.U, func(d *desk, acc auth.Account) error {
+		if verified && c.Email == nil && acc.Email == "" {
+			return fmt.Errorf("--email-verified: the account has no e-mail address")
+		}
 		acc, err := d.UpdateAccount(a, d.realm.ID, acc.ID, change, d.by)
 		if err != nil {
 			return err

@@ -7,15 +7,42 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
-// originDemo marks the accounts that the demo made.
-const originDemo = "demo"
+const (
+	originDemo = "demo"         // marks the accounts that the demo made
+	demoDir    = "ostiary-demo" // its data directory, unless another is named
+)
+
+// demoData is the data directory of serve --demo where neither a flag nor the environment
+// nor the configuration file names one: the demo's accounts are never in the way of real ones.
+func demoData(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if flag.Name != "data" {
+		return nil, nil
+	}
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil
+		}
+	}
+	for _, p := range ctx.Path {
+		if p.Flag == nil || p.Flag.Name != "demo" {
+			continue
+		}
+		if on, _ := ctx.FlagValue(p.Flag).(bool); on {
+			return demoDir, nil
+		}
+	}
+	return nil, nil
+}
 
 // demoAccount is an account of the demo, with its password of this start.
 type demoAccount struct {
@@ -67,6 +94,23 @@ func (c *serveCmd) mayDemo() error {
 		return misusef("--demo: speaks plain HTTP to this machine: leave out tls_cert and trusted_proxy")
 	}
 	return nil
+}
+
+// lockDemo keeps a second demo from giving the first one's accounts new passwords.
+func (s *server) lockDemo() (unlock func(), err error) {
+	unlock, free, err := tryLock(filepath.Join(filepath.Dir(s.set.DatabasePath()), "demo.lock"))
+	if err == nil && !free {
+		err = fmt.Errorf("--demo: another demo runs on %s: stop it, or give this one a directory of its own with --data", shellWord(s.set.Data))
+	}
+	return unlock, err
+}
+
+// noteDemo warns of accounts whose passwords were printed, in a store that is served for real.
+func (s *server) noteDemo() {
+	n, err := s.store.CountOrigin(s, originDemo)
+	if err == nil && n > 0 {
+		s.log.Warn("the store has accounts that the demo made, whose passwords it printed: delete them, or serve another data directory", "accounts", n)
+	}
 }
 
 // makeDemo makes the demo's accounts, or gives them new passwords. A store with
@@ -125,7 +169,7 @@ func (d *desk) makeOne(a *app, m *auth.Mount) (demoAccount, error) {
 	if r.kind != auth.KindService {
 		n.Password = auth.Secret(one.secret)
 	}
-	acc, err := d.FindAccount(a, m.RealmID, one.name)
+	acc, err := d.findDemo(a, m.RealmID, n)
 	var secret auth.Secret
 	switch {
 	case auth.CodeOf(err) == auth.CodeNotFound:
@@ -141,13 +185,32 @@ func (d *desk) makeOne(a *app, m *auth.Mount) (demoAccount, error) {
 	}
 	if err == nil && acc.ID != uuid.Nil {
 		// What was tried out last time is not in the way this time.
-		err = d.asNew(a, m.RealmID, acc.ID)
+		err = d.asNew(a, m.RealmID, acc.ID, n)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: delete the data directory %s, or give the demo another with --data", explain(err), shellWord(a.set.Data))
 	}
 	return one, err
 }
 
-// asNew enables an account of the demo and takes its second factor away.
-func (d *desk) asNew(a *app, realm, id uuid.UUID) error {
+// findDemo finds an account that an earlier demo made, by either of its names.
+func (d *desk) findDemo(a *app, realm uuid.UUID, n auth.NewAccount) (acc auth.Account, err error) {
+	for _, name := range []string{n.Username, n.Email} {
+		if name == "" {
+			continue
+		}
+		if acc, err = d.FindAccount(a, realm, name); auth.CodeOf(err) != auth.CodeNotFound {
+			return acc, err
+		}
+	}
+	return acc, err
+}
+
+// asNew gives an account of the demo its names back, enables it and takes its second factor away.
+func (d *desk) asNew(a *app, realm, id uuid.UUID, n auth.NewAccount) error {
+	if _, err := d.UpdateAccount(a, realm, id, auth.AccountChange{Username: &n.Username, Email: &n.Email}, d.by); err != nil {
+		return err
+	}
 	err := d.ResetFactor(a, realm, id, d.by)
 	if auth.CodeOf(err) == auth.CodeNotFound {
 		err = nil
@@ -157,7 +220,10 @@ func (d *desk) asNew(a *app, realm, id uuid.UUID) error {
 
 // printDemo prints what can be tried now.
 func (a *app) printDemo(address string, accounts []demoAccount) error {
-	fmt.Fprintf(a.out, "\nOstiary answers at http://%s, with these accounts until the next start. Paste a line into another shell:\n", address)
+	fmt.Fprintf(a.out, `
+Ostiary answers at http://%s. The accounts below are for trying out: they are in %s, which is
+the demo's own, and each start of the demo gives them new passwords. Paste a line into another shell:
+`, address, shellWord(a.set.Data))
 	for _, one := range accounts {
 		r, ok := recipes[one.mount.Dialect]
 		if !ok {
@@ -171,7 +237,7 @@ func (a *app) printDemo(address string, accounts []demoAccount) error {
 		fmt.Fprintf(a.out, "\n# %s: %s, %s\n%s\n", one.mount.Dialect, one.name, one.secret, r.curl(url, host, one.name, one.secret))
 	}
 	fmt.Fprintf(a.out, "\n# Who a token speaks for: curl -H 'Authorization: Bearer TOKEN' http://%s/ostiary/whoami (cloudio: and -H 'X-CSRF-Token: CSRF')\n", address)
-	fmt.Fprintf(a.out, "# More: ostiary account list --data %s. Ctrl-C stops the server.\n\n", shellWord(a.set.Data))
+	fmt.Fprintf(a.out, "# More: ostiary account list --data %s. Ctrl-C stops the server; without --demo it starts on another directory, for real.\n\n", shellWord(a.set.Data))
 	return a.out.Flush()
 }
 

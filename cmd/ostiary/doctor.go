@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
@@ -52,6 +54,51 @@ func (d *doctor) find(state, subject, do, format string, args ...any) {
 	d.findings = append(d.findings, finding{state, subject, printable(fmt.Sprintf(format, args...)), do})
 }
 
+// fault is a finding of what an error says is wrong.
+func (d *doctor) fault(subject string, err error) {
+	text, do := explain(err), ""
+	if r, ok := errors.AsType[remedied](err); ok {
+		text, do = r.text, r.do
+	}
+	for _, known := range []string{"use a newer ostiary", "start ostiary serve once to bring it up to date", "set it to 0600", "take that away"} {
+		if before, ok := strings.CutSuffix(text, ": "+known); ok {
+			text, do = before, known
+		}
+	}
+	if do == "" {
+		do = d.remedy(err)
+	}
+	d.find(wrong, subject, do, "%s", text)
+}
+
+// remedy says what to do about an error that does not say so itself.
+func (d *doctor) remedy(err error) string {
+	const restore = "stop the server, move the database away with its -wal and -shm, and bring it back from a backup"
+	switch store.FaultOf(err) {
+	case store.FaultDamaged, store.FaultForeign:
+		return restore
+	case store.FaultOpen, store.FaultReadOnly:
+		return "run as the user that serves, and see that the database and its directory can be read and written"
+	case store.FaultFull:
+		return "make room on the disk"
+	case store.FaultIO:
+		return "see what the system's log says of the disk, and bring the database back from a backup if it is damaged"
+	case store.FaultBusy:
+		return "see which process has the database, and try again"
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "run as the user that serves"
+	case errors.Is(err, seal.ErrOpen):
+		return "what is sealed in the database is damaged, or not of it: bring the database and the master key back from one backup"
+	case errors.Is(err, seal.ErrKey):
+		return "bring the master key back as it was when the store was made, from a backup"
+	case strings.Contains(err.Error(), "master key"):
+		return "make it a file of this user's own, of mode 0600, that holds the key that the store was made with"
+	}
+	return "if ostiary serve does not start either, bring the database back from a backup"
+}
+
 func (c *doctorCmd) Run(a *app) error {
 	d := &doctor{app: a, server: config.Server(c.Server)}
 	d.examine()
@@ -88,16 +135,21 @@ func (d *doctor) examine() {
 	mounts := d.checkSettings()
 	st, err := openStore(d, d.set)
 	if err != nil {
-		d.find(wrong, "store", "", "%s", explain(err))
+		d.fault("store", err)
 		return
 	}
 	defer st.Close()
 	info := st.Info()
 	d.find(fine, "store", "", "%s has schema %d, as this program needs", info.Path, info.Schema)
 	d.find(fine, "engine", "", "%s", info.Engine)
+	if err := st.Check(d); err != nil {
+		d.fault("store", err)
+	} else {
+		d.find(fine, "store", "", "its pages are as they were written")
+	}
 	master, err := unlock(d, st, d.set)
 	if err != nil {
-		d.find(wrong, "master key", "", "%s", explain(err))
+		d.fault("master key", err)
 		return
 	}
 	d.find(fine, "master key", "", "it is the one that the store was made with")
@@ -108,14 +160,14 @@ func (d *doctor) checkRealms(st *store.Store, master seal.Key, mounts []*auth.Mo
 	desk := &desk{Service: auth.New(coreOptions(d.set, st, master, nil, nil)), store: st}
 	realms, err := desk.Realms(d)
 	if err != nil {
-		d.find(wrong, "store", "", "%s", explain(err))
+		d.fault("store", err)
 		return
 	}
 	known := map[string]bool{}
 	for _, desk.realm = range realms {
 		known[desk.realm.Name] = true
 		d.checkEvents(desk)
-		d.checkKeys(desk, master, mounts)
+		d.checkKeys(desk, mounts)
 	}
 	missing := map[string]bool{}
 	for _, m := range mounts {

@@ -1,20 +1,11 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"net"
-	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/keyring"
-	"github.com/ostiary/ostiary/internal/seal"
 )
 
 // earliest is before any clock that is right can be: this program was written after it.
@@ -43,35 +34,10 @@ func (d *doctor) checkEvents(desk *desk) {
 	events, err := desk.ListAudit(d, desk.realm.ID, auth.AuditFilter{After: firstID(ahead), Limit: 1})
 	switch {
 	case err != nil:
-		d.find(wrong, "realm "+desk.realm.Name, "", "%s", explain(err))
+		d.fault("realm "+desk.realm.Name, err)
 	case len(events) > 0:
 		d.find(wrong, "clock", "see which clock was wrong: this machine's, or that of the node that wrote it",
 			"the audit log of realm %s has an event of %s, in the future", desk.realm.Name, stamp(events[0].At))
-	}
-}
-
-// checkFiles sees that nobody else can read what is the server's own.
-func (d *doctor) checkFiles() {
-	database := d.set.DatabasePath()
-	d.checkMode(d.set.Data, 0o700)
-	for _, path := range []string{database, database + "-wal", database + "-shm"} {
-		d.checkMode(path, 0o600)
-	}
-	if _, key, err := d.set.MasterKey(); err == nil && key != "" && d.set.MasterKeyFile == "" {
-		d.checkMode(key, 0o600)
-	}
-}
-
-func (d *doctor) checkMode(path string, want fs.FileMode) {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist): // the store says what that means
-	case err != nil:
-		d.find(wrong, "permissions", "run as the user that serves", "%v", err)
-	case info.Mode().Perm()&^want != 0:
-		d.find(wrong, "permissions", fmt.Sprintf("chmod %o %s", want, shellWord(path)), "%s has mode %04o, open to others", path, info.Mode().Perm())
-	default:
-		d.find(fine, "permissions", "", "%s has mode %04o", path, info.Mode().Perm())
 	}
 }
 
@@ -96,63 +62,15 @@ func (d *doctor) checkDisk() {
 	}
 }
 
-// checkSettings sees that serve would start with these settings, and whether it runs.
-func (d *doctor) checkSettings() []*auth.Mount {
-	mounts, err := d.set.Mounts(dialects())
-	if err != nil {
-		d.find(wrong, "mounts", "correct the configuration file", "%v", err)
-	} else {
-		d.find(fine, "mounts", "", "%d", len(mounts))
-	}
-	srv := &d.server
-	if err := srv.AfterApply(); err != nil {
-		d.find(wrong, "address", "", "%v", err)
-		return mounts
-	}
-	how := "plain HTTP to this machine alone"
-	switch {
-	case srv.TLSCert != "":
-		how = "TLS"
-	case len(srv.TrustedProxy) > 0:
-		how = "behind a TLS proxy"
-	}
-	d.find(fine, "address", "", "%s, %s; %s", srv.Listen, how, d.probe(srv))
-	return mounts
-}
-
-// probe tells whether a server answers at the address.
-func (d *doctor) probe(srv *config.Server) string {
-	ctx, cancel := context.WithTimeout(d, 2*time.Second)
-	defer cancel()
-	if srv.TLSCert != "" || len(srv.TrustedProxy) > 0 {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", srv.Listen)
-		if err != nil {
-			return "nothing answers there now"
-		}
-		_ = conn.Close()
-		return "something answers there now"
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+srv.Listen+"/ostiary/readyz", nil)
-	if err != nil {
-		return "it can't be asked"
-	}
-	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return "no server answers there now"
-	}
-	_ = res.Body.Close()
-	return fmt.Sprintf("a server answers there now, readiness %d", res.StatusCode)
-}
-
 // checkKeys sees that each algorithm that the mounts sign with has a key that signs.
-func (d *doctor) checkKeys(desk *desk, master seal.Key, mounts []*auth.Mount) {
+func (d *doctor) checkKeys(desk *desk, mounts []*auth.Mount) {
 	subject := "keys of realm " + desk.realm.Name
 	keys, err := desk.ListKeys(d, desk.realm.ID)
 	if err == nil {
-		_, err = keyring.Open(master, keys)
+		_, err = desk.JWKS(d, desk.realm.ID) // opens all that a login needs
 	}
 	if err != nil {
-		d.find(wrong, subject, "", "%s", explain(err))
+		d.fault(subject, err)
 		return
 	}
 	now := time.Now()

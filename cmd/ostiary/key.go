@@ -77,11 +77,14 @@ func keyStates(keys []keyring.Record, now time.Time) []string {
 	return states
 }
 
+// defaultAhead is longer than verifiers cache the published keys.
+const defaultAhead = 24 * time.Hour
+
 type keyRotate struct {
-	Algorithm string        `enum:"RS256,ES256,EdDSA" default:"RS256" help:"RS256, ES256 or EdDSA."`
-	Bits      int           `placeholder:"N" help:"Size of an RS256 key: 2048 (default), 3072 or 4096."`
-	Ahead     time.Duration `default:"24h" placeholder:"DURATION" help:"How long the new key is published before it signs."`
-	Now       bool          `help:"The old keys are compromised: refuse them and their tokens from now on."`
+	Algorithm string         `enum:"RS256,ES256,EdDSA" default:"RS256" help:"RS256, ES256 or EdDSA."`
+	Bits      int            `placeholder:"N" help:"Size of an RS256 key: 2048 (default), 3072 or 4096."`
+	Ahead     *time.Duration `placeholder:"DURATION" help:"How long the new key is published before it signs. Default: 24h."`
+	Now       bool           `help:"The old keys are compromised: refuse them and their tokens from now on."`
 }
 
 func (keyRotate) Help() string {
@@ -95,8 +98,15 @@ Examples:
 }
 
 func (c *keyRotate) Run(a *app) error {
-	if c.Ahead < 0 {
+	ahead := defaultAhead
+	if c.Ahead != nil {
+		ahead = *c.Ahead
+	}
+	if ahead < 0 {
 		return misusef("--ahead: must not be negative")
+	}
+	if c.Now && c.Ahead != nil {
+		return misusef("--now and --ahead can't be used together: a key that is compromised is replaced at once")
 	}
 	if c.Bits != 0 && c.Algorithm != keyring.RS256 {
 		return misusef("--bits: only RS256 keys have a choice")
@@ -107,7 +117,7 @@ func (c *keyRotate) Run(a *app) error {
 	}
 	return a.inRealm(func(d *desk) error {
 		key, err := d.RotateKey(a, d.realm.ID, auth.KeyRotation{
-			Algorithm: c.Algorithm, Bits: c.Bits, Ahead: c.Ahead, Now: c.Now, TokenLife: life,
+			Algorithm: c.Algorithm, Bits: c.Bits, Ahead: ahead, Now: c.Now, TokenLife: life,
 		}, d.by)
 		if err != nil {
 			return err

@@ -81,16 +81,27 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return a.fail(misuse(err.Error() + a.hint(err)))
 	}
 	a.set = &c.Shared
-	return a.fail(errors.Join(parsed.Run(a), a.out.Flush()))
+	status := a.fail(errors.Join(parsed.Run(a), a.out.Flush()))
+	a.flushLog()
+	return status
+}
+
+// flushLog sees that what was said on standard error is there, if anybody reads it.
+func (a *app) flushLog() {
+	if w, ok := a.err.(*logWriter); ok {
+		w.Flush(logFlush)
+	}
 }
 
 // parse reads the command line, the environment and the configuration file.
 func (a *app) parse() (*commandLine, *kong.Context, error) {
 	c := &commandLine{}
-	k, err := kong.New(c, kong.Name("ostiary"), kong.Description(about), kong.Writers(a.out, a.err),
+	options := append(flagValues(), kong.Name("ostiary"), kong.Description(about), kong.Writers(a.out, a.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}),
+		kong.Resolvers(kong.ResolverFunc(demoData)),
 		kong.ExplicitGroups([]kong.Group{{Key: "settings", Title: "Settings:"}}),
 		kong.Exit(func(code int) { _ = a.out.Flush(); os.Exit(code) }))
+	k, err := kong.New(c, options...)
 	if err != nil {
 		return nil, nil, err
 	}

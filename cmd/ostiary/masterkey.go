@@ -23,11 +23,14 @@ func unlock(ctx context.Context, st *store.Store, set *config.Shared) (seal.Key,
 		return seal.Key{}, err
 	}
 	if want == "" {
-		return seal.Key{}, fmt.Errorf("the store at %s is not finished: start ostiary serve once", st.Info().Path)
+		return seal.Key{}, remedied{fmt.Sprintf("the store at %s is not finished", st.Info().Path), "start ostiary serve once"}
 	}
 	key, source, err := loadKey(set)
 	if errors.Is(err, fs.ErrNotExist) {
-		return seal.Key{}, fmt.Errorf("%s is not there, and the store at %s can't be opened without it: bring it back from a backup", source, st.Info().Path)
+		return seal.Key{}, remedied{
+			fmt.Sprintf("%s is not there, and the store at %s can't be opened without it", source, st.Info().Path),
+			"bring it back from a backup, or, if the key is kept elsewhere, say where with OSTIARY_MASTER_KEY_FILE or OSTIARY_MASTER_KEY",
+		}
 	}
 	if err != nil {
 		return seal.Key{}, err
@@ -43,7 +46,11 @@ func firstUnlock(ctx context.Context, st *store.Store, set *config.Shared) (seal
 		return seal.Key{}, err
 	}
 	if want != "" {
-		return unlock(ctx, st, set)
+		key, err := unlock(ctx, st, set)
+		if err == nil {
+			sweepKey(set)
+		}
+		return key, err
 	}
 	key, source, err := makeKey(set)
 	if err != nil {
@@ -55,9 +62,17 @@ func firstUnlock(ctx context.Context, st *store.Store, set *config.Shared) (seal
 	return key, checkKey(want, key, source, st)
 }
 
+// sweepKey removes what first starts that were killed have left beside the key that is
+// there now. It is none of the server's business if that fails.
+func sweepKey(set *config.Shared) {
+	if _, file, err := set.MasterKey(); err == nil && file != "" && set.MasterKeyFile == "" {
+		_ = seal.Sweep(file)
+	}
+}
+
 func checkKey(want string, key seal.Key, source string, st *store.Store) error {
 	if key.Fingerprint() != want {
-		return fmt.Errorf("%s is not the master key that the store at %s was made with: bring that one back", source, st.Info().Path)
+		return remedied{fmt.Sprintf("%s is not the master key that the store at %s was made with", source, st.Info().Path), "bring that one back"}
 	}
 	return nil
 }
@@ -91,6 +106,9 @@ func makeKey(set *config.Shared) (key seal.Key, source string, err error) {
 			return key, "", err
 		}
 		key, _, err = seal.LoadOrCreate(file)
+		if err == nil {
+			sweepKey(set)
+		}
 		return key, file, err
 	}
 	key, source, err = loadKey(set)

@@ -48,6 +48,7 @@ type server struct {
 	level    slog.LevelVar
 	store    *store.Store
 	master   seal.Key
+	slots    int // of the hasher
 	hasher   *password.Hasher
 	by       auth.Client
 
@@ -61,13 +62,22 @@ func (c *serveCmd) Run(a *app) (err error) {
 			return err
 		}
 	}
-	s := &server{app: a, settings: c.Server, hasher: password.New(a.set.HashSlots, time.Duration(a.set.HashWait)), by: operator()}
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
+	slots := spareProcessors(a.set.HashSlots)
+	s := &server{app: a, settings: c.Server, slots: slots, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: operator()}
 	s.log = s.newLog()
 	s.boundMemory()
 	if err := s.open(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.store.Close()) }()
+	if c.Demo {
+		unlock, err := s.lockDemo()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	site, err := s.build(a.set, c.Server)
 	if err != nil {
 		return err
@@ -104,6 +114,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	s.log.Info("serving", "address", listener.Addr().String(), "tls", secure, "mounts", len(site.mounts),
 		"store", s.store.Info().Path, "version", version())
 	if c.Demo {
+		a.flushLog()
 		if err := a.printDemo(listener.Addr().String(), accounts); err != nil {
 			return err
 		}
@@ -112,11 +123,22 @@ func (c *serveCmd) Run(a *app) (err error) {
 	defer stop()
 	go s.tend(tending)
 	go s.warm(site)
+	if !c.Demo {
+		go s.noteDemo()
+	}
 	return s.wait(httpServer, signals, failed)
 }
 
 // open opens or creates the store, its master key, and the realm "default".
 func (s *server) open() (err error) {
+	lost, err := lostDatabase(s.set)
+	if err != nil {
+		return err
+	}
+	if lost != "" {
+		s.log.Warn("this looks like a lost database, and a new, empty one is made: if there were accounts, stop and bring the old one back from a backup",
+			"database", s.set.DatabasePath(), "because", lost)
+	}
 	if s.store, err = store.CreateFile(s, s.set.DatabasePath()); err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}

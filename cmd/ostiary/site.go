@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
@@ -94,13 +96,24 @@ func (s *server) settle(svc *auth.Service, mounts []*auth.Mount) error {
 	return nil
 }
 
+// newLog makes the server's log. From here on nothing that it says waits for whoever
+// reads standard error.
 func (s *server) newLog() *slog.Logger {
 	s.level.Set(levelOf(s.set))
-	o := &slog.HandlerOptions{Level: &s.level}
+	s.err = newLogWriter(s.err, func(out io.Writer, lines int) error {
+		r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log were dropped: what reads standard error was too slow, or failed", 0)
+		r.Add("lines", lines)
+		return s.logHandler(out, slog.LevelWarn).Handle(s, r)
+	})
+	return slog.New(s.logHandler(s.err, &s.level))
+}
+
+func (s *server) logHandler(out io.Writer, level slog.Leveler) slog.Handler {
+	o := &slog.HandlerOptions{Level: level}
 	if s.set.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(s.err, o))
+		return slog.NewJSONHandler(out, o)
 	}
-	return slog.New(slog.NewTextHandler(s.err, o))
+	return slog.NewTextHandler(out, o)
 }
 
 // levelOf is the level of --log-level, which has been checked.

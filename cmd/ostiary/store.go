@@ -64,9 +64,12 @@ func (a *app) onAccount(name string, fn func(d *desk, acc auth.Account) error) e
 
 // openStore opens a store that exists: only serve creates one.
 func openStore(ctx context.Context, set *config.Shared) (*store.Store, error) {
+	if info, err := os.Stat(set.DatabasePath()); err == nil && info.IsDir() {
+		return nil, remedied{set.DatabasePath() + " is a directory, in place of the database", "move it away, and bring the database back from a backup"}
+	}
 	st, err := store.OpenFile(ctx, set.DatabasePath())
 	if errors.Is(err, store.ErrNoStore) {
-		return nil, fmt.Errorf("there is no store at %s: ostiary serve makes one at its first start (see --data)", set.DatabasePath())
+		return nil, noStore(set)
 	}
 	return st, err
 }

@@ -27,7 +27,7 @@ func files(t *testing.T, fn func(path string, text []byte)) {
 		}
 		if d.IsDir() {
 			switch d.Name() {
-			case ".git", ".cache", "bin", "node_modules", "ostiary-data":
+			case ".git", ".cache", "bin", "node_modules", "ostiary-data", "ostiary-demo":
 				return filepath.SkipDir
 			}
 			return nil

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
+)
+
+// checkSettings sees that serve would start with these settings, and whether it runs.
+func (d *doctor) checkSettings() []*auth.Mount {
+	mounts, err := d.set.Mounts(dialects())
+	if err != nil {
+		d.find(wrong, "mounts", "correct the configuration file", "%v", err)
+	} else {
+		d.find(fine, "mounts", "", "%d", len(mounts))
+	}
+	srv := &d.server
+	if err := srv.AfterApply(); err != nil {
+		d.find(wrong, "address", "correct the setting: ostiary serve does not start with it", "%v", err)
+		return mounts
+	}
+	how := "plain HTTP to this machine alone"
+	switch {
+	case srv.TLSCert != "":
+		how = "TLS"
+		d.checkCertificate(srv)
+	case len(srv.TrustedProxy) > 0:
+		how = "behind a TLS proxy"
+	}
+	state, do, text := d.probe(srv)
+	d.find(state, "address", do, "%s, %s; %s", srv.Listen, how, text)
+	return mounts
+}
+
+// checkCertificate sees that the certificate can be served, and is good for a while.
+func (d *doctor) checkCertificate(srv *config.Server) {
+	const renew = "renew it, and send the server SIGHUP"
+	pair, err := tls.LoadX509KeyPair(srv.TLSCert, srv.TLSKey)
+	if err != nil {
+		d.find(wrong, "certificate", "give the chain in tls_cert and its private key in tls_key, both PEM, and let this user read them", "%v", err)
+		return
+	}
+	switch now, leaf := time.Now(), pair.Leaf; {
+	case now.After(leaf.NotAfter):
+		d.find(wrong, "certificate", renew, "%s ended %s", srv.TLSCert, stamp(leaf.NotAfter))
+	case now.Before(leaf.NotBefore):
+		d.find(wrong, "certificate", "see whether the clock is right", "%s is good only from %s on", srv.TLSCert, stamp(leaf.NotBefore))
+	case now.Add(soonExpires).After(leaf.NotAfter):
+		d.find(warn, "certificate", renew, "%s ends %s", srv.TLSCert, stamp(leaf.NotAfter))
+	default:
+		d.find(fine, "certificate", "", "%s is good until %s", srv.TLSCert, stamp(leaf.NotAfter))
+	}
+}
+
+// probe tells what is at the address: an Ostiary, nothing, or what would be in its way.
+func (d *doctor) probe(srv *config.Server) (state, do, text string) {
+	const other = "stop that program, or give another address with --listen"
+	ctx, cancel := context.WithTimeout(d, 5*time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", srv.Listen)
+	if err != nil {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", srv.Listen)
+		if err != nil {
+			return wrong, "give an address of this machine with --listen, whose port this user may take", fmt.Sprintf("nothing answers there, and it can't be had: %v", err)
+		}
+		_ = l.Close()
+		return fine, "", "no server answers there now"
+	}
+	_ = conn.Close()
+	status, body, err := ask(ctx, srv, "/ostiary/healthz")
+	switch {
+	case err != nil:
+		return wrong, other, fmt.Sprintf("what has the address is no Ostiary: %v", err)
+	case status == http.StatusForbidden && strings.Contains(body, "declared proxies only"):
+		return fine, "", "an Ostiary answers its declared proxies there now"
+	case status != http.StatusOK || body != "ok":
+		return wrong, other, fmt.Sprintf("what answers there is no Ostiary: status %d", status)
+	}
+	status, body, err = ask(ctx, srv, "/ostiary/readyz")
+	if err != nil || status != http.StatusOK || body != "ready" {
+		return wrong, "see the log of the server", fmt.Sprintf("an Ostiary answers there now and can't serve, readiness %d", status)
+	}
+	return fine, "", fmt.Sprintf("an Ostiary answers there now, readiness %d", status)
+}
+
+// ask asks the server at the address. Whether its certificate is right is not the question.
+func ask(ctx context.Context, srv *config.Server, path string) (status int, body string, err error) {
+	scheme := "http"
+	if srv.TLSCert != "" {
+		scheme = "https"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+srv.Listen+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+	return res.StatusCode, string(text), err
+}
