@@ -135,7 +135,9 @@ func stopIn(t *testing.T, cmd *exec.Cmd, limit time.Duration) {
 	case <-time.After(limit):
 		t.Errorf("not ended in %s", limit)
 		_ = cmd.Process.Kill()
-		_ = <-ended
+		if err := <-ended; err != nil {
+			t.Logf("after SIGKILL: %v", err)
+		}
 	}
 }
 
