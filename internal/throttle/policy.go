@@ -36,7 +36,7 @@ type State struct {
 // Failures is what is left of the counter at a time.
 func (p Policy) Failures(s State, now time.Time) int {
 	switch {
-	case s.Failures == 0:
+	case s.Failures == 0, p.Free == 0:
 		return 0
 	case p.Window > 0:
 		if now.Sub(s.FirstAt) >= p.Window {

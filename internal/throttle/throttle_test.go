@@ -1,0 +1,104 @@
+package throttle
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func TestPolicy_Until(t *testing.T) {
+	at := func(failures int, last time.Duration) State {
+		return State{Failures: failures, FirstAt: noon.Add(last), LastAt: noon.Add(last)}
+	}
+	for name, c := range map[string]struct {
+		policy Policy
+		state  State
+		wait   time.Duration
+	}{
+		"nothing":              {Account, State{}, 0},
+		"the free ones":        {Account, at(4, 0), 0},
+		"after the free ones":  {Account, at(5, 0), time.Second},
+		"it doubles":           {Account, at(8, 0), 8 * time.Second},
+		"up to its end":        {Account, at(60, 0), 15 * time.Minute},
+		"the wait goes on":     {Account, at(8, -5*time.Second), 3 * time.Second},
+		"it is over":           {Account, at(8, -8*time.Second), 0},
+		"failures decay":       {Account, at(8, -46*time.Minute), 0},
+		"the wall":             {Account, at(100, -24*time.Hour), 15 * time.Minute},
+		"a clock set back":     {Account, at(5, 24*time.Hour), time.Second},
+		"a window":             {Source, at(60, -4*time.Minute), 6 * time.Minute},
+		"a window, not full":   {Source, at(59, 0), 0},
+		"a window that ended":  {Source, at(60, -10*time.Minute), 0},
+		"a window, clock back": {Source, at(60, 24*time.Hour), 10 * time.Minute},
+		"off":                  {Policy{}, at(1000, 0), 0},
+	} {
+		got := max(0, c.policy.Until(c.state, noon).Sub(noon))
+		if got != c.wait {
+			t.Errorf("%s: wait %v, want %v", name, got, c.wait)
+		}
+	}
+}
+
+// Guesses beyond the free ones wait for those in flight, and none runs that the budget
+// could not bear.
+func TestGate_Enter(t *testing.T) {
+	g := NewGate()
+	var failures, running, most atomic.Int32
+	load := func() (State, error) { return State{Failures: int(failures.Load()), LastAt: noon}, nil }
+	now := func() time.Time { return noon }
+	var all sync.WaitGroup
+	var passed, refused atomic.Int32
+	for range 50 {
+		all.Go(func() {
+			leave, wait, err := g.Enter(t.Context(), "k", Account, now, load)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if wait > 0 {
+				refused.Add(1)
+				return
+			}
+			if n := running.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			passed.Add(1)
+			failures.Add(1)
+			running.Add(-1)
+			leave()
+		})
+	}
+	all.Wait()
+	if passed.Load() != 5 || refused.Load() != 45 || most.Load() > 5 {
+		t.Errorf("%d passed, %d refused, %d at once", passed.Load(), refused.Load(), most.Load())
+	}
+	if len(g.keys) != 0 {
+		t.Errorf("%d keys are left", len(g.keys))
+	}
+}
+
+func TestGate_WaiterLeaves(t *testing.T) {
+	g := NewGate()
+	one := Policy{Free: 1, First: time.Second, Max: time.Minute, Decay: time.Hour}
+	load := func() (State, error) { return State{}, nil }
+	now := func() time.Time { return noon }
+	leave, _, err := g.Enter(t.Context(), "k", one, now, load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, _, err := g.Enter(ctx, "k", one, now, load); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a waiter whose time is over: %v", err)
+	}
+	leave()
+	again, wait, err := g.Enter(t.Context(), "k", one, now, load)
+	if err != nil || wait != 0 {
+		t.Fatalf("%v %v", wait, err)
+	}
+	again()
+}
