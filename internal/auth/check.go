@@ -46,11 +46,7 @@ func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials)
 	case !errors.Is(err, ErrNotFound):
 		return nil, storeError(err)
 	}
-	got, err := s.checkRecord(ctx, a, rec, c, m)
-	if err != nil {
-		return nil, err
-	}
-	return got, nil
+	return s.checkRecord(ctx, a, rec, c, m)
 }
 
 // checkRecord verifies the password for an account, or for none (rec is nil). With a

@@ -97,7 +97,7 @@ func TestThreat07_ForwardedAddress(t *testing.T) {
 
 func TestThreat07_UndeclaredPeer(t *testing.T) {
 	route := Route{Path: "/", Handler: shows(func(r *Request) string {
-		if r.Undeclared {
+		if r.Client.Undeclared {
 			return r.Client.Address.String() + " undeclared"
 		}
 		return r.Client.Address.String()

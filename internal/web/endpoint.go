@@ -38,9 +38,6 @@ type Request struct {
 	Client auth.Client
 	// Answer holds the headers of the answer, whatever becomes of the request.
 	Answer http.Header
-	// Undeclared is set if the request carries a forwarded header, and the peer
-	// is no declared proxy: its address may stand for many clients.
-	Undeclared bool
 }
 
 // Endpoint is one operation of a surface: how its request is read, what it does,
@@ -100,7 +97,7 @@ func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, e.Encode, e.Challenge, err)
 		return
 	}
-	request := Request{Request: r, Client: x.client, Answer: w.Header(), Undeclared: x.undeclared}
+	request := Request{Request: r, Client: x.client, Answer: w.Header()}
 	out, err := e.Run(r.Context(), &request, in)
 	if err == nil {
 		err = succeed(w, e.Success, e.CacheControl, &out)

@@ -15,11 +15,10 @@ import (
 // request's context and its ResponseWriter at once, which saves allocations.
 type exchange struct {
 	context.Context
-	w          http.ResponseWriter
-	client     auth.Client
-	undeclared bool
-	dialect    auth.Dialect
-	now        func() time.Time
+	w       http.ResponseWriter
+	client  auth.Client
+	dialect auth.Dialect
+	now     func() time.Time
 
 	status int       // of the answer; 0 while none has begun
 	code   auth.Code // of the error; empty for none

@@ -52,7 +52,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	id := newRequestID()
 	source := sourceOf(r, m.options.TrustedProxies)
-	x := &exchange{Context: ctx, w: w, now: m.options.Now, undeclared: source.undeclared, client: auth.Client{
+	x := &exchange{Context: ctx, w: w, now: m.options.Now, client: auth.Client{
 		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Undeclared: source.undeclared,
 	}}
 	if source.undeclared {
