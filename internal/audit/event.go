@@ -41,6 +41,15 @@ const (
 	AliasSet         Kind = "alias_set"
 	KeyCreated       Kind = "key_created"
 	KeyRotated       Kind = "key_rotated"
+
+	RoleCreated       Kind = "role_created"
+	RoleDeleted       Kind = "role_deleted"
+	RoleAdded         Kind = "role_added"   // to an account
+	RoleRemoved       Kind = "role_removed" // from an account
+	DatasourceCreated Kind = "datasource_created"
+	DatasourceDeleted Kind = "datasource_deleted"
+	DatasourceGranted Kind = "datasource_granted" // to a role
+	DatasourceRevoked Kind = "datasource_revoked" // from a role
 )
 
 // Event is one entry of the audit log. It never holds a secret or a whole token.

@@ -25,6 +25,7 @@ type NewAccount struct {
 	Kind          Kind  // "" is KindPerson
 	Number        int64 // 0: the next of the realm's counter
 	Origin        string
+	Roles         []string
 
 	// One of these, for a person:
 	Password     Secret
@@ -68,12 +69,33 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 				return err
 			}
 		}
-		return tx.InsertEvent(ctx, s.event(realm, audit.AccountCreated, rec.ID, cl))
+		if err := tx.InsertEvent(ctx, s.event(realm, audit.AccountCreated, rec.ID, cl)); err != nil {
+			return err
+		}
+		return s.firstRoles(ctx, tx, realm, rec.ID, n.Roles, cl)
 	})
 	if CodeOf(err) == CodeConflict {
 		return Account{}, "", Errorf(CodeConflict, "the username, the e-mail address or the number is taken")
 	}
 	return rec.Account, Secret(secret), err
+}
+
+func (s *Service) firstRoles(ctx context.Context, tx Tx, realm, account uuid.UUID, roles []string, cl Client) error {
+	for _, role := range roles {
+		added, err := addRole(ctx, tx, realm, account, role, s.now())
+		if err != nil {
+			return err
+		}
+		if !added {
+			continue // it was named twice
+		}
+		e := s.event(realm, audit.RoleAdded, account, cl)
+		e.Detail = role
+		if err := tx.InsertEvent(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Service) newRecord(realm uuid.UUID, n NewAccount) (AccountRecord, error) {

@@ -48,7 +48,10 @@ func (s *Service) openSession(ctx context.Context, tx Tx, m *Mount, rec AccountR
 }
 
 func (s *Service) grant(m *Mount, rec AccountRecord, ses Session, now time.Time) *Grant {
-	return &Grant{Mount: m, Account: rec.Account, Session: ses, Subject: s.subject(rec, m.Dialect), IssuedAt: now}
+	return &Grant{
+		Mount: m, Account: rec.Account, Session: ses, Subject: s.subject(rec, m.Dialect), IssuedAt: now,
+		Roles: rec.Roles, Datasources: rec.Datasources,
+	}
 }
 
 // subject is an account's name in a dialect: its alias, or the dialect's default.

@@ -32,6 +32,7 @@ type Store interface {
 type Reader interface {
 	RealmReader
 	AccountReader
+	RoleReader
 	FactorReader
 	TicketReader
 	SessionReader
@@ -44,6 +45,7 @@ type Tx interface {
 	Reader
 	RealmWriter
 	AccountWriter
+	RoleWriter
 	CredentialWriter
 	FactorWriter
 	TicketWriter
@@ -72,7 +74,7 @@ type RealmReader interface {
 }
 
 type RealmWriter interface {
-	// InsertRealm returns ErrConflict if the name is taken.
+	// InsertRealm makes a realm with BuiltInRoles; ErrConflict if the name is taken.
 	InsertRealm(ctx context.Context, r Realm) error
 	InsertKey(ctx context.Context, k keyring.Record) error
 	// ExpireKeys ends, at the given time, the keys of an algorithm other than keep
@@ -86,9 +88,11 @@ type AccountRecord struct {
 	PasswordHash string // a PHC string; empty: no password
 	// Version changes with everything that must end what was proven before:
 	// the password, the second factor, disabling.
-	Version int64
-	Subject string  // the alias in the dialect that was asked for, or empty
-	Factor  *Factor // nil: none
+	Version     int64
+	Subject     string   // the alias in the dialect that was asked for, or empty
+	Factor      *Factor  // nil: none
+	Roles       []string // sorted
+	Datasources []string // sorted: what the roles open
 }
 
 type AccountReader interface {
@@ -118,6 +122,30 @@ type AccountWriter interface {
 	// RecordSignIn notes the login and reports whether the account is enabled and its
 	// version still the one that was checked; it holds off changes until the commit.
 	RecordSignIn(ctx context.Context, account uuid.UUID, version int64, now time.Time) (bool, error)
+}
+
+type RoleReader interface {
+	// Roles and Datasources list by name, from the first after the given one.
+	Roles(ctx context.Context, realm uuid.UUID, after string, limit int) ([]Role, error)
+	Datasources(ctx context.Context, realm uuid.UUID, after string, limit int) ([]Datasource, error)
+	HasRole(ctx context.Context, realm uuid.UUID, name string) (bool, error)
+	HasDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error)
+	// RoleAccounts lists the accounts that have a role, by id.
+	RoleAccounts(ctx context.Context, realm uuid.UUID, role string, after uuid.UUID, limit int) ([]Account, error)
+}
+
+// RoleWriter writes who may do what. The bools report whether anything changed.
+type RoleWriter interface {
+	// InsertRole and InsertDatasource return ErrConflict if the name is taken.
+	InsertRole(ctx context.Context, realm uuid.UUID, name string, now time.Time) error
+	InsertDatasource(ctx context.Context, realm uuid.UUID, name string, now time.Time) error
+	// DeleteRole and DeleteDatasource remove what was given with them, too.
+	DeleteRole(ctx context.Context, realm uuid.UUID, name string) (bool, error)
+	DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error)
+	AddRole(ctx context.Context, realm, account uuid.UUID, role string, now time.Time) (bool, error)
+	RemoveRole(ctx context.Context, realm, account uuid.UUID, role string) (bool, error)
+	GrantDatasource(ctx context.Context, realm uuid.UUID, role, datasource string, now time.Time) (bool, error)
+	RevokeDatasource(ctx context.Context, realm uuid.UUID, role, datasource string) (bool, error)
 }
 
 type CredentialWriter interface {

@@ -38,6 +38,8 @@ type Mount struct {
 
 	AppendCode bool // take the second factor's code appended to the password
 
+	AssertionAudience string // aud of the assertions about its sessions; empty: urn:ostiary:<realm>
+
 	AccessTTL    time.Duration // life of an access token; 0: as its session
 	SessionIdle  time.Duration // a session unused for so long ends; 0: never
 	SessionMax   time.Duration // a session ends after this, used or not
@@ -122,6 +124,9 @@ type Grant struct {
 	Subject  string    // the account's name in this dialect: its alias, or the dialect's default
 	IssuedAt time.Time // iat of the tokens of this answer
 	Bearer   Secret    // the opaque token, where the login makes one
+
+	Roles       []string // of the account, sorted
+	Datasources []string // that the roles open, sorted
 }
 
 // FactorState is the state of an account's second factor.

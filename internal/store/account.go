@@ -28,7 +28,10 @@ func scanAccount(row scanner) (a auth.Account, err error) {
 // recordColumns need account a, and left joins of totp_factor f and account_alias l.
 const (
 	recordColumns = accountColumns + `, a.password_hash, a.version, COALESCE(l.subject, ''),
-	f.secret, COALESCE(f.last_step, 0), COALESCE(f.created_at, 0), COALESCE(f.confirmed_at, 0)`
+	f.secret, COALESCE(f.last_step, 0), COALESCE(f.created_at, 0), COALESCE(f.confirmed_at, 0),
+	COALESCE((SELECT string_agg(h.role, ' ') FROM account_role h WHERE h.account_id = a.id), ''),
+	COALESCE((SELECT string_agg(g.datasource, ' ') FROM account_role h
+		JOIN role_datasource g ON g.realm_id = h.realm_id AND g.role = h.role WHERE h.account_id = a.id), '')`
 	recordJoins = `LEFT JOIN totp_factor f ON f.account_id = a.id
 	LEFT JOIN account_alias l ON l.account_id = a.id AND l.dialect = `
 )
@@ -37,7 +40,7 @@ const (
 func recordFields(r *auth.AccountRecord) (fields []any, finish func()) {
 	f := &auth.Factor{}
 	fields = append(accountFields(&r.Account), &r.PasswordHash, &r.Version, &r.Subject,
-		&f.Secret, &f.LastStep, at{&f.CreatedAt}, at{&f.ConfirmedAt})
+		&f.Secret, &f.LastStep, at{&f.CreatedAt}, at{&f.ConfirmedAt}, names{&r.Roles}, names{&r.Datasources})
 	return fields, func() {
 		if f.Secret != nil {
 			r.Factor = f
@@ -172,7 +175,7 @@ func (q queries) DeleteAccount(ctx context.Context, realm, id uuid.UUID) (bool, 
 	if err != nil || n == 0 {
 		return false, err
 	}
-	for _, table := range []string{"account_name", "account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source"} {
+	for _, table := range []string{"account_name", "account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source", "account_role"} {
 		if _, err := q.exec(ctx, "DELETE FROM "+table+" WHERE account_id = $1", id[:]); err != nil {
 			return false, err
 		}

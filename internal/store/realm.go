@@ -35,6 +35,11 @@ func (q queries) Realms(ctx context.Context) ([]auth.Realm, error) {
 func (q queries) InsertRealm(ctx context.Context, r auth.Realm) error {
 	_, err := q.exec(ctx, "INSERT INTO realm (id, name, next_number, refresh_key, created_at) VALUES ($1, $2, 1, $3, $4)",
 		r.ID[:], r.Name, r.RefreshKey, micros(r.CreatedAt))
+	for _, role := range auth.BuiltInRoles {
+		if err == nil {
+			err = q.InsertRole(ctx, r.ID, role, r.CreatedAt)
+		}
+	}
 	return err
 }
 

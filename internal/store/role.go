@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// names scans what string_agg made of names with spaces between them: sorted, each once; nil if there is none.
+type names struct{ list *[]string }
+
+func (n names) Scan(src any) error {
+	if err := (words{n.list}).Scan(src); err != nil {
+		return err
+	}
+	slices.Sort(*n.list)
+	if *n.list = slices.Compact(*n.list); len(*n.list) == 0 {
+		*n.list = nil
+	}
+	return nil
+}
+
+func (q queries) Roles(ctx context.Context, realm uuid.UUID, after string, limit int) ([]auth.Role, error) {
+	return list(ctx, q.prepared, func(row scanner) (r auth.Role, err error) {
+		err = row.Scan(&r.Name, at{&r.CreatedAt}, &r.Accounts, names{&r.Datasources})
+		return r, err
+	}, `SELECT r.name, r.created_at,
+			(SELECT COUNT(*) FROM account_role h WHERE h.realm_id = r.realm_id AND h.role = r.name),
+			COALESCE((SELECT string_agg(g.datasource, ' ') FROM role_datasource g
+				WHERE g.realm_id = r.realm_id AND g.role = r.name), '')
+		FROM role r WHERE r.realm_id = $1 AND r.name > $2 ORDER BY r.name LIMIT $3`, realm[:], after, limit)
+}
+
+func (q queries) Datasources(ctx context.Context, realm uuid.UUID, after string, limit int) ([]auth.Datasource, error) {
+	return list(ctx, q.prepared, func(row scanner) (d auth.Datasource, err error) {
+		err = row.Scan(&d.Name, at{&d.CreatedAt}, names{&d.Roles})
+		return d, err
+	}, `SELECT d.name, d.created_at,
+			COALESCE((SELECT string_agg(g.role, ' ') FROM role_datasource g
+				WHERE g.realm_id = d.realm_id AND g.datasource = d.name), '')
+		FROM datasource d WHERE d.realm_id = $1 AND d.name > $2 ORDER BY d.name LIMIT $3`, realm[:], after, limit)
+}
+
+func (q queries) HasRole(ctx context.Context, realm uuid.UUID, name string) (bool, error) {
+	return q.exists(ctx, "SELECT EXISTS (SELECT 1 FROM role WHERE realm_id = $1 AND name = $2)", realm[:], name)
+}
+
+func (q queries) HasDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error) {
+	return q.exists(ctx, "SELECT EXISTS (SELECT 1 FROM datasource WHERE realm_id = $1 AND name = $2)", realm[:], name)
+}
+
+func (q queries) exists(ctx context.Context, query string, args ...any) (there bool, err error) {
+	err = q.row(ctx, query, args...).Scan(&there)
+	return there, classify(err)
+}
+
+func (q queries) RoleAccounts(ctx context.Context, realm uuid.UUID, role string, after uuid.UUID, limit int) ([]auth.Account, error) {
+	return list(ctx, q.prepared, scanAccount, "SELECT "+accountColumns+` FROM account_role h JOIN account a ON a.id = h.account_id
+		WHERE h.realm_id = $1 AND h.role = $2 AND h.account_id > $3 ORDER BY h.account_id LIMIT $4`, realm[:], role, after[:], limit)
+}
+
+func (q queries) InsertRole(ctx context.Context, realm uuid.UUID, name string, now time.Time) error {
+	_, err := q.exec(ctx, "INSERT INTO role (realm_id, name, created_at) VALUES ($1, $2, $3)", realm[:], name, micros(now))
+	return err
+}
+
+func (q queries) InsertDatasource(ctx context.Context, realm uuid.UUID, name string, now time.Time) error {
+	_, err := q.exec(ctx, "INSERT INTO datasource (realm_id, name, created_at) VALUES ($1, $2, $3)", realm[:], name, micros(now))
+	return err
+}
+
+func (q queries) DeleteRole(ctx context.Context, realm uuid.UUID, name string) (bool, error) {
+	n, err := q.exec(ctx, "DELETE FROM role WHERE realm_id = $1 AND name = $2", realm[:], name)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if _, err := q.exec(ctx, "DELETE FROM account_role WHERE realm_id = $1 AND role = $2", realm[:], name); err != nil {
+		return false, err
+	}
+	_, err = q.exec(ctx, "DELETE FROM role_datasource WHERE realm_id = $1 AND role = $2", realm[:], name)
+	return true, err
+}
+
+func (q queries) DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error) {
+	n, err := q.exec(ctx, "DELETE FROM datasource WHERE realm_id = $1 AND name = $2", realm[:], name)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	_, err = q.exec(ctx, "DELETE FROM role_datasource WHERE realm_id = $1 AND datasource = $2", realm[:], name)
+	return true, err
+}
+
+func (q queries) AddRole(ctx context.Context, realm, account uuid.UUID, role string, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, `INSERT INTO account_role (account_id, role, realm_id, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT DO NOTHING`, account[:], role, realm[:], micros(now))
+	return n > 0, err
+}
+
+func (q queries) RemoveRole(ctx context.Context, realm, account uuid.UUID, role string) (bool, error) {
+	n, err := q.exec(ctx, "DELETE FROM account_role WHERE account_id = $1 AND role = $2 AND realm_id = $3", account[:], role, realm[:])
+	return n > 0, err
+}
+
+func (q queries) GrantDatasource(ctx context.Context, realm uuid.UUID, role, datasource string, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, `INSERT INTO role_datasource (realm_id, role, datasource, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT DO NOTHING`, realm[:], role, datasource, micros(now))
+	return n > 0, err
+}
+
+func (q queries) RevokeDatasource(ctx context.Context, realm uuid.UUID, role, datasource string) (bool, error) {
+	n, err := q.exec(ctx, "DELETE FROM role_datasource WHERE realm_id = $1 AND role = $2 AND datasource = $3", realm[:], role, datasource)
+	return n > 0, err
+}
