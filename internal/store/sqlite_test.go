@@ -160,36 +160,83 @@ func TestOpen_OlderSchema(t *testing.T) {
 var (
 	sqlComment = regexp.MustCompile(`--[^\n]*`)
 	oneDDL     = regexp.MustCompile(`^CREATE (TABLE|INDEX|UNIQUE INDEX) IF NOT EXISTS [^;]+;$`)
+	oneFill    = regexp.MustCompile(`^INSERT INTO [a-z_]+ \([a-z_, ]+\) SELECT [^;]+ ON CONFLICT DO NOTHING;$`)
 	notPlain   = regexp.MustCompile(`(?i)\b(AUTOINCREMENT|TRIGGER|GENERATED|REFERENCES|DEFAULT|CHECK|VIRTUAL|DROP|TEMP)\b`)
 )
 
-// TestMigrations_Rerunnable: each is one DDL statement that can be run again.
+// TestMigrations_Rerunnable: each is one statement, which makes something that is not
+// there yet, or adds rows that are not; run again, it changes nothing.
 func TestMigrations_Rerunnable(t *testing.T) {
 	names, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
-	if err != nil || len(names) < 24 {
+	if err != nil || len(names) < 33 {
 		t.Fatalf("%d migrations, %v", len(names), err)
 	}
 	s := create(t)
+	realm := auth.Realm{ID: testRealm, Name: "one", RefreshKey: []byte{1}, CreatedAt: benchNow}
+	if err := s.InTx(t.Context(), func(tx auth.Tx) error { return tx.InsertRealm(t.Context(), realm) }); err != nil {
+		t.Fatal(err)
+	}
+	var before, after int
+	const changes = "SELECT total_changes()"
+	conn, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.QueryRowContext(t.Context(), changes).Scan(&before); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		for i, name := range names {
 			text, err := fs.ReadFile(migrations, name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			ddl := strings.TrimSpace(sqlComment.ReplaceAllString(string(text), ""))
-			if !oneDDL.MatchString(ddl) || notPlain.MatchString(ddl) {
+			statement := strings.TrimSpace(sqlComment.ReplaceAllString(string(text), ""))
+			if !oneDDL.MatchString(statement) && !oneFill.MatchString(statement) || notPlain.MatchString(statement) {
 				t.Errorf("%s is not one plain statement that can be run again", name)
 			}
 			if n, err := strconv.Atoi(filepath.Base(name)[:5]); err != nil || n != i+1 {
 				t.Errorf("%s has number %d, %v; want %d", name, n, err, i+1)
 			}
-			if _, err := s.db.ExecContext(t.Context(), ddl); err != nil {
+			if _, err := conn.ExecContext(t.Context(), statement); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}
+	if err := conn.QueryRowContext(t.Context(), changes).Scan(&after); err != nil || after != before {
+		t.Errorf("migrations that ran again changed %d rows, %v", after-before, err)
+	}
 	if err := s.SetValue(t.Context(), "still", "works"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMigrations_BuiltInRoles: realms from before there were roles get those that every
+// realm has, also where a migration was cut short; and new ones get them from the start.
+func TestMigrations_BuiltInRoles(t *testing.T) {
+	dir := t.TempDir()
+	setSchema(t, dir, `INSERT INTO realm (id, name, next_number, refresh_key, created_at)
+			VALUES (x'01', 'one', 1, x'00', 1000000), (x'02', 'two', 1, x'00', 2000000);
+		INSERT INTO role (realm_id, name, created_at) VALUES (x'02', 'ostiary:introspect', 2000000);
+		DELETE FROM goose_db_version WHERE version_id > 31`)
+	s := createIn(t, dir)
+	var got string
+	const roles = `SELECT string_agg(line, ', ') FROM (SELECT hex(realm_id) || ' ' || name || ' ' || created_at AS line FROM role ORDER BY line)`
+	if err := s.row(t.Context(), roles).Scan(&got); err != nil {
+		t.Fatal(err)
+	}
+	const want = "01 ostiary:introspect 1000000, 01 ostiary:revoke 1000000, 02 ostiary:introspect 2000000, 02 ostiary:revoke 2000000"
+	if got != want {
+		t.Fatalf("got  %s\nwant %s", got, want)
+	}
+	realm := auth.Realm{ID: testRealm, Name: "new", RefreshKey: []byte{1}, CreatedAt: benchNow}
+	if err := s.InTx(t.Context(), func(tx auth.Tx) error { return tx.InsertRealm(t.Context(), realm) }); err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := s.Roles(t.Context(), realm.ID, "", 10)
+	if err != nil || len(fresh) != 2 || fresh[0].Name != auth.RoleIntrospect || fresh[1].Name != auth.RoleRevoke || !fresh[1].CreatedAt.Equal(benchNow) {
+		t.Fatalf("a new realm has the roles %+v, %v", fresh, err)
 	}
 }
 
