@@ -78,6 +78,8 @@ func TestConfig_BadFile(t *testing.T) {
 		{"issuer of opaque tokens", mount(`dialect = "mikrocloud"`, `issuer = "a"`), `ostiary.toml: mount 1 (mikrocloud): issuer: the tokens of this dialect name no issuer`},
 		{"audience", mount(`dialect = "cloudio"`, `audience = "a"`), `ostiary.toml: mount 1 (cloudio): audience: the tokens of this dialect carry no audience`},
 		{"empty audience", senmo(`audience = ""`), `ostiary.toml: mount 1 (senmo): audience: must not be empty`},
+		{"empty assertion audience", senmo(`assertion_audience = ""`), `ostiary.toml: mount 1 (senmo): assertion_audience: must not be empty`},
+		{"assertion audience", mount(`dialect = "mikrocloud"`, `assertion_audience = "a b"`), `ostiary.toml: mount 1 (mikrocloud): assertion_audience: must be at most 255 printable characters without spaces`},
 		{"scope", senmo(`scope = "a  b"`), `ostiary.toml: mount 1 (senmo): scope: "a  b" is no list of scopes separated by single spaces`},
 		{"scope where none is", mount(`dialect = "nomic"`, `scope = "a"`), `ostiary.toml: mount 1 (nomic): scope: the tokens of this dialect carry no scope`},
 
@@ -114,6 +116,8 @@ func TestConfig_BadFile(t *testing.T) {
 		{"two realms", senmo() + mount(`dialect = "nomic"`, `realm = "b"`), `ostiary.toml: mount 2 (nomic): realm: "b" at any host meets realm "default" there, without a host or prefix of its own, in mount 1 (senmo)`},
 		{"two realms, one on any host", senmo() + senmo(`host = "b.example"`, `realm = "b"`), `ostiary.toml: mount 2 (senmo): realm: "b" at b.example meets realm "default" there, without a host or prefix of its own, in mount 1 (senmo)`},
 		{"one issuer for two", senmo(`issuer = "https://a"`) + mount(`dialect = "cloudio"`, `issuer = "https://a"`), `ostiary.toml: mount 2 (cloudio): issuer: "https://a" of realm "default" is also that of mount 1 (senmo)`},
+		{"two assertion audiences for one", senmo(`assertion_audience = "a"`) + senmo(`prefix = "/b"`, `assertion_audience = "b"`), `ostiary.toml: mount 2 (senmo): assertion_audience: "b" differs from "a" for the same sessions in mount 1 (senmo)`},
+		{"assertion audience and its default", senmo(`assertion_audience = "a"`) + senmo(`prefix = "/b"`), `ostiary.toml: mount 2 (senmo): assertion_audience: "urn:ostiary:default" differs from "a" for the same sessions in mount 1 (senmo)`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -134,6 +138,8 @@ func TestConfig_GoodMounts(t *testing.T) {
 		"one issuer, two realms":      "[[mount]]\ndialect = \"senmo\"\nissuer = \"x\"\n[[mount]]\ndialect = \"cloudio\"\nrealm = \"b\"\nprefix = \"/b\"\nissuer = \"x\"\n",
 		"nomic's default at two":      "[[mount]]\ndialect = \"nomic\"\n[[mount]]\ndialect = \"nomic\"\nprefix = \"/b\"\n",
 		"an audience that is none":    "[[mount]]\ndialect = \"nomic\"\naudience = \"\"\n",
+		"two assertion audiences":     "[[mount]]\ndialect = \"senmo\"\nassertion_audience = \"x\"\n[[mount]]\ndialect = \"senmo\"\nprefix = \"/b\"\naudience = \"b\"\n[[mount]]\ndialect = \"senmo\"\nrealm = \"b\"\nprefix = \"/c\"\n",
+		"an assertion audience, said": "[[mount]]\ndialect = \"senmo\"\n[[mount]]\ndialect = \"senmo\"\nprefix = \"/b\"\nassertion_audience = \"urn:ostiary:default\"\n",
 		"prefix that looks like ours": "[[mount]]\ndialect = \"nomic\"\nprefix = \"/ostiary-2/v1.0\"\n",
 		"an empty file":               "# nothing\n",
 	}

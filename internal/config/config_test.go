@@ -145,6 +145,7 @@ prefix = "/a/b"
 realm = "other"
 issuer = "https://login.example.com"
 audience = "my-app"
+assertion_audience = "upstreams"
 scope = "openid mail"
 algorithm = "EdDSA"
 mfa = "append"
@@ -173,7 +174,7 @@ func TestMounts_EveryKey(t *testing.T) {
 		{
 			Dialect: "senmo", Host: "login.example.com", Prefix: "/a/b", Realm: "other",
 			Issuer: "https://login.example.com", Audience: "my-app", Scope: "openid mail", Algorithm: "EdDSA",
-			AppendCode: true, AccessTTL: 90 * time.Minute, SessionIdle: 720 * time.Hour, SessionMax: 2160 * time.Hour,
+			AssertionAudience: "upstreams", AppendCode: true, AccessTTL: 90 * time.Minute, SessionIdle: 720 * time.Hour, SessionMax: 2160 * time.Hour,
 			CORSOrigins: []string{"https://app.example.com", "http://localhost:3000", "capacitor://localhost"},
 		},
 		{

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -21,6 +22,9 @@ type Mount struct {
 	Audience  *string `toml:"audience"`  // aud and client_id
 	Scope     *string `toml:"scope"`     // scope of access tokens
 	Algorithm *string `toml:"algorithm"` // RS256, ES256, or EdDSA
+
+	// AssertionAudience is aud of the assertions about its sessions.
+	AssertionAudience *string `toml:"assertion_audience"` // nil: urn:ostiary:<realm>
 
 	MFA string `toml:"mfa"` // refuse, or append: take the code appended to the password
 
@@ -75,6 +79,7 @@ func (t *Mount) resolve(realm string, known []dialect.Dialect) (*auth.Mount, err
 		{"realm", func() error { return t.setRealm(&m, realm) }},
 		{"issuer", func() error { return t.setIssuer(&m, d) }},
 		{"audience", func() error { return t.setAudience(&m, d) }},
+		{"assertion_audience", func() error { return t.setAssertionAudience(&m) }},
 		{"scope", func() error { return t.setScope(&m, d) }},
 		{"algorithm", func() error { return t.setAlgorithm(&m, d) }},
 		{"mfa", func() error { return t.setMFA(&m, d) }},
@@ -160,6 +165,17 @@ func (t *Mount) setAudience(m *auth.Mount, d *dialect.Dialect) error {
 	}
 	m.Audience = *t.Audience
 	return checkName(m.Audience)
+}
+
+func (t *Mount) setAssertionAudience(m *auth.Mount) error {
+	if t.AssertionAudience == nil {
+		return nil
+	}
+	if *t.AssertionAudience == "" {
+		return fmt.Errorf("must not be empty") // RFC 9068, section 2.2
+	}
+	m.AssertionAudience = *t.AssertionAudience
+	return checkName(m.AssertionAudience)
 }
 
 func (t *Mount) setScope(m *auth.Mount, d *dialect.Dialect) error {
@@ -278,8 +294,16 @@ func checkPair(a, b *auth.Mount) error {
 		return fmt.Errorf("dialect: already served at %s by", place(b))
 	case a.Realm == b.Realm && a.Dialect != b.Dialect && a.Issuer == b.Issuer && a.Issuer != "":
 		return fmt.Errorf("issuer: %q of realm %q is also that of", b.Issuer, b.Realm)
+	case a.Realm == b.Realm && a.Dialect == b.Dialect && a.Audience == b.Audience && assertionAudience(a) != assertionAudience(b):
+		// A session tells its mount by its audience, and has one kind of assertion.
+		return fmt.Errorf("assertion_audience: %q differs from %q for the same sessions in", assertionAudience(b), assertionAudience(a))
 	}
 	return nil
+}
+
+// assertionAudience is a mount's, or the default.
+func assertionAudience(m *auth.Mount) string {
+	return cmp.Or(m.AssertionAudience, "urn:ostiary:"+m.Realm)
 }
 
 func place(m *auth.Mount) string {
