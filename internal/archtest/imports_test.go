@@ -52,6 +52,7 @@ var places = map[string]string{
 	"internal/audit":               layerLeaf,
 	"internal/keyring":             layerLeaf,
 	"internal/password":            layerLeaf,
+	"internal/recent":              layerLeaf,
 	"internal/seal":                layerLeaf,
 	"internal/strictjson":          layerLeaf,
 	"internal/throttle":            layerLeaf,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,49 +18,88 @@ const touchEvery = time.Minute
 
 // Identify tells who a live access credential of a realm speaks for, in whatever
 // dialect it is. CodeTokenMissing, CodeTokenInvalid or CodeSessionEnded if it is none.
+// The caller must not change the Identity.
 func (s *Service) Identify(ctx context.Context, realm uuid.UUID, p Presented) (*Identity, error) {
-	rec, subject, err := s.session(ctx, realm, p)
+	f, err := s.find(ctx, realm, p, s.viewOf)
 	if err != nil {
 		return nil, err
 	}
-	s.used(rec)
+	s.used(f.view)
+	return f.identity(), nil
+}
+
+// identity is what the store knows of whom a session speaks for.
+func (s *Service) identity(rec SessionRecord) *Identity {
 	a := rec.Account.Account
 	return &Identity{
-		Subject: subject, Account: a.ID, Username: a.Username, Email: a.Email, Org: a.Org,
+		Subject: s.subject(rec.Account, rec.Dialect), Account: a.ID, Username: a.Username, Email: a.Email, Org: a.Org,
+		Roles: rec.Account.Roles, Datasources: rec.Account.Datasources,
 		Dialect: rec.Dialect, Session: rec.ID, AuthTime: rec.AuthTime, AMR: rec.AMR,
-	}, nil
+		asserted: new(atomic.Pointer[assertion]),
+	}
 }
 
 // Logout ends the session of a live access credential.
 func (s *Service) Logout(ctx context.Context, realm uuid.UUID, p Presented, cl Client) error {
-	rec, _, err := s.session(ctx, realm, p)
+	f, err := s.find(ctx, realm, p, s.anew)
 	if err != nil {
 		return err
 	}
-	err = s.EndSession(ctx, realm, rec.ID, "logout", cl)
+	err = s.EndSession(ctx, realm, f.rec.ID, "logout", cl)
 	if CodeOf(err) == CodeNotFound {
 		return nil // somebody else ended it meanwhile
 	}
 	return err
 }
 
-// session finds the live session of an access credential, and the subject it was issued for.
-func (s *Service) session(ctx context.Context, realm uuid.UUID, p Presented) (rec SessionRecord, subject string, err error) {
+// found is the session of an access credential, and where it was opened.
+type found struct {
+	*view
+	mount  *Mount
+	claims token.Claims // of a JWT
+}
+
+// identity is whom the credential speaks for: a JWT under the subject it was issued for.
+func (f found) identity() *Identity {
+	sub := f.claims.String("sub")
+	if f.claims == nil || sub == f.who.Subject {
+		return f.who
+	}
+	who := *f.who
+	who.Subject, who.asserted = sub, new(atomic.Pointer[assertion])
+	return &who
+}
+
+// viewer finds a session: viewOf, or anew, which always asks the store.
+type viewer func(ctx context.Context, realm uuid.UUID, key []byte, read func() (SessionRecord, error)) (*view, error)
+
+func (s *Service) anew(_ context.Context, _ uuid.UUID, _ []byte, read func() (SessionRecord, error)) (*view, error) {
+	return s.look(read)
+}
+
+// find finds the live session of an access credential.
+func (s *Service) find(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (f found, err error) {
 	switch {
 	case p.Token == "":
-		return rec, "", &Error{Code: CodeTokenMissing}
+		return f, &Error{Code: CodeTokenMissing}
 	case strings.Count(p.Token, ".") == 2:
-		return s.jwtSession(ctx, realm, p)
+		return s.findJWT(ctx, realm, p, view)
 	}
 	hash, ok := token.HashOpaque(p.Token)
 	if !ok || p.Bare {
-		return rec, "", Because(CodeTokenInvalid, "neither a JWT nor an opaque token")
+		return f, Because(CodeTokenInvalid, "neither a JWT nor an opaque token")
 	}
-	rec, err = s.store.SessionByBearer(ctx, realm, hash)
-	if err := s.usable(rec, err); err != nil {
-		return rec, "", err
+	f.view, err = view(ctx, realm, hash[:], func() (SessionRecord, error) { return s.store.SessionByBearer(ctx, realm, hash) })
+	if err != nil {
+		return f, err
 	}
-	return rec, s.subject(rec.Account, rec.Dialect), nil
+	for _, m := range s.mounts {
+		if m.RealmID == realm && m.Dialect == f.rec.Dialect && m.Audience == f.rec.Audience {
+			f.mount = m
+			return f, nil
+		}
+	}
+	return f, Because(CodeTokenInvalid, "the realm has no mount of %s for the audience %q", f.rec.Dialect, f.rec.Audience)
 }
 
 func (s *Service) usable(rec SessionRecord, err error) error {
@@ -74,30 +114,33 @@ func (s *Service) usable(rec SessionRecord, err error) error {
 	return nil
 }
 
-// jwtSession verifies a JWT (RFC 8725, section 3): signature and times, then that its
+// findJWT verifies a JWT (RFC 8725, section 3): signature and times, then that its
 // session lives, then issuer, audience and kind by the rules of the session's dialect.
-func (s *Service) jwtSession(ctx context.Context, realm uuid.UUID, p Presented) (rec SessionRecord, subject string, err error) {
-	claims, err := s.parse(ctx, realm, p.Token)
+func (s *Service) findJWT(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (f found, err error) {
+	f.claims, err = s.parse(ctx, realm, p.Token)
 	if err != nil {
-		return rec, "", err
+		return f, err
 	}
-	id, ok := token.SessionOf(claims.String("jti"))
+	id, ok := token.SessionOf(f.claims.String("jti"))
 	if !ok {
-		return rec, "", Because(CodeTokenInvalid, "jti names no session")
+		return f, Because(CodeTokenInvalid, "jti names no session")
 	}
-	rec, err = s.store.SessionByID(ctx, realm, id)
-	if err := s.usable(rec, err); err != nil {
-		return rec, "", err
+	f.view, err = view(ctx, realm, id[:], func() (SessionRecord, error) { return s.store.SessionByID(ctx, realm, id) })
+	if err != nil {
+		return f, err
 	}
-	if !s.issuedHere(realm, rec.Dialect, claims) {
-		return rec, "", Because(CodeTokenInvalid, "no %s mount of the realm has this issuer and audience", rec.Dialect)
+	if f.mount = s.issuedAt(realm, f.rec.Dialect, f.claims); f.mount == nil {
+		return f, Because(CodeTokenInvalid, "no %s mount of the realm has this issuer and audience", f.rec.Dialect)
 	}
-	if accept := s.dialects[rec.Dialect].Accept; accept != nil {
-		if err := accept(claims, p); err != nil {
-			return rec, "", &Error{Code: CodeTokenInvalid, Cause: err}
+	if p.AnyCSRF {
+		p.CSRF = f.claims.String("csrf")
+	}
+	if accept := s.dialects[f.rec.Dialect].Accept; accept != nil {
+		if err := accept(f.claims, p); err != nil {
+			return f, &Error{Code: CodeTokenInvalid, Cause: err}
 		}
 	}
-	return rec, claims.String("sub"), nil
+	return f, nil
 }
 
 // parse verifies a JWT by the realm's keys. A key that this node does not know may be
@@ -120,40 +163,41 @@ func (s *Service) parse(ctx context.Context, realm uuid.UUID, jwt string) (token
 	return claims, nil
 }
 
-// issuedHere tells whether a mount has exactly the token's issuer and audience.
-func (s *Service) issuedHere(realm uuid.UUID, d Dialect, claims token.Claims) bool {
+// issuedAt is a mount that has exactly the token's issuer and audience, or nil.
+func (s *Service) issuedAt(realm uuid.UUID, d Dialect, claims token.Claims) *Mount {
 	audience := s.dialects[d].Audience
 	if audience == "" {
 		audience = "aud"
 	} else if _, other := claims["aud"]; other {
-		return false
+		return nil
 	}
 	_, present := claims[audience]
 	for _, m := range s.mounts {
 		if m.RealmID == realm && m.Dialect == d && m.Issuer == claims.String("iss") &&
 			(claims.Is(audience, m.Audience) || m.Audience == "" && !present) {
-			return true
+			return m
 		}
 	}
-	return false
+	return nil
 }
 
 // used notes, in the background, that a session is in use. Under load some notes are
 // dropped; the next use a moment later makes up for it.
-func (s *Service) used(rec SessionRecord) {
-	now := s.now()
+func (s *Service) used(v *view) {
+	rec, now := &v.rec, s.now()
 	idle := time.Duration(0)
 	every := touchEvery
 	if !rec.IdleAt.IsZero() {
 		idle = rec.IdleAt.Sub(rec.LastUsedAt)
 		every = min(every, idle/4)
 	}
-	if now.Sub(rec.LastUsedAt) < every {
+	if now.Sub(rec.LastUsedAt) < every || !v.touched.CompareAndSwap(false, true) {
 		return
 	}
 	select {
 	case s.touch <- struct{}{}:
 	default:
+		v.touched.Store(false)
 		return
 	}
 	go func() {

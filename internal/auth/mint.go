@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/ostiary/ostiary/internal/keyring"
 	"github.com/ostiary/ostiary/internal/token"
 )
 
@@ -44,31 +43,16 @@ func (s *Service) Sign(ctx context.Context, g *Grant, own token.Claims) (string,
 }
 
 // JWKS returns the realm's public keys (RFC 7517): those that sign, those about to,
-// and those whose tokens may still live.
-func (s *Service) JWKS(ctx context.Context, realm uuid.UUID) ([]byte, error) {
+// and those whose tokens may still live; and how long others may keep them.
+func (s *Service) JWKS(ctx context.Context, realm uuid.UUID) (set []byte, keep time.Duration, err error) {
 	st, err := s.state(ctx, realm)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return st.ring.JWKS(s.now()), nil
-}
-
-// EnsureKey makes a first signing key of an algorithm for a realm that has none.
-func (s *Service) EnsureKey(ctx context.Context, realm uuid.UUID, algorithm string, cl Client) error {
-	st, err := s.reload(ctx, realm)
-	if err != nil {
-		return err
+	now := s.now()
+	keep = s.keys.CacheTime()
+	if end := st.ring.NextEnd(now); !end.IsZero() {
+		keep = min(keep, max(leastCache, end.Sub(now)))
 	}
-	if _, ok := st.ring.Signer(algorithm, s.now()); ok {
-		return nil
-	}
-	key, err := keyring.Generate(s.master, realm, algorithm, 0, s.now())
-	if err != nil {
-		return AsError(err)
-	}
-	if err := s.insertKey(ctx, key, time.Time{}, cl); err != nil {
-		return err
-	}
-	_, err = s.reload(ctx, realm)
-	return err
+	return st.ring.JWKS(now), keep, nil
 }

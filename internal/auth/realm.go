@@ -27,7 +27,7 @@ func (s *Service) CreateRealm(ctx context.Context, name string, cl Client) (Real
 	secret := make([]byte, len(token.RefreshKey{}))
 	rand.Read(secret)
 	r.RefreshKey = s.master.Seal(secret, refreshKeyRow(r.ID))
-	key, err := keyring.Generate(s.master, r.ID, "RS256", 0, s.now())
+	key, err := keyring.Generate(s.master, r.ID, keyring.RS256, s.keys.RSABits, s.now())
 	if err != nil {
 		return Realm{}, AsError(err)
 	}
@@ -108,8 +108,23 @@ func (s *Service) reload(ctx context.Context, realm uuid.UUID) (*realmState, err
 	} else if err := s.open(r, st); err != nil {
 		return nil, err
 	}
-	s.realms.Store(realm, st)
-	return st, nil
+	return s.keepState(realm, st), nil
+}
+
+// keepState keeps what was read, unless something was read later: a key that has been
+// refused since must not come back.
+func (s *Service) keepState(realm uuid.UUID, st *realmState) *realmState {
+	for {
+		v, there := s.realms.LoadOrStore(realm, st)
+		switch {
+		case !there:
+			return st
+		case v.(*realmState).loaded.After(st.loaded):
+			return v.(*realmState)
+		case s.realms.CompareAndSwap(realm, v, st):
+			return st
+		}
+	}
 }
 
 // open unseals a realm's keys.

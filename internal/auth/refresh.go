@@ -81,10 +81,11 @@ func (s *Service) RefreshToken(ctx context.Context, g *Grant) (Secret, error) {
 // Renew answers a live token of a mount's dialect with a grant for another one in the
 // same session, whose absolute lifetime stays as it is.
 func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (*Grant, error) {
-	rec, _, err := s.session(ctx, m.RealmID, p)
+	f, err := s.find(ctx, m.RealmID, p, s.anew)
 	if err != nil {
 		return nil, err
 	}
+	rec := f.rec
 	if rec.Dialect != m.Dialect || rec.Audience != m.Audience {
 		return nil, Because(CodeTokenInvalid, "a token of %s for the audience %q", rec.Dialect, rec.Audience)
 	}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -105,13 +106,14 @@ func (s *Service) AddRole(ctx context.Context, realm, account uuid.UUID, role st
 
 // addRole reports whether the account did not have the role yet.
 func addRole(ctx context.Context, tx Tx, realm, account uuid.UUID, role string, now time.Time) (bool, error) {
-	if _, err := tx.AccountByID(ctx, realm, account, ""); err != nil {
-		return false, err
-	}
 	if err := knownRole(ctx, tx, realm, role); err != nil {
 		return false, err
 	}
-	return tx.AddRole(ctx, realm, account, role, now)
+	added, err := tx.AddRole(ctx, realm, account, role, now)
+	if errors.Is(err, ErrNotFound) {
+		err = Errorf(CodeNotFound, "there is no account %s", account)
+	}
+	return added, err
 }
 
 // RemoveRole takes a role from an account; one that it does not have is no error.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/recent"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/throttle"
 	"github.com/ostiary/ostiary/internal/token"
@@ -44,7 +45,8 @@ type Options struct {
 	Log        *slog.Logger     // nil: slog.Default
 	Mounts     []*Mount         // whose tokens are good; none on the command line
 	Dialects   map[Dialect]Rules
-	Budgets    *Budgets // nil: DefaultBudgets
+	Budgets    *Budgets   // nil: DefaultBudgets
+	Keys       *KeyPolicy // nil: DefaultKeyPolicy
 	TOTPIssuer string   // who the authenticator app says the code is for; "" is "Ostiary"
 }
 
@@ -58,21 +60,26 @@ type Service struct {
 	mounts   []*Mount
 	dialects map[Dialect]Rules
 	budgets  Budgets
+	keys     KeyPolicy
 	issuer   string
 
-	gate   *throttle.Gate
-	realms sync.Map // uuid.UUID → *realmState
-	jwts   token.Verifier
-	touch  chan struct{}
+	gate    *throttle.Gate
+	realms  sync.Map // uuid.UUID → *realmState
+	jwts    token.Verifier
+	changes changes
+	views   recent.Map[viewKey, *view]
+	callers recent.Map[[32]byte, *caller]
+	touch   chan struct{}
 }
 
 // New makes a Service.
 func New(o Options) *Service {
 	s := &Service{
-		store: o.Store, master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
-		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), issuer: o.TOTPIssuer,
+		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
+		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer,
 		gate: throttle.NewGate(), touch: make(chan struct{}, 64),
 	}
+	s.store = watched{o.Store, &s.changes}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -81,6 +88,9 @@ func New(o Options) *Service {
 	}
 	if o.Budgets != nil {
 		s.budgets = *o.Budgets
+	}
+	if o.Keys != nil {
+		s.keys = *o.Keys
 	}
 	if s.issuer == "" {
 		s.issuer = "Ostiary"

@@ -77,9 +77,8 @@ type RealmWriter interface {
 	// InsertRealm makes a realm with BuiltInRoles; ErrConflict if the name is taken.
 	InsertRealm(ctx context.Context, r Realm) error
 	InsertKey(ctx context.Context, k keyring.Record) error
-	// ExpireKeys ends, at the given time, the keys of an algorithm other than keep
-	// that have no earlier end.
-	ExpireKeys(ctx context.Context, realm uuid.UUID, algorithm string, keep uuid.UUID, at time.Time) error
+	// EndKey sets when a key ends.
+	EndKey(ctx context.Context, id uuid.UUID, end time.Time) error
 }
 
 // AccountRecord is an account with what a login needs of it.
@@ -142,6 +141,8 @@ type RoleWriter interface {
 	// DeleteRole and DeleteDatasource remove what was given with them, too.
 	DeleteRole(ctx context.Context, realm uuid.UUID, name string) (bool, error)
 	DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error)
+	// AddRole and GrantDatasource return ErrNotFound if the realm lacks what they join, and
+	// hold off its deletion until the commit.
 	AddRole(ctx context.Context, realm, account uuid.UUID, role string, now time.Time) (bool, error)
 	RemoveRole(ctx context.Context, realm, account uuid.UUID, role string) (bool, error)
 	GrantDatasource(ctx context.Context, realm uuid.UUID, role, datasource string, now time.Time) (bool, error)

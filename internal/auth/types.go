@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,6 +72,9 @@ type Presented struct {
 	Token string
 	Bare  bool   // "Authorization: <token>", without a scheme
 	CSRF  string // X-CSRF-Token
+	// AnyCSRF is set by who asks about a token that was not presented to Ostiary: whoever
+	// it was presented to compares the csrf.
+	AnyCSRF bool
 }
 
 // Kind tells people from services.
@@ -158,6 +163,15 @@ type Identity struct {
 	Session     uuid.UUID
 	AuthTime    time.Time
 	AMR         []string
+
+	asserted *atomic.Pointer[assertion]
+}
+
+// same tells whether two are one identity that has not changed.
+func (i *Identity) same(j *Identity) bool {
+	return i.Subject == j.Subject && i.Account == j.Account && i.Username == j.Username && i.Email == j.Email && i.Org == j.Org &&
+		slices.Equal(i.Roles, j.Roles) && slices.Equal(i.Datasources, j.Datasources) &&
+		i.Dialect == j.Dialect && i.Session == j.Session && i.AuthTime.Equal(j.AuthTime) && slices.Equal(i.AMR, j.AMR)
 }
 
 func isTimeout(err error) bool {

@@ -72,11 +72,25 @@ func publicJWK(k *key) ([]byte, error) {
 	return jwk.MarshalJSON()
 }
 
-func (s keySet) at(now time.Time) []byte {
-	live := len(s.ends)
-	for live > 0 && !s.ends[live-1].key.alive(now) {
-		live--
+// live is how many keys the set has left.
+func (s keySet) live(now time.Time) int {
+	n := len(s.ends)
+	for n > 0 && !s.ends[n-1].key.alive(now) {
+		n--
 	}
+	return n
+}
+
+// nextEnd is when the set shrinks next; zero if never.
+func (s keySet) nextEnd(now time.Time) time.Time {
+	if n := s.live(now); n > 0 {
+		return s.ends[n-1].key.expiresAt
+	}
+	return time.Time{}
+}
+
+func (s keySet) at(now time.Time) []byte {
+	live := s.live(now)
 	switch live {
 	case len(s.ends):
 		return s.whole

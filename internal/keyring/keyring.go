@@ -62,6 +62,15 @@ type Record struct {
 	CreatedAt time.Time
 }
 
+// Bits is the size of an RSA key; 0 for the others, which have one size.
+func (r Record) Bits() int {
+	public, err := x509.ParsePKIXPublicKey(r.Public)
+	if k, ok := public.(*rsa.PublicKey); ok && err == nil {
+		return k.N.BitLen()
+	}
+	return 0
+}
+
 // Generate makes a key for a realm. bits is the size of an RSA key: 2048 (also for 0), 3072 or 4096;
 // keys of the other algorithms have one size, and bits is 0. Any other wish is ErrUnsupported.
 func Generate(master seal.Key, realm uuid.UUID, algorithm string, bits int, signsFrom time.Time) (Record, error) {

@@ -39,7 +39,7 @@ func (k *key) alive(now time.Time) bool { return k.expiresAt.IsZero() || now.Bef
 // who must keep processors free for other work bound the number of signatures made at once.
 type SigningKey struct {
 	kid, algorithm string
-	signer         jose.Signer
+	jwt, assertion jose.Signer // which differ in typ
 }
 
 // Kid is the key's name in the header of what it signs.
@@ -50,8 +50,16 @@ func (k *SigningKey) Algorithm() string { return k.algorithm }
 
 // Sign makes a JWS of the payload in the compact serialization (RFC 7515 section 7.1). Its protected header
 // is alg, kid, and typ "JWT". The caller leaves the payload alone until Sign returns.
-func (k *SigningKey) Sign(payload []byte) (string, error) {
-	jws, err := k.signer.Sign(payload)
+func (k *SigningKey) Sign(payload []byte) (string, error) { return k.sign(k.jwt, payload) }
+
+// SignAssertion is Sign with the typ "at+jwt" (RFC 9068 section 2.1), which keeps the two kinds apart
+// (RFC 8725 section 3.11).
+func (k *SigningKey) SignAssertion(payload []byte) (string, error) {
+	return k.sign(k.assertion, payload)
+}
+
+func (k *SigningKey) sign(signer jose.Signer, payload []byte) (string, error) {
+	jws, err := signer.Sign(payload)
 	if err != nil {
 		return "", fmt.Errorf("keyring: sign with %s: %w", k.kid, err)
 	}
@@ -109,12 +117,15 @@ func open(master seal.Key, record Record) (*key, error) {
 	if spki, err := x509.MarshalPKIXPublicKey(public); err != nil || kid != record.Kid || !bytes.Equal(spki, record.Public) {
 		return nil, errors.New("the record's kid or public key is not the private key's")
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{
-		Algorithm: jose.SignatureAlgorithm(record.Algorithm),
-		Key:       jose.JSONWebKey{Key: private, KeyID: kid},
-	}, (&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		return nil, err
+	signing := &SigningKey{kid: kid, algorithm: record.Algorithm}
+	for typ, signer := range map[jose.ContentType]*jose.Signer{"JWT": &signing.jwt, "at+jwt": &signing.assertion} {
+		*signer, err = jose.NewSigner(jose.SigningKey{
+			Algorithm: jose.SignatureAlgorithm(record.Algorithm),
+			Key:       jose.JSONWebKey{Key: private, KeyID: kid},
+		}, (&jose.SignerOptions{}).WithType(typ))
+		if err != nil {
+			return nil, err
+		}
 	}
 	return &key{
 		realm:     record.RealmID,
@@ -123,7 +134,7 @@ func open(master seal.Key, record Record) (*key, error) {
 		signsFrom: record.SignsFrom,
 		expiresAt: record.ExpiresAt,
 		public:    public,
-		signing:   &SigningKey{kid: kid, algorithm: record.Algorithm, signer: signer},
+		signing:   signing,
 	}, nil
 }
 
@@ -151,3 +162,6 @@ func (r *Ring) Verifier(kid string, now time.Time) (public crypto.PublicKey, alg
 // JWKS is the JWK Set (RFC 7517 section 5) of the keys that sign, are about to, or whose tokens still live.
 // The caller must not change it.
 func (r *Ring) JWKS(now time.Time) []byte { return r.jwks.at(now) }
+
+// NextEnd is when the first of the published keys ends; zero if none has an end.
+func (r *Ring) NextEnd(now time.Time) time.Time { return r.jwks.nextEnd(now) }

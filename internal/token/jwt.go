@@ -46,6 +46,16 @@ func Sign(key *keyring.SigningKey, claims Claims) (string, error) {
 	return compact, nil
 }
 
+// SignAssertion makes an assertion of claims, as Sign makes a JWT. Its typ is another, so that Parse refuses it, and
+// it may be of any length: no server of ours reads it.
+func SignAssertion(key *keyring.SigningKey, claims Claims) (string, error) {
+	payload, err := claims.payload()
+	if err != nil {
+		return "", err
+	}
+	return key.SignAssertion(payload)
+}
+
 // Parse reads a JWT that a key of the ring signed, and that is good now. Whose it is and at which door
 // it is good is for the caller to see from the claims: iss, sub, aud, token_use.
 //

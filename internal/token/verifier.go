@@ -2,14 +2,11 @@ package token
 
 import (
 	"crypto/sha256"
-	"sync"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/keyring"
+	"github.com/ostiary/ostiary/internal/recent"
 )
-
-// remembered is how many JWTs a Verifier remembers at least; at most it is twice as many.
-const remembered = 4096
 
 // Verifier is Parse with a memory for signatures that it has verified, since the same
 // tokens come again and again, and a signature costs more than all other checks.
@@ -18,10 +15,8 @@ const remembered = 4096
 //
 // It is safe for concurrent use; the zero Verifier is ready.
 type Verifier struct {
-	mu sync.RWMutex
 	// By the hash of the whole token: the memory holds nothing that could be presented.
-	// When recent is full, it becomes older, and what is not used again is forgotten.
-	recent, older map[[sha256.Size]byte]verified
+	known recent.Map[[sha256.Size]byte, verified]
 }
 
 // verified is a JWT whose signature is right.
@@ -45,36 +40,13 @@ func (v *Verifier) Parse(r *keyring.Ring, compact string, now time.Time) (Claims
 		return nil, invalid("too long")
 	}
 	sum := sha256.Sum256([]byte(compact))
-	if found, ok := v.find(sum); ok && found.check(r, now) {
+	if found, ok := v.known.Get(sum); ok && found.check(r, now) {
 		return found.claims, nil
 	}
 	claims, kid, err := parse(r, compact, now)
 	if err != nil {
 		return nil, err
 	}
-	v.keep(sum, verified{r, kid, claims})
+	v.known.Put(sum, verified{r, kid, claims})
 	return claims, nil
-}
-
-func (v *Verifier) find(sum [sha256.Size]byte) (verified, bool) {
-	v.mu.RLock()
-	found, recent := v.recent[sum]
-	older := false
-	if !recent {
-		found, older = v.older[sum]
-	}
-	v.mu.RUnlock()
-	if older {
-		v.keep(sum, found)
-	}
-	return found, recent || older
-}
-
-func (v *Verifier) keep(sum [sha256.Size]byte, found verified) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.recent) >= remembered || v.recent == nil {
-		v.older, v.recent = v.recent, make(map[[sha256.Size]byte]verified)
-	}
-	v.recent[sum] = found
 }

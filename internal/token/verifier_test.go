@@ -23,9 +23,6 @@ func TestVerifier_AsParse(t *testing.T) {
 			t.Fatalf("%v %v", got, err)
 		}
 	}
-	if len(v.recent) != 1 {
-		t.Errorf("%d remembered", len(v.recent))
-	}
 	last := compact[:len(compact)-1]
 	for what, other := range map[string]string{
 		"cut": last, "another end": last + "_", "longer": compact + "A", "a line end": compact + "\n", "space": " " + compact,
@@ -83,22 +80,6 @@ func TestVerifier_KeysChange(t *testing.T) {
 		if _, err := v.Parse(c.ring, compact, c.now); !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: %v", c.what, err)
 		}
-	}
-}
-
-func TestVerifier_Bounded(t *testing.T) {
-	var v Verifier
-	for i := range 3*remembered + 10 {
-		v.keep([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, verified{kid: strconv.Itoa(i)})
-		if _, ok := v.find([32]byte{}); !ok {
-			t.Fatalf("what is in use was forgotten after %d", i)
-		}
-	}
-	if len(v.recent) > remembered || len(v.older) > remembered {
-		t.Errorf("%d and %d remembered", len(v.recent), len(v.older))
-	}
-	if _, ok := v.find([32]byte{1}); ok {
-		t.Error("what was not used is not forgotten")
 	}
 }
 

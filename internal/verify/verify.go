@@ -17,17 +17,15 @@ package verify
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/web"
 )
-
-// jwksCache is how long others may keep the keys. A new key is published for longer
-// than that before it signs.
-const jwksCache = "public, max-age=300"
 
 // surface is the endpoints of one realm.
 type surface struct {
@@ -61,7 +59,7 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 			Success: http.StatusNoContent, Run: s.password,
 		}},
 		{Path: "/.well-known/jwks.json", Handler: web.Endpoint[web.None, json.RawMessage]{
-			Methods: []string{http.MethodGet}, Body: web.BodyUnread, CacheControl: jwksCache, Run: s.jwks,
+			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Run: s.jwks,
 		}},
 	}
 	for i := range routes {
@@ -178,6 +176,12 @@ func (s surface) password(ctx context.Context, r *web.Request, in passwordChange
 	return none, s.svc.ChangePassword(ctx, s.realm, p, auth.Secret(in.Current), auth.Secret(in.New), r.Client)
 }
 
-func (s surface) jwks(ctx context.Context, _ *web.Request, _ web.None) (json.RawMessage, error) {
-	return s.svc.JWKS(ctx, s.realm)
+func (s surface) jwks(ctx context.Context, r *web.Request, _ web.None) (json.RawMessage, error) {
+	set, keep, err := s.svc.JWKS(ctx, s.realm)
+	if keep >= time.Second {
+		r.Answer.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", keep/time.Second))
+	} else {
+		r.Answer.Set("Cache-Control", "no-cache")
+	}
+	return set, err
 }

@@ -255,6 +255,7 @@ func TestHealth_StoreAway(t *testing.T) {
 	}
 	h.store.Close()
 	time.Sleep(2100 * time.Millisecond) // the realm's keys are read again after two seconds
+	h.clock.add(2100 * time.Millisecond) // and so are sessions
 	if r := h.ask(t, "GET", "/ostiary/healthz", ""); r.StatusCode != 200 {
 		t.Errorf("healthz: %d", r.StatusCode)
 	}

@@ -1,0 +1,140 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/token"
+)
+
+// Introspection is what a live access credential means (RFC 7662, section 2.2).
+type Introspection struct {
+	*Identity
+	Claims    token.Claims // of a JWT; nil for an opaque token
+	ClientID  string       // the audience of the mount that the login was for; may be empty
+	Scope     string
+	IssuedAt  time.Time
+	ExpiresAt time.Time // the token or its session is over by then at the latest
+}
+
+// Introspect tells what an access credential of a realm means, for a service that it was
+// presented to. CodeTokenMissing, CodeTokenInvalid or CodeSessionEnded if it is dead.
+func (s *Service) Introspect(ctx context.Context, realm uuid.UUID, p Presented) (*Introspection, error) {
+	f, err := s.find(ctx, realm, p, s.viewOf)
+	if err != nil {
+		return nil, err
+	}
+	s.used(f.view)
+	i := &Introspection{
+		Identity: f.identity(), Claims: f.claims, ClientID: f.mount.Audience, Scope: f.mount.Scope,
+		IssuedAt: f.rec.AuthTime, ExpiresAt: f.rec.ExpiresAt,
+	}
+	if f.claims != nil {
+		i.IssuedAt = f.claims.Time("iat")
+		if exp := f.claims.Time("exp"); exp.Before(i.ExpiresAt) {
+			i.ExpiresAt = exp
+		}
+	}
+	return i, nil
+}
+
+// Revoke ends the session that a token belongs to, of whatever kind the token is: an
+// access credential, a refresh token even if it is spent, an id token (RFC 7009, section
+// 2). A token that is none, or dead, is no error: it does nothing already.
+func (s *Service) Revoke(ctx context.Context, realm uuid.UUID, tok string, cl Client) error {
+	id, err := s.sessionOf(ctx, realm, tok)
+	if err == nil {
+		err = s.EndSession(ctx, realm, id, "revoked", cl)
+	}
+	switch CodeOf(err) {
+	case CodeNotFound, CodeTokenInvalid, CodeSessionEnded:
+		return nil
+	}
+	return err
+}
+
+func (s *Service) sessionOf(ctx context.Context, realm uuid.UUID, tok string) (uuid.UUID, error) {
+	st, err := s.state(ctx, realm)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if id, _, ok := st.refresh.Parse(tok); ok {
+		return id, nil
+	}
+	if hash, ok := token.HashOpaque(tok); ok {
+		rec, err := s.store.SessionByBearer(ctx, realm, hash)
+		return rec.ID, storeError(err)
+	}
+	claims, err := s.parse(ctx, realm, tok)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	id, ok := token.SessionOf(claims.String("jti"))
+	if !ok {
+		return uuid.Nil, Because(CodeTokenInvalid, "jti names no session")
+	}
+	return id, nil
+}
+
+// caller is a service account whose secret was right a moment ago.
+type caller struct {
+	rec    AccountRecord
+	loaded time.Time
+	mark   uint64
+}
+
+// Caller authenticates a service account by its secret, for what one of the server's own
+// roles allows. CodeBadCredentials if it is none, CodeForbidden if it lacks the role.
+//
+// A password is refused unseen: it would be checked here without its second factor. A
+// secret that is right costs no write, since a service asks often; one that is wrong
+// takes the way of a failed login, with its budgets, its entry in the log and its time.
+func (s *Service) Caller(ctx context.Context, realm uuid.UUID, c Credentials, role string, cl Client) (Account, error) {
+	hash, ok := token.HashServiceSecret(string(c.Password))
+	if !ok {
+		return Account{}, Because(CodeBadCredentials, "not a service account's secret")
+	}
+	key := sha256.Sum256(append(append(realm[:], hash[:]...), c.Name...))
+	got, known := s.callers.Get(key)
+	if !known || !recently(got.loaded, s.now()) || s.changes.since(got.rec.ID, got.mark) {
+		var err error
+		if got, err = s.authenticate(ctx, realm, c, hash, cl); err != nil {
+			return Account{}, err
+		}
+		s.callers.Put(key, got)
+	}
+	if !slices.Contains(got.rec.Roles, role) {
+		return got.rec.Account, Errorf(CodeForbidden, "the service account lacks the role %s", role)
+	}
+	return got.rec.Account, nil
+}
+
+func (s *Service) authenticate(ctx context.Context, realm uuid.UUID, c Credentials, hash [32]byte, cl Client) (*caller, error) {
+	got := &caller{loaded: s.now(), mark: s.changes.mark()}
+	var err error
+	got.rec, err = s.store.AccountByName(ctx, realm, nameKey(c.Name), "")
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, storeError(err)
+	}
+	if err == nil && got.rec.Kind == KindService && !got.rec.Disabled {
+		lives, err := s.store.SecretLives(ctx, got.rec.ID, hash, got.loaded)
+		if err != nil {
+			return nil, storeError(err)
+		}
+		if lives {
+			return got, nil
+		}
+	}
+	a := attempt{realm: realm, client: cl}
+	checked, err := s.check(ctx, a, nil, c)
+	if err != nil {
+		return nil, err
+	}
+	got.rec = checked.rec // it was made good meanwhile
+	return got, nil
+}

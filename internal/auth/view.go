@@ -1,0 +1,142 @@
+package auth
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+)
+
+// view is a session and its account as the store had them a moment ago. Verification
+// answers from views, so that a busy token costs one read in realmFresh. A view only ever
+// says yes: what it does not allow is read again before it is refused. It is void as
+// soon as this process changes something of the account; what another process changes
+// shows when the view is realmFresh old.
+type view struct {
+	rec     SessionRecord
+	who     *Identity // under the session's own subject
+	loaded  time.Time
+	mark    uint64      // of changes, before it was read
+	touched atomic.Bool // its last use has been noted
+}
+
+// viewKey is a session by its id, or by the hash of its opaque token.
+type viewKey struct {
+	realm uuid.UUID
+	key   [32]byte
+}
+
+// viewOf returns what read finds of a session, as it is or was at most realmFresh ago.
+func (s *Service) viewOf(ctx context.Context, realm uuid.UUID, key []byte, read func() (SessionRecord, error)) (*view, error) {
+	k := viewKey{realm: realm}
+	copy(k.key[:], key)
+	old, known := s.views.Get(k)
+	if known && s.holds(old) {
+		return old, nil
+	}
+	v, err := s.look(read)
+	if err != nil {
+		return nil, err
+	}
+	if known && old.who.same(v.who) {
+		v.who = old.who // and keep its assertion
+	}
+	s.views.Put(k, v)
+	return v, nil
+}
+
+// look reads a session. CodeTokenInvalid or CodeSessionEnded if none can be used.
+func (s *Service) look(read func() (SessionRecord, error)) (*view, error) {
+	v := &view{loaded: s.now(), mark: s.changes.mark()}
+	var err error
+	v.rec, err = read()
+	if err := s.usable(v.rec, err); err != nil {
+		return nil, err
+	}
+	v.who = s.identity(v.rec)
+	return v, nil
+}
+
+// holds tells whether a view can be answered from.
+func (s *Service) holds(v *view) bool {
+	now := s.now()
+	return recently(v.loaded, now) && !s.changes.since(v.rec.AccountID, v.mark) && v.rec.live(now)
+}
+
+// recently tells whether something that was read then may be used now.
+func recently(then, now time.Time) bool {
+	age := now.Sub(then)
+	return age >= 0 && age < realmFresh
+}
+
+// changes tells which accounts this process has changed since a moment. Accounts share
+// marks, so it may say yes too often, and never no wrongly.
+type changes struct {
+	count    atomic.Uint64
+	everyone atomic.Uint64
+	accounts [256]atomic.Uint64 // by the last byte of the id, which is random
+}
+
+// mark is the moment before something is read.
+func (c *changes) mark() uint64 { return c.count.Load() }
+
+// note says that an account has been changed, or everyone (uuid.Nil).
+func (c *changes) note(account uuid.UUID) {
+	last := &c.everyone
+	if account != uuid.Nil {
+		last = &c.accounts[account[15]]
+	}
+	for n := c.count.Add(1); ; {
+		if before := last.Load(); before >= n || last.CompareAndSwap(before, n) {
+			return
+		}
+	}
+}
+
+// since tells whether an account may have been changed after the mark was taken.
+func (c *changes) since(account uuid.UUID, mark uint64) bool {
+	return c.everyone.Load() > mark || c.accounts[account[15]].Load() > mark
+}
+
+// watched is a store that notes what is changed: whatever the audit log is told of an
+// account makes the views of it void, unless its kind is one that changes none of them.
+type watched struct {
+	Store
+	changes *changes
+}
+
+// quiet are the events that leave sessions, names and roles as they were.
+var quiet = []audit.Kind{
+	audit.SignedIn, audit.PasswordPassed, audit.SignInFailed, audit.FactorFailed, audit.FactorEnrolled,
+	audit.RecoveryMade, audit.RecoveryUsed, audit.TokenRefreshed, audit.TokenRenewed, audit.RefreshFailed,
+	audit.PasswordRehashed, audit.AccountCreated, audit.AccountUnlocked, audit.RealmCreated,
+	audit.KeyCreated, audit.KeyRotated,
+}
+
+func (w watched) InTx(ctx context.Context, fn func(tx Tx) error) error {
+	var noted []uuid.UUID
+	err := w.Store.InTx(ctx, func(tx Tx) error {
+		noted = noted[:0]
+		return fn(watchedTx{tx, &noted})
+	})
+	for _, account := range noted { // with an error, too: it may be stored all the same
+		w.changes.note(account)
+	}
+	return err
+}
+
+type watchedTx struct {
+	Tx
+	noted *[]uuid.UUID
+}
+
+func (t watchedTx) InsertEvent(ctx context.Context, e audit.Event) error {
+	if !slices.Contains(quiet, e.Kind) {
+		*t.noted = append(*t.noted, e.Account)
+	}
+	return t.Tx.InsertEvent(ctx, e)
+}
