@@ -62,12 +62,12 @@ func (d *doctor) checkDisk() {
 	}
 }
 
-// checkKeys sees that each algorithm that the mounts sign with has a key that signs.
+// checkKeys sees that each algorithm that the realm signs with has a key that signs.
 func (d *doctor) checkKeys(desk *desk, mounts []*auth.Mount) {
 	subject := "keys of realm " + desk.realm.Name
 	keys, err := desk.ListKeys(d, desk.realm.ID)
 	if err == nil {
-		_, err = desk.JWKS(d, desk.realm.ID) // opens all that a login needs
+		_, _, err = desk.JWKS(d, desk.realm.ID) // opens all that a login needs
 	}
 	if err != nil {
 		d.fault(subject, err)
@@ -75,32 +75,30 @@ func (d *doctor) checkKeys(desk *desk, mounts []*auth.Mount) {
 	}
 	now := time.Now()
 	states := keyStates(keys, now)
-	signer, next := map[string]keyring.Record{}, map[string]bool{}
+	signing, next := map[string]keyring.Record{}, map[string]bool{}
 	for i, k := range keys {
 		switch states[i] {
 		case "signing":
-			signer[k.Algorithm] = k
+			signing[k.Algorithm] = k
 		case "next":
 			next[k.Algorithm] = true
 		}
 	}
-	used := map[string]bool{}
-	for _, m := range mounts {
-		if m.Realm != desk.realm.Name || m.Algorithm == "" || used[m.Algorithm] {
+	for _, m := range signers(mounts) {
+		if m.realm != desk.realm.Name {
 			continue
 		}
-		used[m.Algorithm] = true
-		k, ok := signer[m.Algorithm]
-		rotate := "ostiary key rotate --realm " + m.Realm + " --algorithm " + m.Algorithm
+		k, ok := signing[m.algorithm]
+		rotate := "ostiary key rotate --realm " + m.realm + " --algorithm " + m.algorithm
 		switch age := now.Sub(k.SignsFrom); {
 		case !ok:
-			d.find(wrong, subject, "start ostiary serve with these mounts, or: "+rotate+" --ahead 0s", "no key signs %s", m.Algorithm)
-		case !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(now.Add(soonExpires)) && !next[m.Algorithm]:
-			d.find(wrong, subject, rotate, "the %s key expires %s and has no successor", m.Algorithm, stamp(k.ExpiresAt))
+			d.find(wrong, subject, "start ostiary serve with these mounts, or: "+rotate+" --ahead 0s", "no key signs %s", m.algorithm)
+		case !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(now.Add(soonExpires)) && !next[m.algorithm]:
+			d.find(wrong, subject, rotate, "the %s key expires %s and has no successor", m.algorithm, stamp(k.ExpiresAt))
 		case age > oldKey:
-			d.find(warn, subject, rotate, "the %s key has signed for %d days", m.Algorithm, age/(24*time.Hour))
+			d.find(warn, subject, rotate, "the %s key has signed for %d days", m.algorithm, age/(24*time.Hour))
 		default:
-			d.find(fine, subject, "", "%s signs since %s", m.Algorithm, stamp(k.SignsFrom))
+			d.find(fine, subject, "", "%s signs since %s", m.algorithm, stamp(k.SignsFrom))
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
-	"cmp"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -77,19 +79,17 @@ func keyStates(keys []keyring.Record, now time.Time) []string {
 	return states
 }
 
-// defaultAhead is longer than verifiers cache the published keys.
-const defaultAhead = 24 * time.Hour
-
 type keyRotate struct {
 	Algorithm string         `enum:"RS256,ES256,EdDSA" default:"RS256" help:"RS256, ES256 or EdDSA."`
-	Bits      int            `placeholder:"N" help:"Size of an RS256 key: 2048 (default), 3072 or 4096."`
-	Ahead     *time.Duration `placeholder:"DURATION" help:"How long the new key is published before it signs. Default: 24h."`
-	Now       bool           `help:"The old keys are compromised: refuse them and their tokens from now on."`
+	Bits      int            `placeholder:"N" help:"Size of an RS256 key: 2048, 3072 or 4096. Default: rsa_bits."`
+	Ahead     *time.Duration `placeholder:"DURATION" help:"How long the new key is published before it signs. Default: key_ahead."`
+	Now       bool           `help:"The old keys are compromised: refuse them, the next one too, and their tokens from now on."`
 }
 
 func (keyRotate) Help() string {
-	return `Verifiers that cache the published keys learn the new one before it signs. The old keys verify until the last of their
-tokens has ended. Prints the new key as one JSON object.
+	return `The server replaces keys by itself, as key_rotation says. Verifiers that cache the published keys learn the new one before
+it signs. The old keys verify until the last of their tokens has ended. A next key that waits is dropped if it would sign
+after the new one. Prints the new key as one JSON object.
 
 Examples:
     ostiary key rotate
@@ -98,7 +98,8 @@ Examples:
 }
 
 func (c *keyRotate) Run(a *app) error {
-	ahead := defaultAhead
+	policy := keyPolicy(a.set)
+	ahead := policy.Ahead
 	if c.Ahead != nil {
 		ahead = *c.Ahead
 	}
@@ -111,16 +112,23 @@ func (c *keyRotate) Run(a *app) error {
 	if c.Bits != 0 && c.Algorithm != keyring.RS256 {
 		return misusef("--bits: only RS256 keys have a choice")
 	}
-	life, err := a.tokenLife()
+	mounts, err := a.set.Mounts(dialects())
 	if err != nil {
 		return misuse(err.Error())
 	}
 	return a.inRealm(func(d *desk) error {
 		key, err := d.RotateKey(a, d.realm.ID, auth.KeyRotation{
-			Algorithm: c.Algorithm, Bits: c.Bits, Ahead: ahead, Now: c.Now, TokenLife: life,
+			Algorithm: c.Algorithm, Bits: c.Bits, Ahead: ahead, Now: c.Now, TokenLife: auth.TokenLife(mounts),
 		}, d.by)
 		if err != nil {
 			return err
+		}
+		if c.Now {
+			if err := a.warnOthers(d, c.Algorithm); err != nil {
+				return err
+			}
+		} else if (auth.KeyPolicy{Ahead: ahead}).CacheTime() < policy.CacheTime() {
+			fmt.Fprintf(a.err, "ostiary: warning: others may keep the published keys for %s, and may meet the new key before they know it\n", policy.CacheTime())
 		}
 		state := "signing"
 		if key.SignsFrom.After(time.Now()) {
@@ -130,21 +138,21 @@ func (c *keyRotate) Run(a *app) error {
 	})
 }
 
-// leastTokenLife bounds from below how long a rotated key verifies, for servers whose
-// configuration this command line does not see.
-const leastTokenLife = 24 * time.Hour
-
-// tokenLife is how long a JWT of the realm may live at the most.
-func (a *app) tokenLife() (time.Duration, error) {
-	mounts, err := a.set.Mounts(dialects())
+// warnOthers names the algorithms whose keys lay beside the compromised ones.
+func (a *app) warnOthers(d *desk, replaced string) error {
+	keys, err := d.ListKeys(a, d.realm.ID)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	life := leastTokenLife
-	for _, m := range mounts {
-		if m.Algorithm != "" {
-			life = max(life, cmp.Or(m.AccessTTL, m.SessionMax))
+	var others []string
+	for i, state := range keyStates(keys, time.Now()) {
+		if state != "expired" && keys[i].Algorithm != replaced && !slices.Contains(others, keys[i].Algorithm) {
+			others = append(others, keys[i].Algorithm)
 		}
 	}
-	return life + time.Minute, nil // clocks differ
+	if len(others) > 0 {
+		slices.Sort(others)
+		fmt.Fprintf(a.err, "ostiary: warning: the realm's keys of %s are as they were: if others may know them too, replace them as well\n", strings.Join(others, ", "))
+	}
+	return nil
 }

@@ -122,6 +122,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tending, stop := context.WithCancel(a)
 	defer stop()
 	go s.tend(tending)
+	go s.tendKeys(tending)
 	go s.warm(site)
 	if !c.Demo {
 		go s.noteDemo()

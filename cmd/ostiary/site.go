@@ -86,10 +86,9 @@ func (s *server) settle(svc *auth.Service, mounts []*auth.Mount) error {
 			return err
 		}
 		m.RealmID = realm.ID
-		if m.Algorithm == "" {
-			continue
-		}
-		if err := svc.EnsureKey(s, realm.ID, m.Algorithm, s.by); err != nil {
+	}
+	for _, k := range signers(mounts) {
+		if err := svc.EnsureKey(s, k.realmID, k.algorithm, s.by); err != nil {
 			return err
 		}
 	}

@@ -79,14 +79,19 @@ func coreOptions(set *config.Shared, st *store.Store, master seal.Key, hasher *p
 	budgets := auth.DefaultBudgets()
 	budgets.Account.Free, budgets.Known.Free = set.GuessAccount, set.GuessAccount
 	budgets.Source.Free, budgets.Factor.Free = set.GuessSource, set.GuessFactor
+	keys := keyPolicy(set)
 	o := auth.Options{
-		Store: st, Master: master, Hasher: hasher, Log: log, Budgets: &budgets,
+		Store: st, Master: master, Hasher: hasher, Log: log, Budgets: &budgets, Keys: &keys,
 		TOTPIssuer: set.TOTPIssuer, Dialects: map[auth.Dialect]auth.Rules{},
 	}
 	for _, d := range dialects() {
 		o.Dialects[d.Name()] = d.Rules
 	}
 	return o
+}
+
+func keyPolicy(set *config.Shared) auth.KeyPolicy {
+	return auth.KeyPolicy{Every: time.Duration(set.KeyRotation), Ahead: time.Duration(set.KeyAhead), RSABits: set.RSABits}
 }
 
 // operator is who the audit log says did it.

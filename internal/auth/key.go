@@ -20,7 +20,9 @@ type KeyPolicy struct {
 }
 
 // DefaultKeyPolicy is what a server has unless it is told otherwise.
-func DefaultKeyPolicy() KeyPolicy { return KeyPolicy{Every: 90 * 24 * time.Hour, Ahead: 24 * time.Hour} }
+func DefaultKeyPolicy() KeyPolicy {
+	return KeyPolicy{Every: 90 * 24 * time.Hour, Ahead: 24 * time.Hour}
+}
 
 const (
 	// longestCache is how long others may keep the published keys at the most, and so

@@ -47,7 +47,7 @@ type Options struct {
 	Dialects   map[Dialect]Rules
 	Budgets    *Budgets   // nil: DefaultBudgets
 	Keys       *KeyPolicy // nil: DefaultKeyPolicy
-	TOTPIssuer string   // who the authenticator app says the code is for; "" is "Ostiary"
+	TOTPIssuer string     // who the authenticator app says the code is for; "" is "Ostiary"
 }
 
 // Service is the core. It is safe for concurrent use.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -48,6 +49,11 @@ func TestConfig_BadFile(t *testing.T) {
 		{"slots", "hash_slots = -1\n", `hash_slots: must be between 0 and 1024`},
 		{"guesses", "guess_factor = -1\n", `guess_factor: must be between 0 and 1000000`},
 		{"wait", "hash_wait = \"0s\"\n", `hash_wait: must be more than zero`},
+		{"rotation", "key_rotation = \"3s\"\n", `key_rotation: must be 0s, or at least 6s`},
+		{"negative rotation", "key_rotation = \"-1h\"\n", `key_rotation: must be 0s, or at least 6s`},
+		{"ahead", "key_ahead = \"1s\"\n", `key_ahead: must be 0s, or at least 5s`},
+		{"negative ahead", "key_ahead = \"-24h\"\n", `key_ahead: must be 0s, or at least 5s`},
+		{"ahead over rotation", "key_rotation = \"1d\"\n", `key_ahead: must be less than key_rotation`},
 		{"TOTP issuer", "totp_issuer = \"a:b\"\n", `totp_issuer: must not contain a colon`},
 		{"empty TOTP issuer", "totp_issuer = \" \"\n", `totp_issuer: must be 1 to 64 printable characters`},
 
@@ -223,4 +229,36 @@ func FuzzDuration(f *testing.F) {
 			t.Errorf("%q became %d", text, d)
 		}
 	})
+}
+
+// No setting has the server make a key that is too weak, or of a size that it can't make.
+func TestThreat33_WeakKeys(t *testing.T) {
+	for _, bits := range []string{"1024", "512", "2047", "-2048", "2049", "1", "8192", "65536"} {
+		for from, args := range map[string][]string{"file": nil, "flag": {"--rsa-bits=" + bits}} {
+			file := "rsa_bits = " + bits + "\n"
+			if from == "flag" {
+				file = ""
+			}
+			if _, err := parse(t, file, append([]string{"serve"}, args...)...); line(err) != "rsa_bits: must be 0, 2048, 3072 or 4096" {
+				t.Errorf("rsa_bits %s by %s: %v", bits, from, err)
+			}
+		}
+		t.Setenv("OSTIARY_RSA_BITS", bits)
+		if _, err := parse(t, "", "account"); line(err) != "rsa_bits: must be 0, 2048, 3072 or 4096" {
+			t.Errorf("rsa_bits %s of the environment: %v", bits, err)
+		}
+		if err := os.Unsetenv("OSTIARY_RSA_BITS"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bits := range []int{0, 2048, 3072, 4096} {
+		if c, err := parse(t, fmt.Sprintf("rsa_bits = %d\n", bits), "serve"); err != nil || c.RSABits != bits {
+			t.Errorf("rsa_bits %d: %v", bits, err)
+		}
+	}
+	for _, algorithm := range []string{"none", "HS256", "RS1", "RS512", "PS256", "ES256K", "rs256"} {
+		if _, err := parse(t, "[[mount]]\ndialect = \"senmo\"\nalgorithm = \""+algorithm+"\"\n", "serve"); err == nil {
+			t.Errorf("algorithm %s is taken", algorithm)
+		}
+	}
 }

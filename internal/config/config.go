@@ -62,11 +62,24 @@ type Shared struct {
 	// TOTPIssuer is the name that an authenticator app shows.
 	TOTPIssuer string `toml:"totp_issuer" default:"Ostiary" placeholder:"NAME" env:"OSTIARY_TOTP_ISSUER" help:"The name that authenticator apps show."`
 
+	// KeyRotation is how long a signing key signs before the server replaces it; 0: never.
+	KeyRotation Duration `toml:"key_rotation" default:"90d" env:"OSTIARY_KEY_ROTATION" help:"How long a signing key signs before the server replaces it by itself. 0s: never."`
+	// KeyAhead is how long the next key is published before it signs.
+	KeyAhead Duration `toml:"key_ahead" default:"24h" env:"OSTIARY_KEY_AHEAD" help:"How long the next signing key is published before it signs."`
+	// RSABits is the size of new RS256 keys; 0: as the key before it, 2048 for the first.
+	RSABits int `name:"rsa-bits" toml:"rsa_bits" default:"0" placeholder:"N" env:"OSTIARY_RSA_BITS" help:"Size of new RS256 keys: 2048, 3072 or 4096. 0: as the key before it, 2048 for the first."`
+
 	file *File
 }
 
 // maxGuesses is a limit that limits nothing.
 const maxGuesses = 1_000_000
+
+// The shortest times of a key's life.
+const (
+	leastRotation = Duration(6 * time.Second)
+	leastAhead    = Duration(5 * time.Second)
+)
 
 // BeforeResolve reads the configuration file, so that kong takes from it what
 // neither a flag nor the environment has set.
@@ -121,8 +134,27 @@ func (s *Shared) AfterApply() error {
 	if err := checkTOTPIssuer(s.TOTPIssuer); err != nil {
 		return fmt.Errorf("totp_issuer: %w", err)
 	}
+	if err := s.checkKeys(); err != nil {
+		return err
+	}
 	if _, _, err := s.MasterKey(); err != nil {
 		return err
+	}
+	return nil
+}
+
+// checkKeys keeps schedules possible: all that see the published keys must have the time
+// to look again.
+func (s *Shared) checkKeys() error {
+	switch {
+	case s.KeyRotation != 0 && s.KeyRotation < leastRotation:
+		return fmt.Errorf("key_rotation: must be 0s, or at least %s", time.Duration(leastRotation))
+	case s.KeyAhead != 0 && s.KeyAhead < leastAhead:
+		return fmt.Errorf("key_ahead: must be 0s, or at least %s", time.Duration(leastAhead))
+	case s.KeyRotation != 0 && s.KeyAhead >= s.KeyRotation:
+		return fmt.Errorf("key_ahead: must be less than key_rotation")
+	case s.RSABits != 0 && s.RSABits != 2048 && s.RSABits != 3072 && s.RSABits != 4096:
+		return fmt.Errorf("rsa_bits: must be 0, 2048, 3072 or 4096")
 	}
 	return nil
 }

@@ -79,6 +79,7 @@ func TestConfig_Defaults(t *testing.T) {
 		Data: "ostiary-data", Realm: "default", LogLevel: "info", LogFormat: "text",
 		HashWait: Duration(5 * time.Second), TOTPIssuer: "Ostiary", file: &File{},
 		GuessAccount: 5, GuessSource: 60, GuessFactor: 10,
+		KeyRotation: Duration(90 * 24 * time.Hour), KeyAhead: Duration(24 * time.Hour),
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Shared{}, File{})); diff != "" {
 		t.Error(diff)
@@ -136,6 +137,9 @@ log_format = "json"
 hash_slots = 3
 hash_wait = "2s"
 totp_issuer = "Example"
+key_rotation = "30d"
+key_ahead = "12h"
+rsa_bits = 3072
 realm = "staff"
 
 [[mount]]
@@ -186,7 +190,8 @@ func TestMounts_EveryKey(t *testing.T) {
 		t.Error(diff)
 	}
 	if c.Data != "/srv/ostiary" || c.DatabasePath() != "/srv/db/ostiary.db" || c.LogLevel != "debug" ||
-		c.LogFormat != "json" || c.HashSlots != 3 || c.HashWait != Duration(2*time.Second) || c.TOTPIssuer != "Example" {
+		c.LogFormat != "json" || c.HashSlots != 3 || c.HashWait != Duration(2*time.Second) || c.TOTPIssuer != "Example" ||
+		c.KeyRotation != Duration(30*24*time.Hour) || c.KeyAhead != Duration(12*time.Hour) || c.RSABits != 3072 {
 		t.Errorf("settings of the file are not taken: %+v", c.Shared)
 	}
 	wantNets := []netip.Prefix{

@@ -58,10 +58,8 @@ func (q queries) InsertKey(ctx context.Context, k keyring.Record) error {
 	return err
 }
 
-func (q queries) ExpireKeys(ctx context.Context, realm uuid.UUID, algorithm string, keep uuid.UUID, end time.Time) error {
-	_, err := q.exec(ctx, `UPDATE signing_key SET expires_at = $4
-		WHERE realm_id = $1 AND algorithm = $2 AND id <> $3 AND (expires_at = 0 OR expires_at > $4)`,
-		realm[:], algorithm, keep[:], micros(end))
+func (q queries) EndKey(ctx context.Context, id uuid.UUID, end time.Time) error {
+	_, err := q.exec(ctx, "UPDATE signing_key SET expires_at = $2 WHERE id = $1", id[:], micros(end))
 	return err
 }
 

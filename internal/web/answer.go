@@ -78,10 +78,11 @@ func succeed(w http.ResponseWriter, status int, cacheControl string, out any) er
 	if status == 0 {
 		status = http.StatusOK
 	}
-	if h := w.Header(); cacheControl == "" {
-		h["Cache-Control"] = noStore
-	} else {
+	switch h := w.Header(); {
+	case cacheControl != "":
 		h["Cache-Control"] = []string{cacheControl}
+	case h["Cache-Control"] == nil: // Run did not say
+		h["Cache-Control"] = noStore
 	}
 	return send(w, status, out)
 }

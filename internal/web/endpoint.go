@@ -53,7 +53,7 @@ type Endpoint[In, Out any] struct {
 	Run func(ctx context.Context, r *Request, in In) (Out, error)
 
 	Challenge      string    // WWW-Authenticate of every 401 (RFC 9110 section 11.6.1); Bearer gets its error added
-	CacheControl   string    // of a success; default and of every error: no-store
+	CacheControl   string    // of a success; default what Run says, or no-store, as of every error
 	TwoCredentials auth.Code // of a request with two credentials; default invalid_input
 }
 

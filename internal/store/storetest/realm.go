@@ -25,7 +25,8 @@ var realmCases = []testCase{
 	{"NameTaken", realmNameTaken},
 	{"Keys", keysRoundTrip},
 	{"KeysDuplicate", keysDuplicate},
-	{"ExpireKeys", expireKeys},
+	{"EndKey", endKey},
+	{"KeysOnce", keysOnce},
 	{"HashSchemes", hashSchemes},
 }
 
@@ -90,21 +91,33 @@ func keysDuplicate(w *world) {
 	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.InsertKey(w.ctx, k) })
 }
 
-func expireKeys(w *world) {
-	old, early, other, kept := w.key(w.realm, "RS256"), w.key(w.realm, "RS256"), w.key(w.realm, "ES256"), w.key(w.realm, "RS256")
-	foreign := w.key(w.newRealm().ID, "RS256")
+func endKey(w *world) {
+	first, second := w.key(w.realm, "RS256"), w.key(w.realm, "RS256")
 	soon, later := w.now.Add(time.Hour), w.now.Add(2*time.Hour)
-	w.in(func(tx auth.Tx) error { return tx.ExpireKeys(w.ctx, w.realm, "RS256", uuid.Nil, later) })
-	w.in(func(tx auth.Tx) error { return tx.ExpireKeys(w.ctx, w.realm, "RS256", old.ID, soon) })
-	w.in(func(tx auth.Tx) error { return tx.ExpireKeys(w.ctx, w.realm, "RS256", uuid.Nil, later.Add(time.Hour)) })
-	ends := map[uuid.UUID]time.Time{}
-	for _, k := range w.keys() {
-		ends[k.ID] = k.ExpiresAt
+	for _, end := range []time.Time{later, soon, later} { // earlier or later: the core decides
+		w.in(func(tx auth.Tx) error { return tx.EndKey(w.ctx, first.ID, end) })
+		first.ExpiresAt = end
+		w.same("keys", w.keys(), []keyring.Record{second, first})
 	}
-	w.same("ends", ends, map[uuid.UUID]time.Time{old.ID: later, early.ID: soon, kept.ID: soon, other.ID: {}})
-	theirs, err := w.store.Keys(w.ctx, foreign.RealmID)
-	w.wantErr("the other realm's keys", err, nil)
-	w.same("the other realm's keys", theirs, []keyring.Record{foreign})
+	w.in(func(tx auth.Tx) error { return tx.EndKey(w.ctx, newID(), soon) })
+	w.same("keys after one that is not there", w.keys(), []keyring.Record{second, first})
+}
+
+// keysOnce holds what rotation rests on: of transactions that each look for a key, and
+// make one if there is none, one makes it.
+func keysOnce(w *world) {
+	made := w.raceTx(8, func(tx auth.Tx, _ int) (bool, error) {
+		keys, err := tx.Keys(w.ctx, w.realm)
+		if err != nil || len(keys) > 0 {
+			return false, err
+		}
+		id := newID()
+		return true, tx.InsertKey(w.ctx, keyring.Record{ID: id, RealmID: w.realm, Kid: id.String(), Algorithm: "ES256",
+			Sealed: []byte{1}, Public: []byte{2}, SignsFrom: w.now, CreatedAt: w.now})
+	})
+	if keys := w.keys(); made != 1 || len(keys) != 1 {
+		w.Fatalf("%d made a key, and there are %d", made, len(keys))
+	}
 }
 
 func hashSchemes(w *world) {

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/keyring"
+)
+
+// signer is an algorithm that a realm signs with.
+type signer struct {
+	realm     string
+	realmID   uuid.UUID
+	algorithm string
+}
+
+// signers are what the realms of the mounts sign with: each mount its tokens, and each
+// realm its assertions.
+func signers(mounts []*auth.Mount) (all []signer) {
+	for _, m := range mounts {
+		all = append(all, signer{m.Realm, m.RealmID, keyring.ES256})
+		if m.Algorithm != "" {
+			all = append(all, signer{m.Realm, m.RealmID, m.Algorithm})
+		}
+	}
+	slices.SortFunc(all, func(a, b signer) int {
+		return strings.Compare(a.realm+" "+a.algorithm, b.realm+" "+b.algorithm)
+	})
+	return slices.Compact(all)
+}
+
+// tendKeys has each signing key replaced in time. What fails is tried again.
+func (s *server) tendKeys(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		wait := tendEvery
+		site := s.site.Load()
+		for _, k := range signers(site.mounts) {
+			due, err := site.svc.TendKeys(ctx, k.realmID, k.algorithm, auth.Client{Actor: "schedule"})
+			switch {
+			case err != nil && ctx.Err() == nil:
+				s.log.Warn("signing key not rotated, it is tried again", "realm", k.realm, "algorithm", k.algorithm, "err", err)
+			case err == nil && !due.IsZero():
+				wait = min(wait, time.Until(due))
+			}
+		}
+		timer.Reset(max(wait, 100*time.Millisecond))
+	}
+}
