@@ -11,6 +11,10 @@ import (
 // that comes late is still seen for what it is.
 const keepEnded = 7 * 24 * time.Hour
 
+// keepKeys is how long a signing key that ended stays, so that it can be seen what
+// became of it: a sealed key that signs nothing any more had better not lie around.
+const keepKeys = 30 * 24 * time.Hour
+
 // Sweep deletes at most limit rows of each kind that nothing can use any more, and
 // returns how many it deleted.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (deleted int, err error) {
@@ -20,6 +24,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (deleted in
 	}{
 		{"DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2)", now},
 		{"DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at < $1 LIMIT $2)", now.Add(-keepEnded)},
+		{"DELETE FROM signing_key WHERE id IN (SELECT id FROM signing_key WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", now.Add(-keepKeys)},
 		{"DELETE FROM guess_budget WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_budget WHERE last_at < $1 AND (failures < 100 OR kind IN ('factor', 'source')) LIMIT $2)", now.Add(-30 * 24 * time.Hour)},
 	}
 	for _, o := range old {
