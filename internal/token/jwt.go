@@ -15,7 +15,7 @@ import (
 
 const (
 	// MaxSize is the length of the longest JWT that is made or read.
-	MaxSize = 8 << 10
+	MaxSize = 12 << 10
 	// Leeway is how far ahead of ours the clock may be that wrote iat and nbf. exp has none.
 	Leeway = 60 * time.Second
 )

@@ -182,7 +182,7 @@ func TestSign_Refuses(t *testing.T) {
 		"auth_time nil":      func(c Claims) { c["auth_time"] = nil },
 		"not UTF-8":          func(c Claims) { c["sub"] = "a\xff" },
 		"not JSON":           func(c Claims) { c["x"] = func() {} },
-		"too long":           func(c Claims) { c["x"] = strings.Repeat("x", 7000) },
+		"too long":           func(c Claims) { c["x"] = strings.Repeat("x", MaxSize) },
 	} {
 		claims := good()
 		change(claims)

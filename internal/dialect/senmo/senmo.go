@@ -7,7 +7,8 @@
 //
 // Quirks:
 //   - Every answer repeats its status in the body. What is refused is 400, never 401.
-//   - Only the access token opens doors; the id token is for the client to read.
+//   - Only the access token opens doors; the id token is for the client to read. It also
+//     names the account's roles and datasources, for servers that verify it offline.
 //   - A refresh token is spent by its use. Within the mount's refresh_retry the spent
 //     one gets the same successor again, so that a lost answer does not end a session.
 //   - The path of the login is cloudio's too: what has no Token credential is senmo's.
@@ -145,9 +146,40 @@ func idClaims(g *auth.Grant) token.Claims {
 
 func accessClaims(g *auth.Grant) token.Claims {
 	username, _ := dialect.Names(g.Account)
-	return token.Claims{
+	claims := token.Claims{
 		"token_use": "access", "auth_time": g.Session.AuthTime.Unix(), "client_id": g.Mount.Audience,
 		"scope": g.Mount.Scope, "username": username,
+	}
+	addAccess(claims, g)
+	return claims
+}
+
+// maxAccess is how many bytes of roles and datasources, as JSON, an access token
+// carries: it travels in a header, of which many servers take 8 KiB.
+const maxAccess = 4096
+
+// addAccess adds the names of roles and datasources. A list that would make the token too
+// long is left out as a whole and named in "omitted": half a list would look like a whole one.
+func addAccess(claims token.Claims, g *auth.Grant) {
+	room := maxAccess
+	var omitted []string
+	for _, list := range []struct {
+		claim string
+		names []string
+	}{{"roles", g.Roles}, {"datasources", g.Datasources}} {
+		size := 0
+		for _, name := range list.names {
+			size += len(name) + len(`"",`)
+		}
+		if size > room {
+			omitted = append(omitted, list.claim)
+			continue
+		}
+		room -= size
+		claims[list.claim] = append([]string{}, list.names...)
+	}
+	if omitted != nil {
+		claims["omitted"] = omitted
 	}
 }
 

@@ -1,11 +1,15 @@
 package senmo
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/dialect/dialecttest"
@@ -191,4 +195,56 @@ func TestAccess(t *testing.T) {
 	if _, err := h.Service.Identify(t.Context(), realm, auth.Presented{Token: access}); auth.CodeOf(err) != auth.CodeTokenInvalid {
 		t.Errorf("after an hour: %v", err)
 	}
+}
+
+// Roles and datasources stand in the access token by their names; a list that would make
+// it too long is left out and named, so that no login fails for it.
+func TestAccess_RolesAndDatasources(t *testing.T) {
+	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	ada, err := h.Service.FindAccount(t.Context(), h.Mounts["senmo"].RealmID, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	realm := ada.RealmID
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	claims := func() map[string]any {
+		t.Helper()
+		_, payload, _ := strings.Cut(h.Send(t, login("ada", dialecttest.Password)).Text(t, "tokens.accessToken"), ".")
+		payload, _, _ = strings.Cut(payload, ".")
+		text, err := base64.RawURLEncoding.DecodeString(payload)
+		do(err)
+		var claims map[string]any
+		do(json.Unmarshal(text, &claims))
+		return claims
+	}
+	is := func(what, claim string, want any) {
+		t.Helper()
+		if diff := cmp.Diff(want, claims()[claim]); diff != "" {
+			t.Errorf("%s: %s", what, diff)
+		}
+	}
+	is("nothing", "roles", []any{})
+	is("nothing", "datasources", []any{})
+	for _, role := range []string{"writer", "reader"} {
+		do(h.Service.CreateRole(t.Context(), realm, role, auth.Client{}))
+		do(h.Service.AddRole(t.Context(), realm, ada.ID, role, auth.Client{}))
+	}
+	do(h.Service.CreateDatasource(t.Context(), realm, "sales", auth.Client{}))
+	do(h.Service.GrantDatasource(t.Context(), realm, "reader", "sales", auth.Client{}))
+	is("two roles", "roles", []any{"reader", "writer"})
+	is("two roles", "datasources", []any{"sales"})
+	is("two roles", "omitted", nil)
+	for i := range 100 {
+		name := fmt.Sprintf("%064d", i)
+		do(h.Service.CreateDatasource(t.Context(), realm, name, auth.Client{}))
+		do(h.Service.GrantDatasource(t.Context(), realm, "writer", name, auth.Client{}))
+	}
+	is("too many", "roles", []any{"reader", "writer"})
+	is("too many", "datasources", nil)
+	is("too many", "omitted", []any{"datasources"})
 }
