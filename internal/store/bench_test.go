@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -92,4 +94,49 @@ func BenchmarkSessionByBearer(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+}
+
+// BenchmarkSessionByID reads a session among 10,000, of an account with more and more names.
+func BenchmarkSessionByID(b *testing.B) {
+	for _, c := range []struct{ roles, sources int }{{0, 0}, {4, 20}, {10, 1000}} {
+		b.Run(fmt.Sprintf("%d_roles_open_%d", c.roles, c.sources), func(b *testing.B) {
+			s := create(b)
+			id := sessions(b, s, 10_000)[5000]
+			openAll(b, s, id, c.roles, c.sources)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for b.Loop() {
+				rec, err := s.SessionByID(b.Context(), testRealm, id)
+				if err != nil || len(rec.Account.Datasources) != c.sources {
+					b.Fatal(len(rec.Account.Datasources), err)
+				}
+			}
+		})
+	}
+}
+
+// openAll gives a session's account roles that open datasources, each by two of them.
+func openAll(b *testing.B, s *Store, session uuid.UUID, roles, sources int) {
+	b.Helper()
+	ctx := b.Context()
+	role := func(i int) string { return fmt.Sprint("role-", i%roles) }
+	err := s.InTx(ctx, func(tx auth.Tx) error {
+		rec, err := tx.SessionByID(ctx, testRealm, session)
+		for i := range roles {
+			made := tx.InsertRole(ctx, testRealm, role(i), benchNow)
+			_, added := tx.AddRole(ctx, testRealm, rec.AccountID, role(i), benchNow)
+			err = errors.Join(err, made, added)
+		}
+		for i := range sources {
+			source := fmt.Sprint("datasource-", i)
+			made := tx.InsertDatasource(ctx, testRealm, source, benchNow)
+			_, first := tx.GrantDatasource(ctx, testRealm, role(i), source, benchNow)
+			_, second := tx.GrantDatasource(ctx, testRealm, role(i+1), source, benchNow)
+			err = errors.Join(err, made, first, second)
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
 }

@@ -14,7 +14,7 @@ import (
 type names struct{ list *[]string }
 
 func (n names) Scan(src any) error {
-	if err := (words{n.list}).Scan(src); err != nil {
+	if err := words(n).Scan(src); err != nil {
 		return err
 	}
 	slices.Sort(*n.list)
@@ -94,10 +94,27 @@ func (q queries) DeleteDatasource(ctx context.Context, realm uuid.UUID, name str
 	return true, err
 }
 
+// AddRole touches the account and the role before it joins them: where several write at
+// once, a deletion of either would otherwise miss a row that is not committed yet.
 func (q queries) AddRole(ctx context.Context, realm, account uuid.UUID, role string, now time.Time) (bool, error) {
+	if err := must(q.exec(ctx, "UPDATE account SET version = version WHERE id = $2 AND realm_id = $1", realm[:], account[:])); err != nil {
+		return false, err
+	}
+	if err := q.holdRole(ctx, realm, role); err != nil {
+		return false, err
+	}
 	n, err := q.exec(ctx, `INSERT INTO account_role (account_id, role, realm_id, created_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT DO NOTHING`, account[:], role, realm[:], micros(now))
 	return n > 0, err
+}
+
+// holdRole holds off the deletion of a role until the commit. ErrNotFound if it is gone.
+func (q queries) holdRole(ctx context.Context, realm uuid.UUID, name string) error {
+	return must(q.exec(ctx, "UPDATE role SET created_at = created_at WHERE realm_id = $1 AND name = $2", realm[:], name))
+}
+
+func (q queries) holdDatasource(ctx context.Context, realm uuid.UUID, name string) error {
+	return must(q.exec(ctx, "UPDATE datasource SET created_at = created_at WHERE realm_id = $1 AND name = $2", realm[:], name))
 }
 
 func (q queries) RemoveRole(ctx context.Context, realm, account uuid.UUID, role string) (bool, error) {
@@ -106,6 +123,12 @@ func (q queries) RemoveRole(ctx context.Context, realm, account uuid.UUID, role 
 }
 
 func (q queries) GrantDatasource(ctx context.Context, realm uuid.UUID, role, datasource string, now time.Time) (bool, error) {
+	if err := q.holdRole(ctx, realm, role); err != nil {
+		return false, err
+	}
+	if err := q.holdDatasource(ctx, realm, datasource); err != nil {
+		return false, err
+	}
 	n, err := q.exec(ctx, `INSERT INTO role_datasource (realm_id, role, datasource, created_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT DO NOTHING`, realm[:], role, datasource, micros(now))
 	return n > 0, err

@@ -55,7 +55,7 @@ func TestSQLite(t *testing.T) {
 	}
 	texts.add(s)
 	all := texts.list()
-	if len(all) < 60 {
+	if len(all) < 90 {
 		t.Fatalf("only %d statements: the suites do not run them all", len(all))
 	}
 	t.Run("Plans", func(t *testing.T) { checkPlans(t, s, all) })

@@ -35,6 +35,10 @@ var concurrencyCases = []testCase{
 	{"ChargeBudget", raceChargeBudget},
 	{"SignInAndDisable", raceSignInAndDisable},
 	{"SignInAndPassword", raceSignInAndPassword},
+	{"AddRole", raceAddRole},
+	{"RoleAndMember", raceRoleAndMember},
+	{"AccountAndRole", raceAccountAndRole},
+	{"Grant", raceGrant},
 }
 
 func raceUseStep(w *world) {

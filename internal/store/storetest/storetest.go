@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 	}{
 		{"Realm", realmCases},
 		{"Account", accountCases},
+		{"Role", roleCases},
 		{"Credential", credentialCases},
 		{"Ticket", ticketCases},
 		{"Session", sessionCases},

@@ -1,0 +1,424 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+var roleCases = []testCase{
+	{"BuiltIn", roleBuiltIn},
+	{"RoundTrip", roleRoundTrip},
+	{"Datasource", datasourceRoundTrip},
+	{"Member", roleMember},
+	{"Grant", roleGrant},
+	{"Missing", roleMissing},
+	{"Realms", roleRealms},
+	{"Record", roleRecord},
+	{"Delete", roleDelete},
+	{"DeleteDatasource", datasourceDelete},
+	{"DeleteAccount", roleDeleteAccount},
+	{"Pages", rolePages},
+	{"Many", roleMany},
+}
+
+func (w *world) role(names ...string) {
+	w.Helper()
+	for _, name := range names {
+		w.in(func(tx auth.Tx) error { return tx.InsertRole(w.ctx, w.realm, name, w.now) })
+	}
+}
+
+func (w *world) datasource(names ...string) {
+	w.Helper()
+	for _, name := range names {
+		w.in(func(tx auth.Tx) error { return tx.InsertDatasource(w.ctx, w.realm, name, w.now) })
+	}
+}
+
+func (w *world) addRole(account uuid.UUID, role string) bool {
+	w.Helper()
+	return w.yes(func(tx auth.Tx) (bool, error) { return tx.AddRole(w.ctx, w.realm, account, role, w.now) })
+}
+
+func (w *world) grant(role, datasource string) bool {
+	w.Helper()
+	return w.yes(func(tx auth.Tx) (bool, error) { return tx.GrantDatasource(w.ctx, w.realm, role, datasource, w.now) })
+}
+
+func (w *world) deleteRole(name string) bool {
+	w.Helper()
+	return w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteRole(w.ctx, w.realm, name) })
+}
+
+func (w *world) deleteDatasource(name string) bool {
+	w.Helper()
+	return w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteDatasource(w.ctx, w.realm, name) })
+}
+
+// roles are those of a realm that not every realm has.
+func (w *world) roles(realm uuid.UUID) (out []auth.Role) {
+	w.Helper()
+	list, err := w.store.Roles(w.ctx, realm, "", 1000)
+	w.wantErr("roles", err, nil)
+	for _, r := range list {
+		if !slices.Contains(auth.BuiltInRoles, r.Name) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (w *world) datasources(realm uuid.UUID) []auth.Datasource {
+	w.Helper()
+	list, err := w.store.Datasources(w.ctx, realm, "", 1000)
+	w.wantErr("datasources", err, nil)
+	return list
+}
+
+func (w *world) members(role string) (out []uuid.UUID) {
+	w.Helper()
+	list, err := w.store.RoleAccounts(w.ctx, w.realm, role, uuid.Nil, 1000)
+	w.wantErr("members", err, nil)
+	for _, a := range list {
+		out = append(out, a.ID)
+	}
+	return out
+}
+
+// access is what an account may do.
+func (w *world) access(account uuid.UUID) [2][]string {
+	w.Helper()
+	rec := w.byID(account)
+	return [2][]string{rec.Roles, rec.Datasources}
+}
+
+func roleBuiltIn(w *world) {
+	list, err := w.store.Roles(w.ctx, w.realm, "", 10)
+	w.wantErr("roles", err, nil)
+	w.same("a new realm's roles", list, []auth.Role{
+		{Name: auth.RoleIntrospect, CreatedAt: w.now}, {Name: auth.RoleRevoke, CreatedAt: w.now}})
+	w.same("its datasources", w.datasources(w.realm), []auth.Datasource(nil))
+}
+
+func roleRoundTrip(w *world) {
+	w.role("reader")
+	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.InsertRole(w.ctx, w.realm, "reader", w.now) })
+	w.same("roles", w.roles(w.realm), []auth.Role{{Name: "reader", CreatedAt: w.now}})
+	for name, want := range map[string]bool{"reader": true, "Reader": false, "reade": false, "": false} {
+		there, err := w.store.HasRole(w.ctx, w.realm, name)
+		w.same("has "+name, []any{there, err}, []any{want, nil})
+	}
+	w.role("Reader") // names are compared byte by byte
+	if !w.deleteRole("reader") || w.deleteRole("reader") || w.deleteRole("nobody") {
+		w.Fatal("a role is deleted once")
+	}
+	w.same("roles", w.roles(w.realm), []auth.Role{{Name: "Reader", CreatedAt: w.now}})
+	w.role("reader")
+}
+
+func datasourceRoundTrip(w *world) {
+	w.datasource("sales")
+	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.InsertDatasource(w.ctx, w.realm, "sales", w.now) })
+	w.same("datasources", w.datasources(w.realm), []auth.Datasource{{Name: "sales", CreatedAt: w.now}})
+	for name, want := range map[string]bool{"sales": true, "Sales": false, "": false} {
+		there, err := w.store.HasDatasource(w.ctx, w.realm, name)
+		w.same("has "+name, []any{there, err}, []any{want, nil})
+	}
+	w.role("sales") // another kind of name
+	if !w.deleteDatasource("sales") || w.deleteDatasource("sales") {
+		w.Fatal("a datasource is deleted once")
+	}
+	w.same("datasources", w.datasources(w.realm), []auth.Datasource(nil))
+	w.same("roles", len(w.roles(w.realm)), 1)
+}
+
+func roleMember(w *world) {
+	a, b := w.account("anna"), w.account("bert")
+	w.role("reader", "writer")
+	if !w.addRole(a.ID, "reader") || w.addRole(a.ID, "reader") || !w.addRole(b.ID, "reader") || !w.addRole(a.ID, "writer") {
+		w.Fatal("a role is given once")
+	}
+	w.same("members", w.members("reader"), []uuid.UUID{a.ID, b.ID})
+	w.same("roles", w.roles(w.realm), []auth.Role{
+		{Name: "reader", Accounts: 2, CreatedAt: w.now}, {Name: "writer", Accounts: 1, CreatedAt: w.now}})
+	remove := func(account uuid.UUID, role string) bool {
+		return w.yes(func(tx auth.Tx) (bool, error) { return tx.RemoveRole(w.ctx, w.realm, account, role) })
+	}
+	if !remove(a.ID, "reader") || remove(a.ID, "reader") || remove(b.ID, "writer") || remove(newID(), "reader") {
+		w.Fatal("a role is taken once")
+	}
+	w.same("members", w.members("reader"), []uuid.UUID{b.ID})
+	w.same("access", w.access(a.ID), [2][]string{{"writer"}, nil})
+	a.Roles = []string{"writer"}
+	w.same("nothing else of the account", w.byID(a.ID), a)
+}
+
+func roleGrant(w *world) {
+	a := w.account("anna")
+	w.role("reader", "writer")
+	w.datasource("sales", "parts")
+	w.addRole(a.ID, "reader")
+	if !w.grant("reader", "sales") || w.grant("reader", "sales") || !w.grant("reader", "parts") || !w.grant("writer", "parts") {
+		w.Fatal("a datasource is granted once")
+	}
+	w.same("roles", w.roles(w.realm), []auth.Role{
+		{Name: "reader", Datasources: []string{"parts", "sales"}, Accounts: 1, CreatedAt: w.now},
+		{Name: "writer", Datasources: []string{"parts"}, CreatedAt: w.now}})
+	w.same("datasources", w.datasources(w.realm), []auth.Datasource{
+		{Name: "parts", Roles: []string{"reader", "writer"}, CreatedAt: w.now},
+		{Name: "sales", Roles: []string{"reader"}, CreatedAt: w.now}})
+	w.same("access", w.access(a.ID), [2][]string{{"reader"}, {"parts", "sales"}})
+	revoke := func(role, datasource string) bool {
+		return w.yes(func(tx auth.Tx) (bool, error) { return tx.RevokeDatasource(w.ctx, w.realm, role, datasource) })
+	}
+	if !revoke("reader", "parts") || revoke("reader", "parts") || revoke("writer", "sales") || revoke("nobody", "sales") {
+		w.Fatal("a grant is revoked once")
+	}
+	w.same("access", w.access(a.ID), [2][]string{{"reader"}, {"sales"}})
+}
+
+// roleMissing joins what the realm lacks with what it has.
+func roleMissing(w *world) {
+	a := w.account("anna")
+	w.role("reader")
+	w.datasource("sales")
+	there, other := w.realm, w.newRealm().ID
+	w.realm = other
+	b := w.account("bert")
+	w.role("theirs")
+	w.datasource("theirs")
+	w.realm = there
+	for _, c := range []struct {
+		account uuid.UUID
+		role    string
+	}{{a.ID, "nobody"}, {newID(), "reader"}, {a.ID, "theirs"}, {b.ID, "reader"}, {b.ID, "theirs"}} {
+		w.fails(auth.ErrNotFound, func(tx auth.Tx) error {
+			_, err := tx.AddRole(w.ctx, w.realm, c.account, c.role, w.now)
+			return err
+		})
+	}
+	for _, c := range [][2]string{{"nobody", "sales"}, {"reader", "nothing"}, {"reader", "theirs"}, {"theirs", "sales"}} {
+		w.fails(auth.ErrNotFound, func(tx auth.Tx) error {
+			_, err := tx.GrantDatasource(w.ctx, w.realm, c[0], c[1], w.now)
+			return err
+		})
+	}
+	// What was refused is not there either when the names come to be.
+	w.role("nobody", "theirs")
+	w.datasource("nothing", "theirs")
+	for _, r := range append(w.roles(there), w.roles(other)...) {
+		w.same(r.Name, r, auth.Role{Name: r.Name, CreatedAt: w.now})
+	}
+	w.same("access", w.access(a.ID), [2][]string{})
+}
+
+// roleRealms has the same names in two realms: what happens in one is not seen in the other.
+func roleRealms(w *world) {
+	fill := func() auth.AccountRecord {
+		a := w.account("anna")
+		w.role("reader")
+		w.datasource("sales")
+		w.addRole(a.ID, "reader")
+		w.grant("reader", "sales")
+		return a
+	}
+	mine := w.realm
+	a := fill()
+	w.realm = w.newRealm().ID
+	b := fill()
+	theirs := w.realm
+	role := auth.Role{Name: "reader", Datasources: []string{"sales"}, Accounts: 1, CreatedAt: w.now}
+	source := auth.Datasource{Name: "sales", Roles: []string{"reader"}, CreatedAt: w.now}
+	whole := func(realm uuid.UUID, a auth.AccountRecord) {
+		w.Helper()
+		w.realm = realm
+		w.same("roles", w.roles(realm), []auth.Role{role})
+		w.same("datasources", w.datasources(realm), []auth.Datasource{source})
+		w.same("members", w.members("reader"), []uuid.UUID{a.ID})
+		w.same("access", w.access(a.ID), [2][]string{{"reader"}, {"sales"}})
+	}
+	whole(mine, a)
+	whole(theirs, b)
+	if w.yes(func(tx auth.Tx) (bool, error) { return tx.RemoveRole(w.ctx, mine, b.ID, "reader") }) {
+		w.Fatal("a role was taken from another realm's account")
+	}
+	whole(theirs, b)
+	w.realm = mine
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.RevokeDatasource(w.ctx, mine, "reader", "sales") })
+	whole(theirs, b)
+	w.realm = mine
+	w.grant("reader", "sales")
+	w.deleteDatasource("sales")
+	w.deleteRole("reader")
+	w.same("access", w.access(a.ID), [2][]string{})
+	whole(theirs, b)
+}
+
+// roleRecord: every read of an account has its roles and datasources, sorted, each once.
+func roleRecord(w *world) {
+	a, b := w.account("anna"), w.account("bert")
+	s, hash := w.chain(a.ID), newHash()
+	w.in(func(tx auth.Tx) error { return tx.InsertSession(w.ctx, s, hash[:]) })
+	read := func() map[string]auth.AccountRecord {
+		byName, err := w.store.AccountByName(w.ctx, w.realm, a.Username, "one")
+		w.wantErr("by name", err, nil)
+		byBearer, err := w.store.SessionByBearer(w.ctx, w.realm, hash)
+		w.wantErr("by bearer", err, nil)
+		return map[string]auth.AccountRecord{"by name": byName, "by id": w.byID(a.ID),
+			"session by id": w.sessionByID(s.ID).Account, "session by bearer": byBearer.Account}
+	}
+	for what, rec := range read() {
+		w.same(what, rec, a)
+	}
+	w.role("z:z", "Z", "a.b", "_", "other")
+	w.datasource("9", "x-y", "X", "shared", "theirs")
+	for _, pair := range [][2]string{{"z:z", "x-y"}, {"z:z", "shared"}, {"a.b", "shared"}, {"a.b", "9"}, {"_", "X"}, {"other", "theirs"}} {
+		w.grant(pair[0], pair[1])
+	}
+	for _, role := range []string{"z:z", "_", "a.b", "Z", auth.RoleRevoke} {
+		w.addRole(a.ID, role)
+	}
+	w.addRole(b.ID, "other")
+	a.Roles = []string{"Z", "_", "a.b", auth.RoleRevoke, "z:z"}
+	a.Datasources = []string{"9", "X", "shared", "x-y"}
+	for what, rec := range read() {
+		w.same(what, rec, a)
+	}
+	w.same("the other", w.access(b.ID), [2][]string{{"other"}, {"theirs"}})
+}
+
+func roleDelete(w *world) {
+	a := w.account("anna")
+	w.role("reader", "writer")
+	w.datasource("sales")
+	for _, role := range []string{"reader", "writer"} {
+		w.addRole(a.ID, role)
+		w.grant(role, "sales")
+	}
+	if !w.deleteRole("reader") {
+		w.Fatal("not deleted")
+	}
+	w.same("access", w.access(a.ID), [2][]string{{"writer"}, {"sales"}})
+	w.same("datasources", w.datasources(w.realm), []auth.Datasource{{Name: "sales", Roles: []string{"writer"}, CreatedAt: w.now}})
+	w.role("reader") // a new one, with nothing of the old one
+	w.same("roles", w.roles(w.realm), []auth.Role{{Name: "reader", CreatedAt: w.now},
+		{Name: "writer", Datasources: []string{"sales"}, Accounts: 1, CreatedAt: w.now}})
+	w.same("access", w.access(a.ID), [2][]string{{"writer"}, {"sales"}})
+	w.same("members", w.members("reader"), []uuid.UUID(nil))
+}
+
+func datasourceDelete(w *world) {
+	a := w.account("anna")
+	w.role("reader")
+	w.datasource("sales", "parts")
+	w.addRole(a.ID, "reader")
+	w.grant("reader", "sales")
+	w.grant("reader", "parts")
+	if !w.deleteDatasource("sales") {
+		w.Fatal("not deleted")
+	}
+	w.datasource("sales")
+	w.same("access", w.access(a.ID), [2][]string{{"reader"}, {"parts"}})
+	w.same("roles", w.roles(w.realm), []auth.Role{{Name: "reader", Datasources: []string{"parts"}, Accounts: 1, CreatedAt: w.now}})
+	w.same("datasources", w.datasources(w.realm), []auth.Datasource{
+		{Name: "parts", Roles: []string{"reader"}, CreatedAt: w.now}, {Name: "sales", CreatedAt: w.now}})
+}
+
+func roleDeleteAccount(w *world) {
+	a, b := w.account("anna"), w.account("bert")
+	w.role("reader")
+	w.addRole(a.ID, "reader")
+	w.addRole(b.ID, "reader")
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID) })
+	w.same("members", w.members("reader"), []uuid.UUID{b.ID})
+	w.same("counted", w.roles(w.realm)[0].Accounts, 1)
+	w.same("access of a new account of that name", w.access(w.account("anna").ID), [2][]string{})
+}
+
+// rolePages pages through all lists: every name once, in the order of their bytes.
+func rolePages(w *world) {
+	names := []string{"-", "0", "A", "Z", "_", "a", "a-", "a.", "aa", "b", "z"}
+	w.role(names...)
+	w.datasource(names...)
+	var want []uuid.UUID
+	for _, a := range w.accounts(len(names)) {
+		w.addRole(a.ID, "a")
+		want = append(want, a.ID)
+	}
+	slices.SortFunc(want, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	for _, size := range []int{1, 3, 100} {
+		roles := pages(w, size, "", func(after string) ([]auth.Role, error) { return w.store.Roles(w.ctx, w.realm, after, size) },
+			func(r auth.Role) string { return r.Name })
+		all := append(slices.Clone(names), auth.BuiltInRoles...)
+		slices.Sort(all)
+		w.same("roles", roles, all)
+		w.same("datasources", pages(w, size, "", func(after string) ([]auth.Datasource, error) {
+			return w.store.Datasources(w.ctx, w.realm, after, size)
+		}, func(d auth.Datasource) string { return d.Name }), names)
+		w.same("members", pages(w, size, uuid.Nil, func(after uuid.UUID) ([]auth.Account, error) {
+			return w.store.RoleAccounts(w.ctx, w.realm, "a", after, size)
+		}, func(a auth.Account) uuid.UUID { return a.ID }), want)
+	}
+}
+
+// pages reads all pages of a list and returns the keys that they are ordered by.
+func pages[T, K any](w *world, size int, after K, read func(after K) ([]T, error), key func(T) K) (keys []K) {
+	w.Helper()
+	for {
+		page, err := read(after)
+		w.wantErr("a page", err, nil)
+		if len(page) > size {
+			w.Fatalf("a page of %d has %d", size, len(page))
+		}
+		if len(page) == 0 {
+			return keys
+		}
+		for _, v := range page {
+			keys = append(keys, key(v))
+		}
+		after = keys[len(keys)-1]
+	}
+}
+
+// roleMany opens 1,000 datasources by several roles, each datasource by two of them.
+func roleMany(w *world) {
+	a := w.account("anna")
+	const roles, sources = 10, 1000
+	var want auth.AccountRecord
+	w.in(func(tx auth.Tx) error {
+		want = a
+		for i := range roles {
+			name := fmt.Sprintf("role-%d", i)
+			want.Roles = append(want.Roles, name)
+			if err := tx.InsertRole(w.ctx, w.realm, name, w.now); err != nil {
+				return err
+			}
+			if _, err := tx.AddRole(w.ctx, w.realm, a.ID, name, w.now); err != nil {
+				return err
+			}
+		}
+		for i := range sources {
+			name := fmt.Sprintf("a-datasource-with-a-name-as-long-as-names-can-be:%015d", i)
+			want.Datasources = append(want.Datasources, name)
+			if err := tx.InsertDatasource(w.ctx, w.realm, name, w.now); err != nil {
+				return err
+			}
+			for _, role := range []int{i % roles, (i + 1) % roles} {
+				if _, err := tx.GrantDatasource(w.ctx, w.realm, want.Roles[role], name, w.now); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	w.same("the length of names", len(want.Datasources[0]), 64)
+	w.same("by id", w.byID(a.ID), want)
+	w.same("of a session", w.sessionByID(w.session(a.ID).ID).Account, want)
+	if got := w.roles(w.realm)[0].Datasources; len(got) != 2*sources/roles || !slices.IsSorted(got) {
+		w.Fatalf("a role has %d datasources", len(got))
+	}
+}
