@@ -13,7 +13,7 @@ import (
 
 type accountCmd struct {
 	Create       accountCreate       `cmd:"" help:"Make an account."`
-	Show         accountShow         `cmd:"" help:"Show an account: its names, second factor, sessions, and why it must wait."`
+	Show         accountShow         `cmd:"" help:"Show an account: its names, roles, second factor, sessions, and why it must wait."`
 	List         accountList         `cmd:"" help:"List the accounts."`
 	Update       accountUpdate       `cmd:"" help:"Change an account's names."`
 	Disable      accountDisable      `cmd:"" help:"Keep an account out, and end its sessions."`
@@ -46,17 +46,24 @@ type accountJSON struct {
 	CreatedAt     time.Time               `json:"created_at"`
 	UpdatedAt     time.Time               `json:"updated_at"`
 	Aliases       map[auth.Dialect]string `json:"aliases"`
+	Roles         []string                `json:"roles"`
+	Datasources   []string                `json:"datasources"`      // that the roles open
 	Secret        string                  `json:"secret,omitempty"` // of a service, shown once
 }
 
 // account gathers what is printed of an account.
 func (d *desk) account(a *app, acc auth.Account) (accountJSON, error) {
 	aliases, err := d.Aliases(a, acc.ID)
+	if err != nil {
+		return accountJSON{}, err
+	}
+	roles, datasources, err := d.Access(a, acc.RealmID, acc.ID)
 	return accountJSON{
 		ID: acc.ID, Realm: d.realm.Name, Number: acc.Number, Kind: acc.Kind,
 		Username: acc.Username, Email: acc.Email, EmailVerified: acc.EmailVerified,
 		DisplayName: acc.DisplayName, Org: acc.Org, Disabled: acc.Disabled, Origin: acc.Origin,
 		CreatedAt: stored(acc.CreatedAt), UpdatedAt: stored(acc.UpdatedAt), Aliases: aliases,
+		Roles: array(roles), Datasources: array(datasources),
 	}, err
 }
 

@@ -7,13 +7,14 @@ import (
 )
 
 type accountCreate struct {
-	Username      string `help:"The name to sign in with. One with @ must be the e-mail address."`
-	Email         string `help:"The e-mail address, which signs in as well."`
-	EmailVerified bool   `help:"The address is known to be the account's own."`
-	DisplayName   string `placeholder:"NAME" help:"The name to show."`
-	Org           string `help:"The organization."`
-	Kind          string `enum:"person,service" default:"person" help:"person or service."`
-	Number        *int64 `placeholder:"N" help:"The account's integer. Default: the next of the realm's counter."`
+	Username      string   `help:"The name to sign in with. One with @ must be the e-mail address."`
+	Email         string   `help:"The e-mail address, which signs in as well."`
+	EmailVerified bool     `help:"The address is known to be the account's own."`
+	DisplayName   string   `placeholder:"NAME" help:"The name to show."`
+	Org           string   `help:"The organization."`
+	Kind          string   `enum:"person,service" default:"person" help:"person or service."`
+	Number        *int64   `placeholder:"N" help:"The account's integer. Default: the next of the realm's counter."`
+	Role          []string `placeholder:"R" help:"A role of the account. May be given again."`
 
 	PasswordStdin bool   `xor:"password" help:"Read the password from standard input; one newline at its end is not part of it."`
 	PasswordHash  string `xor:"password" placeholder:"PHC" help:"Take a password hash as it is: argon2, bcrypt, scrypt, PBKDF2 and others."`
@@ -25,7 +26,8 @@ func (accountCreate) Help() string {
 
 Examples:
     ostiary account create --username ada --email ada@example.com --password-stdin < password.txt
-    ostiary account create --username backup-robot --kind service --org acme`
+    ostiary account create --username backup-robot --kind service --org acme
+    ostiary account create --username gateway --kind service --role ostiary:introspect`
 }
 
 func (c *accountCreate) Run(a *app) error {
@@ -36,7 +38,7 @@ func (c *accountCreate) Run(a *app) error {
 	return a.inRealm(func(d *desk) error {
 		acc, secret, err := d.CreateAccount(a, d.realm.ID, n, d.by)
 		if err != nil {
-			return err
+			return d.unknown(a, err, n.Roles, "")
 		}
 		return d.print(a, acc, secret)
 	})
@@ -46,6 +48,7 @@ func (c *accountCreate) account(a *app) (auth.NewAccount, error) {
 	n := auth.NewAccount{
 		Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, DisplayName: c.DisplayName, Org: c.Org,
 		Kind: auth.Kind(c.Kind), Origin: "cli", PasswordHash: c.PasswordHash, NoPassword: c.NoPassword,
+		Roles: c.Role,
 	}
 	if c.Number != nil {
 		if n.Number = *c.Number; n.Number < 1 {

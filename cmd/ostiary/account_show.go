@@ -166,7 +166,8 @@ func (d accountDetail) print(a *app) error {
 	rows := [][]any{
 		{"USERNAME", d.Username}, {"EMAIL", email}, {"DISPLAY NAME", d.DisplayName}, {"ORG", d.Org},
 		{"NUMBER", d.Number}, {"KIND", d.Kind}, {"REALM", d.Realm}, {"STATE", state},
-		{"ALIASES", strings.Join(aliases, ", ")}, {"SECOND FACTOR", factor}, {"SESSIONS", d.Sessions},
+		{"ALIASES", strings.Join(aliases, ", ")}, {"ROLES", strings.Join(d.Roles, ", ")},
+		{"DATASOURCES", strings.Join(d.Datasources, ", ")}, {"SECOND FACTOR", factor}, {"SESSIONS", d.Sessions},
 		{"CREATED", fmt.Sprintf("%s by %s", stamp(d.CreatedAt), d.Origin)}, {"UPDATED", d.UpdatedAt},
 	}
 	for _, b := range d.Budgets {

@@ -25,15 +25,17 @@ import (
 type commandLine struct {
 	config.Shared `group:"settings"`
 
-	Serve   serveCmd   `cmd:"" help:"Serve the login APIs. The first start creates everything."`
-	Realm   realmCmd   `cmd:"" help:"Realms: closed sets of accounts, keys and sessions."`
-	Account accountCmd `cmd:"" help:"Accounts: people and services."`
-	MFA     mfaCmd     `cmd:"" name:"mfa" help:"Second factors: enrolment, reset, recovery codes."`
-	Session sessionCmd `cmd:"" help:"Sessions: who is signed in."`
-	Key     keyCmd     `cmd:"" help:"Signing keys of the realm's tokens."`
-	Audit   auditCmd   `cmd:"" help:"The audit log: what happened, and who did it."`
-	Doctor  doctorCmd  `cmd:"" help:"Check the installation, and say what to do about each finding."`
-	Version versionCmd `cmd:"" help:"Show the version of this program."`
+	Serve      serveCmd      `cmd:"" help:"Serve the login APIs. The first start creates everything."`
+	Realm      realmCmd      `cmd:"" help:"Realms: closed sets of accounts, keys and sessions."`
+	Account    accountCmd    `cmd:"" help:"Accounts: people and services."`
+	MFA        mfaCmd        `cmd:"" name:"mfa" help:"Second factors: enrolment, reset, recovery codes."`
+	Role       roleCmd       `cmd:"" help:"Roles: who has them, and which datasources they open."`
+	Datasource datasourceCmd `cmd:"" help:"Datasources: what roles open."`
+	Session    sessionCmd    `cmd:"" help:"Sessions: who is signed in."`
+	Key        keyCmd        `cmd:"" help:"Signing keys of the realm's tokens."`
+	Audit      auditCmd      `cmd:"" help:"The audit log: what happened, and who did it."`
+	Doctor     doctorCmd     `cmd:"" help:"Check the installation, and say what to do about each finding."`
+	Version    versionCmd    `cmd:"" help:"Show the version of this program."`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 	Complete   completeCmd   `cmd:"" name:"__complete" hidden:""`
