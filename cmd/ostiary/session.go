@@ -29,6 +29,7 @@ func (sessionList) Help() string {
 type sessionJSON struct {
 	ID         uuid.UUID    `json:"id"`
 	Account    uuid.UUID    `json:"account"`
+	Username   string       `json:"username"`
 	Dialect    auth.Dialect `json:"dialect"`
 	AMR        []string     `json:"amr"`
 	AuthTime   time.Time    `json:"auth_time"`
@@ -49,16 +50,34 @@ func (c *sessionList) Run(a *app) error {
 			}
 			account = acc.ID
 		}
+		known := map[uuid.UUID]auth.Account{}
 		l := a.list(c.listFlags, "ID", "ACCOUNT", "DIALECT", "SIGNED IN", "LAST USED", "ENDS", "ADDRESS", "USER AGENT")
 		err := d.eachSession(a, account, func(s auth.Session) error {
+			acc, err := d.owner(a, s, known)
+			if err != nil {
+				return err
+			}
 			object := sessionJSON{
-				ID: s.ID, Account: s.AccountID, Dialect: s.Dialect, AMR: s.AMR, AuthTime: s.AuthTime, LastUsedAt: s.LastUsedAt,
+				ID: s.ID, Account: s.AccountID, Username: acc.Username, Dialect: s.Dialect, AMR: s.AMR, AuthTime: s.AuthTime, LastUsedAt: s.LastUsedAt,
 				IdleAt: when(s.IdleAt), ExpiresAt: s.ExpiresAt, Address: s.Address, UserAgent: s.UserAgent,
 			}
-			return l.row(object, s.ID, s.AccountID, s.Dialect, s.AuthTime, s.LastUsedAt, s.ExpiresAt, s.Address, s.UserAgent)
+			return l.row(object, s.ID, handle(acc), s.Dialect, s.AuthTime, s.LastUsedAt, s.ExpiresAt, s.Address, s.UserAgent)
 		})
 		return cmp.Or(err, l.end())
 	})
+}
+
+// owner is a session's account; one that was deleted meanwhile has its id alone.
+func (d *desk) owner(a *app, s auth.Session, known map[uuid.UUID]auth.Account) (auth.Account, error) {
+	if acc, ok := known[s.AccountID]; ok {
+		return acc, nil
+	}
+	acc, err := d.FindAccount(a, d.realm.ID, s.AccountID.String())
+	if auth.CodeOf(err) == auth.CodeNotFound {
+		acc, err = auth.Account{ID: s.AccountID}, nil
+	}
+	known[s.AccountID] = acc
+	return acc, err
 }
 
 // eachSession calls fn with the live sessions of an account, or of all.
