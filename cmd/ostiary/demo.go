@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -20,6 +21,7 @@ import (
 const (
 	originDemo = "demo"         // marks the accounts that the demo made
 	demoDir    = "ostiary-demo" // its data directory, unless another is named
+	demoAccess = "demo"         // the role of its accounts, and the datasource that this opens
 )
 
 // demoData is the data directory of serve --demo where neither a flag nor the environment
@@ -161,13 +163,16 @@ func (d *desk) makeOne(a *app, m *auth.Mount) (demoAccount, error) {
 	one := demoAccount{mount: m, name: string(m.Dialect) + "-demo", secret: strings.ToLower(rand.Text())}
 	n := auth.NewAccount{
 		Kind: r.kind, Origin: originDemo, DisplayName: "Demo of " + string(m.Dialect), Org: "demo",
-		Username: one.name, Email: one.name + "@example.com",
+		Username: one.name, Email: one.name + "@example.com", Roles: []string{demoAccess},
 	}
 	if r.email {
 		one.name, n.Username = n.Email, ""
 	}
 	if r.kind != auth.KindService {
 		n.Password = auth.Secret(one.secret)
+	}
+	if err := d.openDemo(a, m.RealmID); err != nil {
+		return one, err
 	}
 	acc, err := d.findDemo(a, m.RealmID, n)
 	var secret auth.Secret
@@ -206,7 +211,17 @@ func (d *desk) findDemo(a *app, realm uuid.UUID, n auth.NewAccount) (acc auth.Ac
 	return acc, err
 }
 
-// asNew gives an account of the demo its names back, enables it and takes its second factor away.
+// openDemo makes the role of the demo's accounts, and what it opens.
+func (d *desk) openDemo(a *app, realm uuid.UUID) error {
+	for _, create := range []func(context.Context, uuid.UUID, string, auth.Client) error{d.CreateRole, d.CreateDatasource} {
+		if err := create(a, realm, demoAccess, d.by); err != nil && auth.CodeOf(err) != auth.CodeConflict {
+			return err
+		}
+	}
+	return d.GrantDatasource(a, realm, demoAccess, demoAccess, d.by)
+}
+
+// asNew gives an account of the demo its names and its role back, enables it and takes its second factor away.
 func (d *desk) asNew(a *app, realm, id uuid.UUID, n auth.NewAccount) error {
 	if _, err := d.UpdateAccount(a, realm, id, auth.AccountChange{Username: &n.Username, Email: &n.Email}, d.by); err != nil {
 		return err
@@ -215,7 +230,7 @@ func (d *desk) asNew(a *app, realm, id uuid.UUID, n auth.NewAccount) error {
 	if auth.CodeOf(err) == auth.CodeNotFound {
 		err = nil
 	}
-	return errors.Join(err, d.SetDisabled(a, realm, id, false, d.by), d.Unlock(a, realm, id, d.by))
+	return errors.Join(err, d.AddRole(a, realm, id, demoAccess, d.by), d.SetDisabled(a, realm, id, false, d.by), d.Unlock(a, realm, id, d.by))
 }
 
 // printDemo prints what can be tried now.
@@ -236,7 +251,7 @@ the demo's own, and each start of the demo gives them new passwords. Paste a lin
 		}
 		fmt.Fprintf(a.out, "\n# %s: %s, %s\n%s\n", one.mount.Dialect, one.name, one.secret, r.curl(url, host, one.name, one.secret))
 	}
-	fmt.Fprintf(a.out, "\n# Who a token speaks for: curl -H 'Authorization: Bearer TOKEN' http://%s/ostiary/whoami (cloudio: and -H 'X-CSRF-Token: CSRF')\n", address)
+	fmt.Fprintf(a.out, "\n# Who a token speaks for, its roles and datasources: curl -H 'Authorization: Bearer TOKEN' http://%s/ostiary/whoami (cloudio: and -H 'X-CSRF-Token: CSRF')\n", address)
 	fmt.Fprintf(a.out, "# More: ostiary account list --data %s. Ctrl-C stops the server; without --demo it starts on another directory, for real.\n\n", shellWord(a.set.Data))
 	return a.out.Flush()
 }

@@ -84,6 +84,7 @@ func TestDemo_StartsAfresh(t *testing.T) {
 	p := serve(t, data, "--demo")
 	must(t, "", "account", "disable", "senmo-demo", "--data", data)
 	must(t, "", "mfa", "enroll", "senmo-demo", "--data", data)
+	must(t, "", "role", "delete", "demo", "--data", data)
 	if err := p.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,10 @@ func TestDemo_StartsAfresh(t *testing.T) {
 	if status, answer, err := post(http.DefaultClient, p.url+"/v1/auth", body); err != nil || status != http.StatusOK {
 		t.Errorf("%v %d %s", err, status, answer)
 	}
-	if out := must(t, "", "account", "show", "senmo-demo", "--json", "--data", data); !strings.Contains(out, `"mfa":"none"`) {
-		t.Error(out)
+	out := must(t, "", "account", "show", "senmo-demo", "--json", "--data", data)
+	for _, part := range []string{`"mfa":"none"`, `"roles":["demo"],"datasources":["demo"]`} {
+		if !strings.Contains(out, part) {
+			t.Errorf("no %s in %s", part, out)
+		}
 	}
 }
