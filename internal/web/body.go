@@ -35,8 +35,10 @@ func readBody(r *http.Request, kind Body, dst any) error {
 		tooLarge = len(*buffer) > MaxBody
 	}
 	data := *buffer
-	if kind != BodyIgnored && (tooLarge || len(data) > 0) && !isJSON(r.Header["Content-Type"]) {
-		return &auth.Error{Code: auth.CodeUnsupportedType, Detail: "the body must be JSON"}
+	if tooLarge || len(data) > 0 {
+		if err := kind.takes(r.Header["Content-Type"]); err != nil {
+			return err
+		}
 	}
 	switch {
 	case tooLarge:
@@ -45,6 +47,10 @@ func readBody(r *http.Request, kind Body, dst any) error {
 		return &auth.Error{Code: auth.CodeInvalidInput, Detail: "the body can't be read", Cause: err}
 	case kind == BodyIgnored, kind == BodyEmpty && len(data) == 0:
 		return nil
+	case kind == BodyForm:
+		form, err := parseForm(string(data))
+		*dst.(*Form) = form
+		return err
 	}
 	err = strictjson.Decode(data, dst)
 	if e, ok := errors.AsType[*strictjson.Error](err); ok {
@@ -74,20 +80,41 @@ func readUpTo(b []byte, r io.Reader, max int) ([]byte, error) {
 	return b, nil
 }
 
+// takes refuses a body whose media type is not of the kind.
+func (kind Body) takes(contentType []string) error {
+	switch {
+	case (kind == BodyJSON || kind == BodyEmpty) && !isJSON(contentType):
+		return &auth.Error{Code: auth.CodeUnsupportedType, Detail: "the body must be JSON"}
+	case kind == BodyForm && !isForm(contentType):
+		return &auth.Error{Code: auth.CodeUnsupportedType, Detail: "the body must be a form (application/x-www-form-urlencoded)"}
+	}
+	return nil
+}
+
 // isJSON tells whether a Content-Type is that of JSON (RFC 6839 section 3.1 for
 // the suffix), or absent.
 func isJSON(values []string) bool {
 	if len(values) == 0 {
 		return true
 	}
-	if len(values) > 1 {
-		return false
-	}
-	kind, _, _ := strings.Cut(values[0], ";")
-	kind = strings.Trim(kind, " \t")
+	kind := mediaType(values)
 	if strings.EqualFold(kind, "application/json") || strings.EqualFold(kind, "text/json") {
 		return true
 	}
 	const suffix = "+json"
 	return strings.IndexByte(kind, '/') > 0 && len(kind) > len(suffix) && strings.EqualFold(kind[len(kind)-len(suffix):], suffix)
+}
+
+// isForm tells whether a Content-Type is that of a form, or absent.
+func isForm(values []string) bool {
+	return len(values) == 0 || strings.EqualFold(mediaType(values), "application/x-www-form-urlencoded")
+}
+
+// mediaType is the Content-Type without its parameters, or "" if there are several.
+func mediaType(values []string) string {
+	if len(values) != 1 {
+		return ""
+	}
+	kind, _, _ := strings.Cut(values[0], ";")
+	return strings.Trim(kind, " \t")
 }

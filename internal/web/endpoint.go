@@ -18,6 +18,8 @@ const (
 	BodyEmpty
 	// BodyIgnored may be anything of at most MaxBody bytes.
 	BodyIgnored
+	// BodyForm is a form of at most MaxBody bytes; In is Form.
+	BodyForm
 	// BodyUnread is not looked at.
 	BodyUnread
 )

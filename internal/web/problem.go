@@ -59,12 +59,27 @@ func ProblemStatus(status int, p Problem) (int, any) {
 	}
 }
 
+// ProblemOAuth is ProblemJSON for the endpoints of OAuth 2.0: beside a problem's members
+// stands the error that its clients look for (RFC 6749 section 5.2).
+func ProblemOAuth(p Problem) (int, any) {
+	status, body := ProblemJSON(p)
+	b := body.(problemBody)
+	switch p.Code {
+	case auth.CodeInvalidInput, auth.CodeTooLarge, auth.CodeUnsupportedType:
+		b.Error = "invalid_request"
+	case auth.CodeBadCredentials:
+		b.Error = "invalid_client"
+	}
+	return status, b
+}
+
 type problemBody struct {
 	Type   string    `json:"type"`
 	Title  string    `json:"title"`
 	Status int       `json:"status"`
 	Detail string    `json:"detail,omitempty"`
 	Code   auth.Code `json:"code"`
+	Error  string    `json:"error,omitempty"`
 }
 
 func (problemBody) ContentType() string { return "application/problem+json" }
