@@ -303,7 +303,7 @@ func checkPair(a, b *auth.Mount) error {
 
 // assertionAudience is a mount's, or the default.
 func assertionAudience(m *auth.Mount) string {
-	return cmp.Or(m.AssertionAudience, "urn:ostiary:"+m.Realm)
+	return cmp.Or(m.AssertionAudience, auth.AssertionAudience(m.Realm))
 }
 
 func place(m *auth.Mount) string {
