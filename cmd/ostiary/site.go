@@ -41,9 +41,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	routes := verify.HealthRoutes(svc)
 	for _, p := range places {
 		for _, route := range verify.Routes(svc, p.Host, p.Prefix, p.Realm, p.RealmID) {
-			// Never for verify: a proxy may pass a browser's preflight on to it, and would
-			// take its answer for a verdict.
-			if !strings.Contains(route.Path, "/ostiary/verify") {
+			if !forServers(route.Path[len(p.Prefix):]) {
 				route.CORS = origins(mounts, p)
 			}
 			routes = append(routes, route)
@@ -62,6 +60,13 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	}
 	trusted := srv.TrustedProxies()
 	return &site{svc, mounts, web.Middleware(s.log, mux, web.Options{TrustedProxies: trusted, OnlyProxies: len(trusted) > 0})}, nil
+}
+
+// forServers tells whether a path is for other servers alone, so that no page may call
+// it. A proxy may pass a browser's preflight on to verify, and would take its answer for
+// a verdict; and whoever introspects or revokes has a secret that no page may have.
+func forServers(path string) bool {
+	return strings.HasPrefix(path, "/ostiary/verify") || path == "/ostiary/introspect" || path == "/ostiary/revoke"
 }
 
 // origins are those of the mounts in a place: whose pages may sign in may sign out.

@@ -90,51 +90,65 @@ type caller struct {
 
 // Caller authenticates a service account by its secret, for what one of the server's own
 // roles allows. CodeBadCredentials if it is none, CodeForbidden if it lacks the role.
+// Of several readings of one credential the first that is right counts.
 //
 // A password is refused unseen: it would be checked here without its second factor. A
 // secret that is right costs no write, since a service asks often; one that is wrong
 // takes the way of a failed login, with its budgets, its entry in the log and its time.
-func (s *Service) Caller(ctx context.Context, realm uuid.UUID, c Credentials, role string, cl Client) (Account, error) {
-	hash, ok := token.HashServiceSecret(string(c.Password))
-	if !ok {
-		return Account{}, Because(CodeBadCredentials, "not a service account's secret")
-	}
-	key := sha256.Sum256(append(append(realm[:], hash[:]...), c.Name...))
-	got, known := s.callers.Get(key)
-	if !known || !recently(got.loaded, s.now()) || s.changes.since(got.rec.ID, got.mark) {
-		var err error
-		if got, err = s.authenticate(ctx, realm, c, hash, cl); err != nil {
+func (s *Service) Caller(ctx context.Context, realm uuid.UUID, readings []Credentials, role string, cl Client) (Account, error) {
+	var wrong *Credentials
+	for _, c := range readings {
+		hash, ok := token.HashServiceSecret(string(c.Password))
+		if !ok {
+			continue
+		}
+		got, err := s.callerOf(ctx, realm, c.Name, hash)
+		if err != nil {
 			return Account{}, err
 		}
-		s.callers.Put(key, got)
+		if got != nil {
+			return mayCall(got.rec, role)
+		}
+		wrong = &c
 	}
-	if !slices.Contains(got.rec.Roles, role) {
-		return got.rec.Account, Errorf(CodeForbidden, "the service account lacks the role %s", role)
+	if wrong == nil {
+		return Account{}, Because(CodeBadCredentials, "not a service account's secret")
 	}
-	return got.rec.Account, nil
+	checked, err := s.check(ctx, attempt{realm: realm, client: cl}, nil, *wrong)
+	if err != nil {
+		return Account{}, err
+	}
+	return mayCall(checked.rec, role) // it was made good meanwhile
 }
 
-func (s *Service) authenticate(ctx context.Context, realm uuid.UUID, c Credentials, hash [32]byte, cl Client) (*caller, error) {
-	got := &caller{loaded: s.now(), mark: s.changes.mark()}
+func mayCall(rec AccountRecord, role string) (Account, error) {
+	if !slices.Contains(rec.Roles, role) {
+		return rec.Account, Errorf(CodeForbidden, "the service account lacks the role %s", role)
+	}
+	return rec.Account, nil
+}
+
+// callerOf returns the service account whose secret this is, as it is or was at most
+// realmFresh ago; nil if there is none.
+func (s *Service) callerOf(ctx context.Context, realm uuid.UUID, name string, hash [32]byte) (*caller, error) {
+	key := sha256.Sum256(append(append(realm[:], hash[:]...), name...))
+	got, known := s.callers.Get(key)
+	if known && recently(got.loaded, s.now()) && !s.changes.since(got.rec.ID, got.mark) {
+		return got, nil
+	}
+	got = &caller{loaded: s.now(), mark: s.changes.mark()}
 	var err error
-	got.rec, err = s.store.AccountByName(ctx, realm, nameKey(c.Name), "")
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	got.rec, err = s.store.AccountByName(ctx, realm, nameKey(name), "")
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && (got.rec.Kind != KindService || got.rec.Disabled):
+		return nil, nil
+	case err != nil:
 		return nil, storeError(err)
 	}
-	if err == nil && got.rec.Kind == KindService && !got.rec.Disabled {
-		lives, err := s.store.SecretLives(ctx, got.rec.ID, hash, got.loaded)
-		if err != nil {
-			return nil, storeError(err)
-		}
-		if lives {
-			return got, nil
-		}
+	lives, err := s.store.SecretLives(ctx, got.rec.ID, hash, got.loaded)
+	if err != nil || !lives {
+		return nil, storeError(err)
 	}
-	a := attempt{realm: realm, client: cl}
-	checked, err := s.check(ctx, a, nil, c)
-	if err != nil {
-		return nil, err
-	}
-	got.rec = checked.rec // it was made good meanwhile
+	s.callers.Put(key, got)
 	return got, nil
 }

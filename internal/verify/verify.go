@@ -5,6 +5,8 @@
 //	GET  /ostiary/whoami           the same identity as JSON
 //	POST /ostiary/logout           ends the session of the credential
 //	POST /ostiary/password         changes the bearer's own password
+//	POST /ostiary/introspect       what a token means, for a service account (RFC 7662)
+//	POST /ostiary/revoke           ends the session of a token, for one, too (RFC 7009)
 //	GET  /.well-known/jwks.json    the realm's public keys (RFC 7517)
 //	GET  /ostiary/healthz          200 while the process lives
 //	GET  /ostiary/readyz           200 while it can serve, else 503
@@ -58,6 +60,8 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 			Methods: []string{http.MethodPost}, Challenge: challenge, Encode: encodePassword,
 			Success: http.StatusNoContent, Run: s.password,
 		}},
+		{Path: "/ostiary/introspect", Handler: forService(realm, s.introspect)},
+		{Path: "/ostiary/revoke", Handler: forService(realm, s.revoke)},
 		{Path: "/.well-known/jwks.json", Handler: web.Endpoint[web.None, json.RawMessage]{
 			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Run: s.jwks,
 		}},
