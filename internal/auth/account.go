@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -81,13 +82,9 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 }
 
 func (s *Service) firstRoles(ctx context.Context, tx Tx, realm, account uuid.UUID, roles []string, cl Client) error {
-	for _, role := range roles {
-		added, err := addRole(ctx, tx, realm, account, role, s.now())
-		if err != nil {
+	for _, role := range slices.Compact(slices.Sorted(slices.Values(roles))) { // in one order: two that lock rows can't lock each other
+		if _, err := addRole(ctx, tx, realm, account, role, s.now()); err != nil {
 			return err
-		}
-		if !added {
-			continue // it was named twice
 		}
 		e := s.event(realm, audit.RoleAdded, account, cl)
 		e.Detail = role
