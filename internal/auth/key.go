@@ -178,7 +178,7 @@ func (s *Service) extendKeys(ctx context.Context, realm uuid.UUID, algorithm str
 	if err != nil || len(earlyEnds(keys, s.keyTime(), life)) == 0 {
 		return storeError(err)
 	}
-	return s.change(ctx, func(tx Tx) error {
+	err = s.change(ctx, func(tx Tx) error {
 		keys, err := keysOf(ctx, tx, realm, algorithm)
 		if err != nil {
 			return err
@@ -190,6 +190,8 @@ func (s *Service) extendKeys(ctx context.Context, realm uuid.UUID, algorithm str
 		}
 		return nil
 	})
+	_, _ = s.reload(ctx, realm)
+	return err
 }
 
 // keyTime is now, as the store keeps it.
