@@ -14,7 +14,7 @@ type accountCreate struct {
 	Org           string   `help:"The organization."`
 	Kind          string   `enum:"person,service" default:"person" help:"person or service."`
 	Number        *int64   `placeholder:"N" help:"The account's integer. Default: the next of the realm's counter."`
-	Role          []string `placeholder:"R" help:"A role of the account. May be given again."`
+	Role          []string `sep:"none" placeholder:"R" help:"A role of the account. May be given again."`
 
 	PasswordStdin bool   `xor:"password" help:"Read the password from standard input; one newline at its end is not part of it."`
 	PasswordHash  string `xor:"password" placeholder:"PHC" help:"Take a password hash as it is: argon2, bcrypt, scrypt, PBKDF2 and others."`
