@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/keyring"
 	"github.com/ostiary/ostiary/internal/store/storetest"
 )
 
@@ -209,5 +210,41 @@ func TestSweep_OnlyWhatIsDead(t *testing.T) {
 	}
 	if n, err := s.Sweep(ctx, now.Add(2*time.Second), 1); err != nil || n != 2 || count() != 0 {
 		t.Fatalf("swept %d, %v; %d are left", n, err, count())
+	}
+}
+
+// A key is deleted only when it has been at its end for long.
+func TestSweep_Keys(t *testing.T) {
+	s, now := create(t), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ctx, realm := t.Context(), uuid.New()
+	ends := map[string]time.Time{
+		"no end": {}, "ends soon": now.Add(time.Hour), "ended": now.Add(-keepKeys + time.Second),
+		"long ago": now.Add(-keepKeys - time.Second), "longer ago": now.Add(-keepKeys - time.Hour),
+	}
+	err := s.InTx(ctx, func(tx auth.Tx) error {
+		for kid, end := range ends {
+			k := keyring.Record{ID: uuid.New(), RealmID: realm, Kid: kid, Sealed: []byte{1}, Public: []byte{2}, SignsFrom: now, CreatedAt: now, ExpiresAt: end}
+			if err := tx.InsertKey(ctx, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range []int{4, 3, 3} { // one at a time
+		if _, err := s.Sweep(ctx, now, 1); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := s.Keys(ctx, realm)
+		if err != nil || len(keys) != left {
+			t.Fatalf("%d keys are left, %v; want %d", len(keys), err, left)
+		}
+		for _, k := range keys {
+			if left == 3 && !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(now.Add(-keepKeys)) {
+				t.Errorf("%q is left", k.Kid)
+			}
+		}
 	}
 }
