@@ -21,10 +21,12 @@ const (
 	assertionReuse = time.Minute
 )
 
-// assertion is a JWT that was made a moment ago.
+// assertion is a JWT that was made a moment ago. Besides the identity that keeps it, it
+// depends on the mount and the subject of the token that it was made for.
 type assertion struct {
-	jwt, kid string
-	at       time.Time
+	jwt, kid, subject string
+	mount             *Mount
+	at                time.Time
 }
 
 // AssertionIssuer is the iss of the assertions about a dialect's sessions. Subjects are
@@ -55,7 +57,7 @@ func (s *Service) assert(ctx context.Context, realm uuid.UUID, m *Mount, who *Id
 		return "", err
 	}
 	now := s.now()
-	if a := who.asserted.Load(); a != nil && now.Sub(a.at) < assertionReuse && !now.Before(a.at) {
+	if a := who.asserted.Load(); a != nil && a.mount == m && a.subject == who.Subject && now.Sub(a.at) < assertionReuse && !now.Before(a.at) {
 		if _, _, alive := st.ring.Verifier(a.kid, now); alive {
 			return a.jwt, nil
 		}
@@ -85,7 +87,7 @@ func (s *Service) assert(ctx context.Context, realm uuid.UUID, m *Mount, who *Id
 	if err != nil {
 		return "", AsError(err)
 	}
-	who.asserted.Store(&assertion{jwt, key.Kid(), now})
+	who.asserted.Store(&assertion{jwt, key.Kid(), who.Subject, m, now})
 	return jwt, nil
 }
 

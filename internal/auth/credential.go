@@ -88,10 +88,12 @@ func (s *Service) RotateSecret(ctx context.Context, realm, id uuid.UUID, overlap
 // current its password. The account's other sessions end. A wrong current password
 // is CodeBadCredentials and counts as a guess.
 func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Presented, current, next Secret, cl Client) error {
-	who, err := s.Identify(ctx, realm, p)
+	f, err := s.find(ctx, realm, p, s.anew)
 	if err != nil {
 		return err
 	}
+	s.used(f.view)
+	who := f.who
 	if err := password.Policy(string(next)); err != nil {
 		return Errorf(CodeInvalidInput, "new: %v", err)
 	}

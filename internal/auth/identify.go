@@ -66,7 +66,7 @@ func (f found) identity() *Identity {
 		return f.who
 	}
 	who := *f.who
-	who.Subject, who.asserted = sub, new(atomic.Pointer[assertion])
+	who.Subject = sub
 	return &who
 }
 
@@ -137,7 +137,11 @@ func (s *Service) findJWT(ctx context.Context, realm uuid.UUID, p Presented, vie
 	}
 	if accept := s.dialects[f.rec.Dialect].Accept; accept != nil {
 		if err := accept(f.claims, p); err != nil {
-			return f, &Error{Code: CodeTokenInvalid, Cause: err}
+			e := &Error{Code: CodeTokenInvalid, Cause: err}
+			if public, ok := errors.AsType[*Error](err); ok {
+				e.Detail = public.Detail
+			}
+			return f, e
 		}
 	}
 	return f, nil
@@ -205,10 +209,14 @@ func (s *Service) used(v *view) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		err := s.store.InTx(ctx, func(tx Tx) error {
-			_, err := tx.TouchSession(ctx, rec.RealmID, rec.ID, idleAt(now, idle), now)
+			last, err := tx.SessionByID(ctx, rec.RealmID, rec.ID)
+			if err != nil || now.Sub(last.LastUsedAt) < every { // noted meanwhile, from another view
+				return err
+			}
+			_, err = tx.TouchSession(ctx, rec.RealmID, rec.ID, idleAt(now, idle), now)
 			return err
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			s.log.Warn("last use of a session not noted", "session", rec.ID, "err", err)
 		}
 	}()

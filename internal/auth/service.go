@@ -24,7 +24,7 @@ import (
 )
 
 // Acceptor is a dialect's word on which of its JWTs is an access credential, as a
-// request presents it: nil if it is one.
+// request presents it: nil if it is one. The detail of an *Error is for the client.
 type Acceptor func(claims token.Claims, p Presented) error
 
 // Rules are what the core needs to know of a dialect.

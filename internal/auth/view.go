@@ -12,10 +12,10 @@ import (
 )
 
 // view is a session and its account as the store had them a moment ago. Verification
-// answers from views, so that a busy token costs one read in realmFresh. A view only ever
-// says yes: what it does not allow is read again before it is refused. It is void as
-// soon as this process changes something of the account; what another process changes
-// shows when the view is realmFresh old.
+// answers from views, so that a busy token costs one read in realmFresh. That a session
+// has ended is never said from a view: it is read again first. A view is void as soon as
+// this process changes something of the account; what another process changes shows when
+// the view is realmFresh old.
 type view struct {
 	rec     SessionRecord
 	who     *Identity // under the session's own subject
@@ -120,7 +120,7 @@ var quiet = []audit.Kind{
 func (w watched) InTx(ctx context.Context, fn func(tx Tx) error) error {
 	var noted []uuid.UUID
 	err := w.Store.InTx(ctx, func(tx Tx) error {
-		noted = noted[:0]
+		// What an earlier run noted stays: its commit may have failed in word only.
 		return fn(watchedTx{tx, &noted})
 	})
 	for _, account := range noted { // with an error, too: it may be stored all the same
