@@ -124,7 +124,7 @@ func fail(w http.ResponseWriter, r *http.Request, encode Encoder, challenge stri
 	}
 	x.identify(h, status)
 	if status == http.StatusUnauthorized && challenge != "" {
-		h["Www-Authenticate"] = []string{challengeOf(challenge, e.Code)}
+		h["Www-Authenticate"] = []string{challengeOf(challenge, e)}
 	}
 	if err := send(w, status, body); err != nil {
 		x.note(auth.CodeInternal, err)
@@ -134,15 +134,30 @@ func fail(w http.ResponseWriter, r *http.Request, encode Encoder, challenge stri
 }
 
 // challengeOf says in a Bearer challenge that a token was presented and is not good
-// (RFC 6750 section 3.1). Without any token it says nothing more.
-func challengeOf(challenge string, code auth.Code) string {
-	switch code {
+// (RFC 6750 section 3.1), and why, if that is for the client. Without any token it says
+// nothing more.
+func challengeOf(challenge string, e *auth.Error) string {
+	switch e.Code {
 	case auth.CodeTokenInvalid, auth.CodeTokenReused, auth.CodeSessionEnded:
 		if strings.HasPrefix(challenge, "Bearer ") {
-			return challenge + `, error="invalid_token"`
+			challenge += `, error="invalid_token"`
+			if e.Detail != "" {
+				challenge += `, error_description="` + quotable(e.Detail) + `"`
+			}
 		}
 	}
 	return challenge
+}
+
+// quotable is a text with "?" for what can't stand in an error_description (RFC 6750
+// section 3).
+func quotable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // seconds is the value of Retry-After (RFC 9110 section 10.2.3): whole seconds,

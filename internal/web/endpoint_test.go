@@ -109,7 +109,7 @@ func TestThreat59_TwoCredentials(t *testing.T) {
 			is(t, fmt.Sprint(headers), 400, `{"code":"invalid_input","error":"two credentials in one request","path":"/login"}`)
 		a := h.ask(t, "GET", "/verify", nil, headers...)
 		a.is(t, fmt.Sprint(headers), 401, `{"code":"token_invalid","error":"two credentials in one request","path":"/verify"}`)
-		if a.Header.Get("WWW-Authenticate") != `Bearer realm="x", error="invalid_token"` {
+		if a.Header.Get("WWW-Authenticate") != `Bearer realm="x", error="invalid_token", error_description="two credentials in one request"` {
 			t.Errorf("headers %v", a.Header)
 		}
 	}

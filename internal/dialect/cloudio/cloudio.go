@@ -16,7 +16,6 @@ package cloudio
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
 	"net/http"
 	"time"
 
@@ -138,7 +137,7 @@ func dress(ctx context.Context, svc *auth.Service, g *auth.Grant) (answer, error
 func accept(c token.Claims, p auth.Presented) error {
 	csrf := c.String("csrf")
 	if csrf == "" || subtle.ConstantTimeCompare([]byte(csrf), []byte(p.CSRF)) != 1 {
-		return errors.New("the csrf token is not the one of this JWT")
+		return auth.Errorf(auth.CodeTokenInvalid, "X-CSRF-Token is missing or is not the one of this token")
 	}
 	return nil
 }
