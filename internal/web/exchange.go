@@ -25,6 +25,8 @@ type exchange struct {
 	cause  error
 	err    error // what a panic became
 	stack  []byte
+
+	originalMethod, originalPath string // of the request that this one asks about
 }
 
 type exchangeKey struct{}
@@ -101,3 +103,11 @@ func (x *exchange) Write(b []byte) (int, error) {
 
 // Unwrap is for http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// Original notes, for the log line alone, which request this one asks about. The path is
+// one without a query.
+func (r *Request) Original(method, path string) {
+	if x := exchangeFrom(r.Context()); x != nil {
+		x.originalMethod, x.originalPath = method, path
+	}
+}

@@ -116,9 +116,17 @@ func (m *middleware) line(x *exchange, r *http.Request, took time.Duration) {
 		slog.Duration("duration", took),
 		slog.String("dialect", string(x.dialect)),
 		slog.String("source", x.client.Address.String()),
-		{}, {},
+		{}, {}, {}, {},
 	}
-	n := len(attrs) - 2
+	n := len(attrs) - 4
+	if x.originalMethod != "" {
+		attrs[n] = slog.String("original_method", Printable(x.originalMethod, 16))
+		n++
+	}
+	if x.originalPath != "" {
+		attrs[n] = slog.String("original_path", Printable(x.originalPath, 256))
+		n++
+	}
 	if x.cause != nil {
 		attrs[n] = slog.String("cause", Printable(x.cause.Error(), 1024))
 		n++
