@@ -110,10 +110,18 @@ func (s *Service) ListSessions(ctx context.Context, realm, account, after uuid.U
 
 // EndSession ends one session. CodeNotFound if it is not alive.
 func (s *Service) EndSession(ctx context.Context, realm, id uuid.UUID, reason string, cl Client) error {
+	return s.endSession(ctx, realm, uuid.Nil, id, reason, cl)
+}
+
+// endSession ends a session of one account; uuid.Nil: of any.
+func (s *Service) endSession(ctx context.Context, realm, account, id uuid.UUID, reason string, cl Client) error {
 	return s.change(ctx, func(tx Tx) error {
 		rec, err := tx.SessionByID(ctx, realm, id)
 		if err != nil {
 			return err
+		}
+		if account != uuid.Nil && rec.AccountID != account {
+			return ErrNotFound
 		}
 		ended, err := tx.EndSession(ctx, realm, id, reason, s.now())
 		if err != nil {

@@ -160,7 +160,7 @@ func TestThreat24_PublicKeyAsSecret(t *testing.T) {
 		f.key.N.Bytes(), []byte(b64.EncodeToString(f.key.N.Bytes())), []byte(f.kid), {},
 	}
 	var keys struct{ Keys []json.RawMessage }
-	if err := json.Unmarshal([]byte(set), &keys); err != nil || len(keys.Keys) != 2 {
+	if err := json.Unmarshal([]byte(set), &keys); err != nil || len(keys.Keys) != 3 {
 		t.Fatalf("%s: %v", set, err)
 	}
 	for _, key := range keys.Keys {

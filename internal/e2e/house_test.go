@@ -46,7 +46,7 @@ type house struct {
 	url    string
 }
 
-func open(t *testing.T) *house {
+func open(t *testing.T, change ...func(*auth.Options)) *house {
 	t.Helper()
 	ctx := context.Background()
 	h := &house{master: seal.New(), realms: map[string]auth.Realm{}}
@@ -67,6 +67,9 @@ func open(t *testing.T) *house {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := h.svc.EnsureKey(ctx, realm.ID, auth.AssertionAlgorithm, auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
 		h.realms[host] = realm
 		for _, d := range all {
 			m := d.Defaults
@@ -79,6 +82,9 @@ func open(t *testing.T) *house {
 			}
 			o.Mounts = append(o.Mounts, &m)
 		}
+	}
+	for _, c := range change {
+		c(&o)
 	}
 	h.svc = auth.New(o)
 	places, err := verify.Places(o.Mounts)

@@ -44,7 +44,7 @@ var rules = map[auth.Dialect]auth.Rules{
 	},
 	paired: {Accept: func(c token.Claims, p auth.Presented) error {
 		if p.CSRF == "" || subtle.ConstantTimeCompare([]byte(c.String("csrf")), []byte(p.CSRF)) != 1 {
-			return errors.New("without its csrf")
+			return auth.Errorf(auth.CodeTokenInvalid, `no "csrf" beside it\`)
 		}
 		return nil
 	}},
@@ -73,6 +73,7 @@ func (c *clock) add(d time.Duration) {
 
 // house is a server with two realms: "one" on any host, "two" on two.example.com.
 type house struct {
+	options  auth.Options
 	svc      *auth.Service
 	store    *store.Store
 	clock    *clock
@@ -93,13 +94,15 @@ func build(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.store.Close() })
-	log := slog.New(slog.DiscardHandler)
 	options := auth.Options{
-		Store: h.store, Master: seal.New(), Hasher: password.New(0, 20*time.Second), Now: h.clock.Now, Log: log, Dialects: rules,
+		Store: h.store, Master: seal.New(), Hasher: password.New(0, 20*time.Second), Now: h.clock.Now, Log: slog.New(slog.DiscardHandler), Dialects: rules,
 	}
 	h.svc = auth.New(options)
 	for name, realm := range map[string]*auth.Realm{"one": &h.one, "two": &h.two} {
 		if *realm, err = h.svc.CreateRealm(ctx, name, auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.svc.EnsureKey(ctx, realm.ID, auth.AssertionAlgorithm, auth.Client{}); err != nil {
 			t.Fatal(err)
 		}
 		for d := range rules {
@@ -114,8 +117,23 @@ func build(t testing.TB) *house {
 			options.Mounts = append(options.Mounts, m)
 		}
 	}
-	h.svc = auth.New(options)
-	places, err := Places(options.Mounts)
+	h.options = options
+	h.start(t)
+	return h
+}
+
+// node is another server on the same store.
+func (h *house) node(t testing.TB) *house {
+	t.Helper()
+	other := *h
+	other.start(t)
+	return &other
+}
+
+func (h *house) start(t testing.TB) {
+	t.Helper()
+	h.svc = auth.New(h.options)
+	places, err := Places(h.options.Mounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +141,7 @@ func build(t testing.TB) *house {
 	for _, p := range places {
 		routes = append(routes, Routes(h.svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
 	}
-	h.serve(t, routes, log)
-	return h
+	h.serve(t, routes, slog.New(slog.DiscardHandler))
 }
 
 func (h *house) serve(t testing.TB, routes []web.Route, log *slog.Logger) {
@@ -278,6 +295,8 @@ func (a answered) problem(t testing.TB, what string, status int, code auth.Code)
 const (
 	challengeNone    = `Bearer realm="one"`
 	challengeInvalid = `Bearer realm="one", error="invalid_token"`
+	challengeTwo     = challengeInvalid + `, error_description="two credentials in one request"`
+	challengePair    = challengeInvalid + `, error_description="no ?csrf? beside it?"`
 )
 
 // refused checks that an answer is 401, and that the challenge says of a token what is known.

@@ -4,6 +4,8 @@
 //	any  /ostiary/verify           200 and the Ostiary- headers, 401, 403 or 503
 //	GET  /ostiary/whoami           the same identity as JSON
 //	POST /ostiary/logout           ends the session of the credential
+//	GET  /ostiary/sessions         the live sessions of the bearer's account
+//	DELETE /ostiary/sessions       ends them all; with /<id>, one of them
 //	POST /ostiary/password         changes the bearer's own password
 //	POST /ostiary/introspect       what a token means, for a service account (RFC 7662)
 //	POST /ostiary/revoke           ends the session of a token, for one, too (RFC 7009)
@@ -35,6 +37,8 @@ type surface struct {
 	realm uuid.UUID
 }
 
+const verifyPath = "/ostiary/verify"
+
 // Routes are the endpoints of a realm on a host, below a prefix.
 func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.UUID) []web.Route {
 	s := surface{svc: svc, realm: realmID}
@@ -46,9 +50,9 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 		}
 	}
 	routes := []web.Route{
-		{Path: "/ostiary/verify", Handler: verify(s.verify)},
+		{Path: verifyPath, Handler: verify(s.verify)},
 		// A proxy may append the path that it was asked for, with its query.
-		{Path: "/ostiary/verify/", Handler: verify(s.identify)},
+		{Path: verifyPath + "/", Handler: verify(s.vouch)},
 		{Path: "/ostiary/whoami", Handler: web.Endpoint[web.None, whoami]{
 			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Challenge: challenge, Run: s.whoami,
 		}},
@@ -56,6 +60,8 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 			Methods: []string{http.MethodPost}, Body: web.BodyUnread, Challenge: challenge,
 			Success: http.StatusNoContent, Run: s.logout,
 		}},
+		{Path: sessionsPath, Handler: s.sessions(challenge)},
+		{Path: sessionsPath + "/", Handler: s.oneSession(challenge)},
 		{Path: "/ostiary/password", Handler: web.Endpoint[passwordChange, web.None]{
 			Methods: []string{http.MethodPost}, Challenge: challenge, Encode: encodePassword,
 			Success: http.StatusNoContent, Run: s.password,
@@ -92,28 +98,35 @@ func HealthRoutes(svc *auth.Service) []web.Route {
 	}
 }
 
-// identify answers with who the credential speaks for.
-func (s surface) identify(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
-	who, err := s.bearer(ctx, r)
-	if err == nil {
-		setIdentity(r.Answer, who)
-	}
-	return none, err
+// vouch answers with who the credential speaks for.
+func (s surface) vouch(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
+	return none, s.answer(ctx, r, "")
 }
 
 // verify does so too, if the identity has what the query asks for.
 func (s surface) verify(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
-	who, err := s.bearer(ctx, r)
+	return none, s.answer(ctx, r, r.URL.RawQuery)
+}
+
+func (s surface) answer(ctx context.Context, r *web.Request, query string) error {
+	clear := original(r)
+	p, err := presented(r.Header)
 	if err != nil {
-		return none, err
+		return err
 	}
-	if r.URL.RawQuery != "" {
-		if err := meets(who, r.URL.RawQuery); err != nil {
-			return none, err
+	who, assertion, err := s.svc.Vouch(ctx, s.realm, p)
+	switch {
+	case err != nil:
+		return err
+	case !clear:
+		return auth.Errorf(auth.CodeForbidden, "the original URI could be taken for two different ones")
+	case query != "":
+		if err := meets(who, query); err != nil {
+			return err
 		}
 	}
-	setIdentity(r.Answer, who)
-	return none, nil
+	setIdentity(r.Answer, who, assertion)
+	return nil
 }
 
 func (s surface) bearer(ctx context.Context, r *web.Request) (*auth.Identity, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestVerify_Identity(t *testing.T) {
 			"Ostiary-Dialect": string(d), "Ostiary-Session": g.Session.ID.String(),
 		}
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PROPFIND"} {
-			for _, path := range []string{"/ostiary/verify", "/ostiary/verify?", "/ostiary/verify/", "/ostiary/verify/a/../%2e%2e//b?role=x&%zz", "/ostiary/verify/?datasource="} {
+			for _, path := range []string{"/ostiary/verify", "/ostiary/verify?", "/ostiary/verify/", "/ostiary/verify/a/b%2Fc//d?role=x&%zz&../..", "/ostiary/verify/?datasource="} {
 				what := string(d) + " " + method + " " + path
 				r := h.ask(t, method, path, "", headers...)
 				if r.StatusCode != 200 || r.body != "" || r.Header.Get("Cache-Control") != "no-store" {
@@ -138,14 +139,21 @@ func TestVerify_CredentialsRefused(t *testing.T) {
 		"null":                      {"Authorization: Bearer null"},
 	}
 	for what, headers := range invalid {
-		h.ask(t, "GET", "/ostiary/verify", "", headers...).refused(t, what, challengeInvalid)
+		challenge, two := challengeInvalid, strings.Contains(what, "two headers") || strings.Contains(what, " and ") || strings.Contains(what, "differs")
+		switch {
+		case two:
+			challenge = challengeTwo
+		case strings.HasPrefix(what, "paired"):
+			challenge = challengePair
+		}
+		h.ask(t, "GET", "/ostiary/verify", "", headers...).refused(t, what, challenge)
 		for _, door := range []string{"GET /ostiary/whoami", "POST /ostiary/logout"} {
 			method, path, _ := strings.Cut(door, " ")
 			r := h.ask(t, method, path, "", headers...)
-			if strings.Contains(what, "two headers") || strings.Contains(what, " and ") || strings.Contains(what, "differs") {
+			if two {
 				r.problem(t, what+" at "+door, http.StatusBadRequest, auth.CodeInvalidInput)
 			} else {
-				r.refused(t, what+" at "+door, challengeInvalid)
+				r.refused(t, what+" at "+door, challenge)
 			}
 		}
 	}
@@ -216,25 +224,31 @@ func TestJWKS_PublicKeys(t *testing.T) {
 		}
 		r := h.ask(t, "GET", "/.well-known/jwks.json", "", headers...)
 		var set struct{ Keys []map[string]string }
-		if err := json.Unmarshal([]byte(r.body), &set); err != nil || len(set.Keys) != 1 || r.StatusCode != 200 {
+		if err := json.Unmarshal([]byte(r.body), &set); err != nil || len(set.Keys) != 2 || r.StatusCode != 200 {
 			t.Fatalf("%d %s: %v", r.StatusCode, r.body, err)
 		}
 		if r.Header.Get("Cache-Control") != "public, max-age=300" || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%v", r.Header)
 		}
 		keys, err := h.svc.ListKeys(t.Context(), realm.ID)
-		if err != nil || set.Keys[0]["kid"] != keys[0].Kid {
-			t.Errorf("%s: %s is not the realm's: %v", host, set.Keys[0]["kid"], err)
+		if err != nil || len(keys) != 2 {
+			t.Fatal(keys, err)
 		}
-		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi"} {
-			if _, there := set.Keys[0][private]; there {
-				t.Errorf("private member %s", private)
+		for _, key := range set.Keys {
+			if key["kid"] != keys[0].Kid && key["kid"] != keys[1].Kid {
+				t.Errorf("%s: %s is not the realm's", host, key["kid"])
 			}
+			for _, private := range []string{"d", "p", "q", "dp", "dq", "qi"} {
+				if _, there := key[private]; there {
+					t.Errorf("private member %s", private)
+				}
+			}
+			kids = append(kids, key["kid"])
 		}
-		kids = append(kids, set.Keys[0]["kid"])
 	}
-	if kids[0] == kids[1] {
-		t.Error("two realms, one key")
+	slices.Sort(kids)
+	if len(slices.Compact(kids)) != 4 {
+		t.Errorf("two realms, not four keys: %v", kids)
 	}
 }
 
@@ -254,7 +268,7 @@ func TestHealth_StoreAway(t *testing.T) {
 		}
 	}
 	h.store.Close()
-	time.Sleep(2100 * time.Millisecond) // the realm's keys are read again after two seconds
+	time.Sleep(2100 * time.Millisecond)  // the realm's keys are read again after two seconds
 	h.clock.add(2100 * time.Millisecond) // and so are sessions
 	if r := h.ask(t, "GET", "/ostiary/healthz", ""); r.StatusCode != 200 {
 		t.Errorf("healthz: %d", r.StatusCode)
