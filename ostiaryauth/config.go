@@ -125,13 +125,13 @@ func loopback(host string) bool {
 
 func (c Config) checkAccept() error {
 	if len(c.Accept) == 0 {
-		return errors.New("Accept is empty: nothing would be accepted")
+		return errors.New("nothing is in Accept, so that nothing would be accepted")
 	}
 	var mistakes []error
 	assertions := 0
 	for _, k := range c.Accept {
 		if k == nil {
-			mistakes = append(mistakes, errors.New("Accept has a nil in it"))
+			mistakes = append(mistakes, errors.New("a nil is in Accept"))
 			continue
 		}
 		mistakes = append(mistakes, k.mistake())
