@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/keyring"
 )
 
 // signer is an algorithm that a realm signs with.
@@ -23,7 +22,7 @@ type signer struct {
 // realm its assertions.
 func signers(mounts []*auth.Mount) (all []signer) {
 	for _, m := range mounts {
-		all = append(all, signer{m.Realm, m.RealmID, keyring.ES256})
+		all = append(all, signer{m.Realm, m.RealmID, auth.AssertionAlgorithm})
 		if m.Algorithm != "" {
 			all = append(all, signer{m.Realm, m.RealmID, m.Algorithm})
 		}
