@@ -79,6 +79,9 @@ func TestGenerate_Algorithms(t *testing.T) {
 		if bits != c.want || r.Kid != kid || len(kid) != 43 || r.Algorithm != c.algorithm || r.RealmID != realm || r.ID.Version() != 7 {
 			t.Errorf("%s %d: %d bits, kid %q of %q, record %+v", c.algorithm, c.bits, bits, r.Kid, kid, r)
 		}
+		if rsaBits := r.Bits(); rsaBits != c.want && (c.algorithm == RS256 || rsaBits != 0) {
+			t.Errorf("%s %d: its record says %d bits", c.algorithm, c.bits, rsaBits)
+		}
 		if !r.SignsFrom.Equal(noon.Add(1000)) || !r.ExpiresAt.IsZero() || r.CreatedAt.IsZero() {
 			t.Errorf("%s: times %v, %v, %v", c.algorithm, r.SignsFrom, r.ExpiresAt, r.CreatedAt)
 		}

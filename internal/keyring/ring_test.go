@@ -221,6 +221,9 @@ func TestJWKS_ShrinksAsKeysExpire(t *testing.T) {
 		if len(got) != c.want {
 			t.Errorf("at %v h: %d keys", c.hours, len(got))
 		}
+		if next := ring.NextEnd(now); next.IsZero() != (c.want <= 1) || !next.IsZero() && len(kids(t, ring, next)) >= c.want {
+			t.Errorf("at %v h: the next key ends %v", c.hours, next)
+		}
 		for _, r := range records {
 			if _, _, ok := ring.Verifier(r.Kid, now); ok != slices.Contains(got, r.Kid) {
 				t.Errorf("at %v h: key published %v, verifies %v", c.hours, !ok, ok)
