@@ -35,6 +35,7 @@ var places = map[string]string{
 	"internal/archtest":            layerTest,
 	"internal/bench":               layerTest,
 	"internal/peertest":            layerTest,
+	"internal/proxytest":           layerTest,
 	"internal/store/storetest":     layerTest,
 	"internal/dialect/dialecttest": layerTest,
 	"internal/e2e":                 layerTest,
