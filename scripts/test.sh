@@ -44,9 +44,11 @@ if [ ${#missing[@]} -gt 0 ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
-if [ ! -d test/peers/node_modules/jose ] || [ ! -d test/peers/node_modules/aws-jwt-verify ]; then
-  (cd test/peers && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
-fi
+for peer in jose aws-jwt-verify oauth4webapi; do
+  if [ ! -d "test/peers/node_modules/$peer" ]; then
+    (cd test/peers && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
+  fi
+done
 
 # From here on a peer that is missing is a failure, not a skip.
 export OSTIARY_PEERS=1
