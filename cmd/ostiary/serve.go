@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -120,9 +121,11 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 	}
 	tending, stop := context.WithCancel(a)
+	var tended sync.WaitGroup
+	defer tended.Wait() // the store is closed with nobody in it
 	defer stop()
-	go s.tend(tending)
-	go s.tendKeys(tending)
+	tended.Go(func() { s.tend(tending) })
+	tended.Go(func() { s.tendKeys(tending) })
 	go s.warm(site)
 	if !c.Demo {
 		go s.noteDemo()

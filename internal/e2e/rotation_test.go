@@ -131,7 +131,7 @@ func (r *rotating) login(t *testing.T, k *tokens) issued {
 	case n == 2 || k.refresh == "":
 		r.senmo(t, hostOne, "ada", k)
 	case n < 8:
-		a := r.ask(t, hostOne, "POST", "/v1/auth/refreshtoken", object("refreshtoken")(k.refresh))
+		a := r.ask(t, hostOne, "POST", "/v1/auth/refreshtoken", `{"refreshtoken":"`+k.refresh+`"}`)
 		k.access, k.refresh = a.text(t, "tokens", "accessToken"), a.text(t, "tokens", "refreshToken")
 	case k.nomic == "":
 		r.nomic(t, hostOne, "ada", k)
