@@ -235,6 +235,44 @@ func TestIntrospect_Expiry(t *testing.T) {
 	}
 }
 
+// A JWT that says that it outlives its session does not, and who is told learns that.
+func TestIntrospect_SessionEndsFirst(t *testing.T) {
+	h := build(t)
+	gate := h.gate(t)
+	h.account(t, "one", "ada")
+	g := h.login(t, "one/plain", "ada")
+	jwt := h.sign(t, g, token.Claims{"token_use": "access", "exp": h.clock.Now().Add(48 * time.Hour).Unix()})
+	want := `,"exp":` + strconv.FormatInt(g.Session.ExpiresAt.Unix(), 10) + `,`
+	if a := h.call(t, gate, "introspect", jwt); !strings.Contains(a.body, want) {
+		t.Errorf("no %s in %s", want, a.body)
+	}
+}
+
+// A token that somebody asks about is in use: its session does not idle.
+func TestIntrospect_IsUse(t *testing.T) {
+	h := build(t)
+	gate := h.gate(t)
+	h.account(t, "one", "ada")
+	g := h.login(t, "one/opaque", "ada")
+	for range 2 {
+		h.clock.add(11 * time.Hour)
+		if a := h.call(t, gate, "introspect", string(g.Bearer)); !strings.HasPrefix(a.body, `{"active":true,`) {
+			t.Fatal(a.body)
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for { // it is noted in the background
+			rec, err := h.store.SessionByID(t.Context(), h.one.ID, g.Session.ID)
+			if err != nil || time.Now().After(deadline) {
+				t.Fatalf("last used at %s: %v", rec.LastUsedAt, err)
+			}
+			if rec.LastUsedAt.Equal(h.clock.Now()) {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
 // What is no live access credential of the realm is dead, and nothing more is said of it
 // (threats 26, 27, 30, 31, 32).
 func TestThreat30_IntrospectedKinds(t *testing.T) {
