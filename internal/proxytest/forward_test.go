@@ -191,6 +191,10 @@ func TestForward_Refusals(t *testing.T) {
 			}
 			noIdentity(t, resp)
 		}
+		preflight := http.Header{"Origin": {"https://x"}, "Access-Control-Request-Method": {"GET"}}
+		if resp, _ := ask(t, p.http, http.MethodOptions, "/", "", preflight); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a preflight: %s", resp.Status)
+		}
 		// Who asks for verify gets a page of the upstream's, and no identity.
 		resp, _ := ask(t, p.http, http.MethodGet, "/ostiary/verify", "", good)
 		noIdentity(t, resp)
@@ -367,23 +371,25 @@ func TestThreat7_AddressThroughProxies(t *testing.T) {
 	h := open(t)
 	h.each(t, func(t *testing.T, p *proxy) {
 		client := p.client("127.0.0.2")
-		for i, made := range []http.Header{
+		for _, made := range []http.Header{
 			{}, {"X-Forwarded-For": {"192.0.2.1"}}, {"Forwarded": {"for=192.0.2.1"}}, {"X-Real-Ip": {"192.0.2.1"}},
 			{"X-Forwarded-For": {"192.0.2.1", "a"}, "Forwarded": {"for=unknown", "for=192.0.2.1"}}, {"X_Forwarded_For": {"192.0.2.1"}},
 		} {
-			before := len(h.ostiary.log.String())
-			header := maps.Clone(made)
-			header["Authorization"] = []string{"Bearer x"}
-			ask(t, client, http.MethodGet, "/", "", header)
-			var line string
-			for range 500 {
-				if _, line, _ = strings.Cut(h.ostiary.log.String()[before:], "path=/ostiary/verify"); strings.Contains(line, "source=") {
-					break
+			for _, place := range []string{"/", "/ostiary/whoami"} {
+				before := len(h.ostiary.log.String())
+				header := maps.Clone(made)
+				header["Authorization"] = []string{"Bearer x"}
+				ask(t, client, http.MethodGet, place, "", header)
+				var line string
+				for range 500 {
+					if _, line, _ = strings.Cut(h.ostiary.log.String()[before:], "msg=request"); strings.Contains(line, "source=") {
+						break
+					}
+					time.Sleep(time.Millisecond)
 				}
-				time.Sleep(time.Millisecond)
-			}
-			if line, _, _ = strings.Cut(line, "\n"); !strings.Contains(line+" ", "source=127.0.0.2 ") {
-				t.Errorf("%d: %q is logged as %s", i, made, line)
+				if line, _, _ = strings.Cut(line, "\n"); !strings.Contains(line+" ", "source=127.0.0.2 ") {
+					t.Errorf("%s, %q is logged as %s", place, made, line)
+				}
 			}
 		}
 	})
