@@ -27,18 +27,19 @@
 //
 // # Which way to choose
 //
-// Behind a proxy that asks /ostiary/verify, accept an Assertion: one format for all dialects, complete, verified
-// offline, five minutes long. Nothing else of the request is believed then, neither Authorization nor any other header
+// Behind a proxy that asks /ostiary/verify, accept an Assertion: one format for all dialects, with roles and
+// datasources, verified offline. Nothing else of the request is believed then, neither Authorization nor any other header
 // that begins with "Ostiary-": whoever gets round the proxy brings no assertion. The others are for servers that clients
 // ask themselves. A server that is asked both ways has two Verifiers, for two listeners.
 //
 // What a credential says of its account differs:
 //
-//	                          Subject Session Issuer   Username AuthTime   Org   Roles Datasources   Account Email AMR
-//	Assertion, introspected   yes                      yes                 yes   yes                 yes
-//	Senmo                     yes                      yes                 no    yes                 no
-//	Cloudio                   yes                      no                  yes   no                  no
-//	Nomic                     yes                      no                  no    no                  no
+//	                Subject, Session   Username, AuthTime   Org   Roles, Datasources   Account, AMR   Email
+//	introspected    yes                yes                  yes   yes                  yes            yes
+//	Assertion       yes                yes                  yes   yes                  yes            no
+//	Senmo           yes                yes                  no    yes                  no             no
+//	Cloudio         yes                no                   yes   no                   no             no
+//	Nomic           yes                no                   no    no                   no             no
 //
 // So RequireRole behind Cloudio or Nomic lets nobody through unless Introspection.Always is set. A senmo token whose
 // lists were too long for it says so in Omitted; it is introspected if there is an Introspection.

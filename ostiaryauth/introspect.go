@@ -91,7 +91,7 @@ func (i *introspector) fly(f *flight, sum tokenHash, token string, now time.Time
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	delete(i.flights, sum)
-	if f.err == nil && i.cacheFor > 0 {
+	if f.err == nil {
 		i.keep(sum, f.answer, now)
 	}
 	close(f.done)

@@ -152,7 +152,7 @@ func TestIntrospection_Unavailable(t *testing.T) {
 		"no subject":       {peer: func() { p.answer = `{"active":true,"dialect":"mikrocloud"}` }},
 		"roles of a text":  {peer: func() { p.answer = `{"active":true,"dialect":"mikrocloud","sub":"a","roles":"admin"}` }},
 		"exp that is none": {peer: func() { p.answer = `{"active":true,"dialect":"mikrocloud","sub":"a","exp":"never"}` }},
-		"too much":         {peer: func() { p.answer = strings.Repeat(" ", maxAnswer) + `{"active":false}` }},
+		"too much":         {peer: func() { p.answer = `{"active":false,"x":"` + strings.Repeat("x", maxAnswer) + `"}` }},
 	} {
 		var log bytes.Buffer
 		p.set(func() {

@@ -319,7 +319,7 @@ func everything(dialect string) map[string]any {
 
 func assertionClaims() map[string]any {
 	return with(everything("mikrocloud"), map[string]any{
-		"iss": "urn:ostiary:default:mikrocloud", "aud": "urn:ostiary:default", "exp": noon.Unix() + 300,
+		"iss": "urn:ostiary:default:mikrocloud", "aud": "urn:ostiary:default", "exp": noon.Unix() + 300, "email": nil,
 	})
 }
 

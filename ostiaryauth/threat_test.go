@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -377,6 +378,25 @@ func TestThreat32_ParserDoS(t *testing.T) {
 	}
 }
 
+// The cap is not for garbage alone: nobody signs tokens like that.
+func TestThreat32_SizeOfSignedTokens(t *testing.T) {
+	p := newPeer(t)
+	v, behind := p.verifier(t), p.verifier(t, asserted)
+	k := p.key["EdDSA"]
+	for size, good := range map[int]bool{maxToken / 2: true, maxToken: false} {
+		token := k.sign(t, "JWT", with(senmoClaims(), map[string]any{"scope": strings.Repeat("x", size)}))
+		if _, err := verify(v, "Authorization: Bearer "+token); (err == nil) != good || err != nil && !isInvalid(err) {
+			t.Errorf("a token of %d bytes: %v", len(token), err)
+		}
+	}
+	for size, good := range map[int]bool{maxAssertion / 2: true, maxAssertion: false} {
+		token := k.sign(t, "at+jwt", with(assertionClaims(), map[string]any{"org": strings.Repeat("x", size)}))
+		if _, err := verify(behind, AssertionHeader+": "+token); (err == nil) != good || err != nil && !isInvalid(err) {
+			t.Errorf("an assertion of %d bytes: %v", len(token), err)
+		}
+	}
+}
+
 // A key that is weak or strange is as good as none.
 func TestThreat33_WeakKeyInTheSet(t *testing.T) {
 	p := newPeer(t)
@@ -457,7 +477,13 @@ func TestThreat51_IdentityHeaderInjection(t *testing.T) {
 	bearer := p.key["ES256"].sign(t, "JWT", senmoClaims())
 	for what, v := range map[string]*Verifier{"direct": p.verifier(t), "behind": p.verifier(t, asserted)} {
 		var seen http.Header
-		url := serve(t, v.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header })))
+		guarded := v.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header }))
+		url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			before := r.Header.Clone()
+			if guarded.ServeHTTP(w, r); !reflect.DeepEqual(r.Header, before) {
+				t.Errorf("%s: the request itself was changed: %v", what, r.Header)
+			}
+		}))
 		good, keeps := "Authorization: Bearer "+bearer, 0
 		if what == "behind" {
 			good, keeps = AssertionHeader+": "+assertion, 1

@@ -35,8 +35,6 @@ func (v *Verifier) Verify(r *http.Request) (*Identity, error) {
 		return nil, err
 	}
 	switch {
-	case len(p.token) > maxToken:
-		return nil, invalid("too long")
 	case v.jwts && strings.Count(p.token, ".") == 2:
 		return v.jwt(r.Context(), p)
 	case v.opaque && opaque(p.token):
@@ -62,13 +60,13 @@ func (v *Verifier) Ready(ctx context.Context) error {
 
 func (v *Verifier) assertion(r *http.Request) (*Identity, error) {
 	values := r.Header[AssertionHeader]
-	switch len(values) {
-	case 0:
+	switch {
+	case len(values) > 1:
+		return nil, invalid("two assertions in one request")
+	case len(values) == 0 || values[0] == "":
 		return nil, ErrNoCredential
-	case 1:
-		return v.verify(r.Context(), presented{token: values[0]}, "at+jwt", maxAssertion)
 	}
-	return nil, invalid("two assertions in one request")
+	return v.verify(r.Context(), presented{token: values[0]}, "at+jwt", maxAssertion)
 }
 
 // jwt verifies an access token, and asks about it if that is wanted, or if it says that it is not complete.

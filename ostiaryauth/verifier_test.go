@@ -22,7 +22,7 @@ func TestHandler_EveryKind(t *testing.T) {
 	p := newPeer(t)
 	direct, behind := guarded(t, p.verifier(t)), guarded(t, p.verifier(t, asserted))
 	whole := wantIdentity()
-	whole.Issuer = "urn:ostiary:default:mikrocloud"
+	whole.Issuer, whole.Email = "urn:ostiary:default:mikrocloud", ""
 	senmo := Identity{
 		Subject: "ada-1", Username: "ada", Roles: whole.Roles, Datasources: whole.Datasources, Dialect: "senmo",
 		Session: session.String(), AuthTime: whole.AuthTime, Issuer: senmoIs,
@@ -75,6 +75,7 @@ func TestHandler_Refusals(t *testing.T) {
 		{"two headers", bad, []string{good, "Authorization: Basic YWRhOnNlY3JldA=="}},
 		{"the same twice", bad, []string{good, good}},
 		{"Authentication that differs", bad, []string{good, "Authentication: Bearer x"}},
+		{"Authentication twice", bad, []string{good, strings.Replace(good, "Authorization", "Authentication", 1), strings.Replace(good, "Authorization", "Authentication", 1)}},
 		{"two tokens in one", bad, []string{good + ", " + strings.TrimPrefix(good, "Authorization: ")}},
 		{"a bare token of senmo", bad, []string{strings.Replace(good, "Bearer ", "", 1)}},
 		{"an unknown opaque token", bad, []string{"Authorization: Bearer " + strings.Repeat("A", 43) + "="}},
