@@ -11,6 +11,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/openapi"
 	"github.com/ostiary/ostiary/internal/verify"
 	"github.com/ostiary/ostiary/internal/web"
 )
@@ -40,7 +41,8 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	}
 	routes := verify.HealthRoutes(svc)
 	for _, p := range places {
-		for _, route := range verify.Routes(svc, p.Host, p.Prefix, p.Realm, p.RealmID) {
+		own := append(verify.Routes(svc, p.Host, p.Prefix, p.Realm, p.RealmID), openapi.Route(p.Host, p.Prefix, mounts))
+		for _, route := range own {
 			if !forServers(route.Path[len(p.Prefix):]) {
 				route.CORS = origins(mounts, p)
 			}
