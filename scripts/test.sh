@@ -44,7 +44,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
-for peer in jose aws-jwt-verify oauth4webapi; do
+for peer in jose aws-jwt-verify oauth4webapi @readme/openapi-parser; do
   if [ ! -d "test/peers/node_modules/$peer" ]; then
     (cd test/peers && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
   fi
