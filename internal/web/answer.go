@@ -119,7 +119,7 @@ func fail(w http.ResponseWriter, r *http.Request, encode Encoder, challenge stri
 	status, body := encode(problem)
 	h := w.Header()
 	h["Cache-Control"] = noStore
-	if e.Code == auth.CodeThrottled || e.Code == auth.CodeUnavailable {
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		h["Retry-After"] = []string{seconds(e.RetryAfter)}
 	}
 	x.identify(h, status)
