@@ -51,6 +51,7 @@ func newForger(t *testing.T) *forger {
 	if err := f.store.InTx(t.Context(), func(tx auth.Tx) error { return tx.InsertKey(t.Context(), record) }); err != nil {
 		t.Fatal(err)
 	}
+	f.hire(t)
 	f.account(t, hostOne, "ada")
 	var k tokens
 	f.nomic(t, hostOne, "ada", &k)
@@ -108,15 +109,15 @@ func (f *forger) takes(t *testing.T, what, token string) {
 	}
 }
 
+// jwtSlots are those that read a JWT in different ways.
+var jwtSlots = slotsOf("verify", "verify below", "whoami", "sessions", "password", "logout", "introspect", "renew")
+
 // refuses sends a token to the doors that take JWTs.
 func (f *forger) refuses(t *testing.T, what, token string) {
 	t.Helper()
-	for _, d := range doors {
-		if d.name == "refresh" || d.name == "passport" {
-			continue
-		}
-		a := f.ask(t, hostOne, d.method, d.path, d.body(token), "Authorization: Bearer "+token)
-		if a.StatusCode != d.shut {
+	for _, d := range jwtSlots {
+		a := d.ask(t, f.house, hostOne, &shown{token: token, name: "ada"})
+		if outcome(a) != d.shut {
 			t.Errorf("%s at %s: %d %s", what, d.name, a.StatusCode, a.body)
 		}
 		if a.Header.Get("Ostiary-Subject") != "" || strings.Contains(a.body, "ada@") {

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 	"github.com/ostiary/ostiary/internal/dialect/mikrocloud"
 	"github.com/ostiary/ostiary/internal/dialect/nomic"
 	"github.com/ostiary/ostiary/internal/dialect/senmo"
+	"github.com/ostiary/ostiary/internal/openapi"
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
@@ -37,25 +39,36 @@ const (
 	next    = "another horse battery"
 )
 
-// house is a server with the realms one and two, on a host each.
+// house is a server with the realms one and two, on a host each unless their mounts are
+// moved. Tests name a realm's place by that host.
 type house struct {
 	svc    *auth.Service
 	store  *store.Store
 	master seal.Key
-	realms map[string]auth.Realm // by host
+	realms map[string]auth.Realm // by place
+	at     map[string]auth.Mount // where a place's mounts are
+	staff  map[string]staff      // by place
+	past   map[time.Duration]*house
 	url    string
+	faulty bool // 5xx is what the test expects
 }
+
+// staff is a service account that may introspect and revoke, and a person's live token.
+type staff struct{ secret, token, session string }
+
+const gateway = "gateway" // the service account
+
+var all = []dialect.Dialect{cloudio.Dialect(), mikrocloud.Dialect(), nomic.Dialect(), senmo.Dialect()}
 
 func open(t *testing.T, change ...func(*auth.Options)) *house {
 	t.Helper()
 	ctx := context.Background()
-	h := &house{master: seal.New(), realms: map[string]auth.Realm{}}
+	h := &house{master: seal.New(), realms: map[string]auth.Realm{}, at: map[string]auth.Mount{}, staff: map[string]staff{}}
 	var err error
 	if h.store, err = store.Create(ctx, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.store.Close() })
-	all := []dialect.Dialect{cloudio.Dialect(), mikrocloud.Dialect(), nomic.Dialect(), senmo.Dialect()}
 	log := slog.New(slog.DiscardHandler)
 	o := auth.Options{
 		Store: h.store, Master: h.master, Hasher: password.New(0, time.Minute), Log: log,
@@ -86,7 +99,29 @@ func open(t *testing.T, change ...func(*auth.Options)) *house {
 	for _, c := range change {
 		c(&o)
 	}
+	for _, m := range o.Mounts {
+		for host, realm := range h.realms {
+			if realm.ID == m.RealmID {
+				h.at[host] = auth.Mount{Host: cmp.Or(m.Host, host), Prefix: m.Prefix}
+			}
+		}
+	}
+	h.start(t, o)
+	return h
+}
+
+// start starts a server.
+func (h *house) start(t *testing.T, o auth.Options) {
+	t.Helper()
 	h.svc = auth.New(o)
+	for _, m := range o.Mounts {
+		if m.Algorithm == "" {
+			continue
+		}
+		if err := h.svc.EnsureKey(t.Context(), m.RealmID, m.Algorithm, auth.Client{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	places, err := verify.Places(o.Mounts)
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +129,13 @@ func open(t *testing.T, change ...func(*auth.Options)) *house {
 	routes := append(verify.HealthRoutes(h.svc), dialect.Routes(h.svc, o.Mounts, all)...)
 	for _, p := range places {
 		routes = append(routes, verify.Routes(h.svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
+		routes = append(routes, openapi.Route(p.Host, p.Prefix, o.Mounts))
 	}
 	mux, err := web.NewMux(routes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := web.Server(web.ServerConfig{Handler: web.Middleware(log, mux, web.Options{Timeout: 5 * time.Minute}), Log: log})
+	server, err := web.Server(web.ServerConfig{Handler: web.Middleware(o.Log, mux, web.Options{Timeout: 5 * time.Minute}), Log: o.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +152,49 @@ func open(t *testing.T, change ...func(*auth.Options)) *house {
 		}
 	})
 	h.url = "http://" + listener.Addr().String()
-	return h
+}
+
+// remember adds nodes on the same store whose clocks are slow.
+func (h *house) remember(t *testing.T, o auth.Options, agos ...time.Duration) {
+	t.Helper()
+	h.past = map[time.Duration]*house{}
+	for _, ago := range agos {
+		node := *h
+		o.Now = func() time.Time { return time.Now().Add(-ago) }
+		node.start(t, o)
+		for _, realm := range h.realms {
+			if err := node.svc.EnsureKey(t.Context(), realm.ID, auth.AssertionAlgorithm, auth.Client{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.past[ago] = &node
+	}
+}
+
+// hire makes the staff of each place, which some slots need.
+func (h *house) hire(t *testing.T) {
+	t.Helper()
+	for at := range h.realms {
+		s := staff{secret: h.caller(t, at, gateway)}
+		h.account(t, at, "control")
+		var k tokens
+		h.mikrocloud(t, at, "control", &k)
+		s.token = k.auth
+		s.session = h.ask(t, at, "GET", "/ostiary/verify", "", k.live()...).Header.Get("Ostiary-Session")
+		h.staff[at] = s
+	}
+}
+
+// caller makes a service account that may introspect and revoke, and returns its secret.
+func (h *house) caller(t *testing.T, host, name string) string {
+	t.Helper()
+	_, secret, err := h.svc.CreateAccount(t.Context(), h.realms[host].ID, auth.NewAccount{
+		Username: name, Kind: auth.KindService, Roles: []string{auth.RoleIntrospect, auth.RoleRevoke},
+	}, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(secret)
 }
 
 func (h *house) account(t *testing.T, host, name string) uuid.UUID {
@@ -143,11 +221,17 @@ func (h *house) ask(t *testing.T, host, method, path, body string, headers ...st
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, reader)
+	at, moved := h.at[host]
+	if path == "/ostiary/healthz" || path == "/ostiary/readyz" { // which are about the process
+		at.Prefix = ""
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, h.url+at.Prefix+path, reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Host = host
+	if r.Host = host; moved {
+		r.Host = at.Host
+	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
 		r.Header.Add(name, value)
@@ -161,7 +245,7 @@ func (h *house) ask(t *testing.T, host, method, path, body string, headers ...st
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.StatusCode >= 500 {
+	if response.StatusCode >= 500 && !h.faulty {
 		t.Errorf("%s %s %.200q: %d %s", method, path, headers, response.StatusCode, text)
 	}
 	return answer{response, string(text)}
@@ -195,6 +279,8 @@ type tokens struct {
 	ticket, auth        string // mikrocloud: the ticket is spent
 	nomic               string
 	id, access, refresh string // senmo
+	assertion           string // about one of them
+	of                  string // session; only if the tokens do not say
 }
 
 func (h *house) cloudio(t *testing.T, host, name string, k *tokens) {

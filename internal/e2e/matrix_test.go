@@ -2,8 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"net/http"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -55,16 +53,7 @@ func bare(token func(*tokens) string) func(*tokens) (string, bool, string) {
 	return func(k *tokens) (string, bool, string) { return token(k), true, k.csrf }
 }
 
-func jwt(k *tokens) string       { return k.jwt }
-func csrf(k *tokens) string      { return k.csrf }
-func session(k *tokens) string   { return k.session }
-func ticket(k *tokens) string    { return k.ticket }
-func authToken(k *tokens) string { return k.auth }
-func nomicJWT(k *tokens) string  { return k.nomic }
-func id(k *tokens) string        { return k.id }
-func access(k *tokens) string    { return k.access }
-func refresh(k *tokens) string   { return k.refresh }
-func secret(*tokens) string      { return pass }
+func secret(*tokens) string { return pass }
 
 var kinds = []kind{
 	{"cloudio jwt with its csrf", general, (*house).cloudio, func(k *tokens) (string, bool, string) { return k.jwt, false, k.csrf }},
@@ -99,63 +88,4 @@ func twice(h *house, t *testing.T, host, name string, k *tokens) {
 	h.cloudio(t, host, name, &other)
 	h.cloudio(t, host, name, k)
 	k.session = other.csrf
-}
-
-func (d door) try(t *testing.T, h *house, host string, kind kind, k *tokens) answer {
-	t.Helper()
-	token, bare, csrf := kind.show(k)
-	header := "Authorization: Bearer " + token
-	if bare {
-		header = "Authorization: " + token
-	}
-	headers := []string{header, "Cookie: token=" + token + "; auth_token=" + token}
-	if csrf != "" {
-		headers = append(headers, "X-CSRF-Token: "+csrf)
-	}
-	return h.ask(t, host, d.method, d.path, d.body(token), headers...)
-}
-
-// A token is good at the doors of its kind and at no other, and at none of another realm.
-func TestThreat30_TokenKindMatrix(t *testing.T) {
-	h := open(t)
-	for i, kind := range kinds {
-		for _, home := range []string{hostOne, hostTwo} {
-			t.Run(kind.name+" of "+home, func(t *testing.T) {
-				t.Parallel()
-				away := hostOne
-				if home == hostOne {
-					away = hostTwo
-				}
-				name := string(rune('a'+i)) + home[:3]
-				h.account(t, home, name)
-				h.account(t, away, name) // the same name and password: another person
-				var k tokens
-				kind.sign(h, t, home, name, &k)
-				for _, d := range doors {
-					if a := d.try(t, h, away, kind, &k); a.StatusCode != d.shut {
-						t.Errorf("at %s of the other realm: %d %s", d.name, a.StatusCode, a.body)
-					}
-				}
-				for _, d := range doors {
-					want := d.shut
-					if slices.Contains(strings.Split(kind.opens, ", "), d.name) {
-						want = d.open
-					}
-					a := d.try(t, h, home, kind, &k)
-					if a.StatusCode != want {
-						t.Errorf("at %s: %d %s, want %d", d.name, a.StatusCode, a.body, want)
-					}
-					if challenge := a.Header.Get("WWW-Authenticate"); strings.HasPrefix(d.path, "/ostiary/") && (challenge != "") != (want == http.StatusUnauthorized) {
-						t.Errorf("at %s: challenge %q", d.name, challenge)
-					}
-				}
-				// Logout was last: what opened anything has opened it for the last time.
-				for _, d := range doors {
-					if a := d.try(t, h, home, kind, &k); strings.HasPrefix(kind.opens, general) && a.StatusCode != d.shut {
-						t.Errorf("at %s after logout: %d %s", d.name, a.StatusCode, a.body)
-					}
-				}
-			})
-		}
-	}
 }
