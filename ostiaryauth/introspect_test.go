@@ -50,8 +50,10 @@ func TestIntrospection_NotBeyondExp(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.advance(time.Second)
-	if _, err := verify(v, token); !isInvalid(err) {
-		t.Errorf("at exp: %v", err)
+	for range 2 { // nor is an answer of the past kept
+		if _, err := verify(v, token); !isInvalid(err) {
+			t.Errorf("at exp: %v", err)
+		}
 	}
 }
 

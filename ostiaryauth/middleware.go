@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
-	"strings"
 )
 
 // retryAfter is what a 503 says, in seconds.
@@ -21,9 +20,9 @@ const retryAfter = "2"
 // There is no anonymous mode: what everybody may see is served beside a Handler, not behind it. So are CORS preflights,
 // which have no credentials.
 //
-// It removes from the request that next sees every header that begins with "Ostiary-", in any case and with "_" for
-// "-", since such headers are a proxy's word and no proof of anything. Only an Ostiary-Assertion that has just been
-// verified stays.
+// It removes from the request that next sees every header that begins with "Ostiary-", in any case and with any other
+// sign for "-", since such headers are a proxy's word and no proof of anything. Only an Ostiary-Assertion that has just
+// been verified stays.
 func (v *Verifier) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		i, err := v.Verify(r)
@@ -38,13 +37,14 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 	})
 }
 
+// ours are the headers that some reader could take for Ostiary's: PHP, CGI and WSGI make "_" of whatever is no letter.
+var ours = regexp.MustCompile(`(?i)^ostiary[^a-z0-9]`)
+
 // strip leaves out what only looks like Ostiary's word. The headers that it was given stay as they are.
 func (v *Verifier) strip(h http.Header) http.Header {
 	var stripped http.Header
 	for name := range h {
-		const prefix = "ostiary-"
-		if len(name) < len(prefix) || !strings.EqualFold(strings.ReplaceAll(name[:len(prefix)], "_", "-"), prefix) ||
-			v.assertions && name == AssertionHeader {
+		if !ours.MatchString(name) || v.assertions && name == AssertionHeader {
 			continue
 		}
 		if stripped == nil {
