@@ -72,7 +72,7 @@ func (e Endpoint[In, Out]) AllowedMethods() []string {
 func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchangeFrom(r.Context())
 	if x == nil { // without Middleware
-		x = &exchange{Context: r.Context(), w: w, client: auth.Client{Address: peerOf(r)}}
+		x = &exchange{timed: timed{Context: r.Context()}, w: w, client: auth.Client{Address: peerOf(r)}}
 		w, r = x, r.WithContext(x)
 	}
 	defer func() {

@@ -14,7 +14,7 @@ import (
 // exchange is one request and its answer, as Middleware follows them. It is the
 // request's context and its ResponseWriter at once, which saves allocations.
 type exchange struct {
-	context.Context
+	timed
 	w       http.ResponseWriter
 	client  auth.Client
 	dialect auth.Dialect
@@ -35,7 +35,7 @@ func (x *exchange) Value(key any) any {
 	if key == (exchangeKey{}) {
 		return x
 	}
-	return x.Context.Value(key)
+	return x.timed.Value(key)
 }
 
 // exchangeFrom is the exchange that ctx belongs to, or nil. All methods that it

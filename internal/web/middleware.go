@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"log/slog"
@@ -48,22 +47,21 @@ var nosniff = []string{"nosniff"}
 
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(r.Context(), m.options.Timeout)
-	defer cancel()
 	id := newRequestID()
 	source := sourceOf(r, m.options.TrustedProxies)
-	x := &exchange{Context: ctx, w: w, now: m.options.Now, client: auth.Client{
+	x := &exchange{timed: timed{Context: r.Context(), deadline: start.Add(m.options.Timeout)}, w: w, now: m.options.Now, client: auth.Client{
 		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Undeclared: source.undeclared,
 	}}
 	if source.undeclared {
 		m.warn.Do(func() {
-			m.log.LogAttrs(ctx, slog.LevelWarn, "a peer that is no declared proxy sends forwarded headers; they are not believed (see trusted_proxy)",
+			m.log.LogAttrs(x, slog.LevelWarn, "a peer that is no declared proxy sends forwarded headers; they are not believed (see trusted_proxy)",
 				slog.String("peer", source.client.String()))
 		})
 	}
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	r = r.WithContext(x)
+	defer x.end()
 	defer m.finish(x, r, start)
 	if m.options.OnlyProxies && !source.proxied {
 		fail(x, r, nil, "", &auth.Error{Code: auth.CodeForbidden, Detail: "this server answers its declared proxies only"})
@@ -135,7 +133,9 @@ func (m *middleware) line(x *exchange, r *http.Request, took time.Duration) {
 		attrs[n] = slog.String("stack", Printable(string(x.stack), 8192))
 		n++
 	}
-	m.log.LogAttrs(x, level, "request", attrs[:n]...)
+	record := slog.NewRecord(time.Now(), level, "request", 0) // where it was logged tells nothing
+	record.AddAttrs(attrs[:n]...)
+	_ = m.log.Handler().Handle(x, record)
 }
 
 var requestIDs = base32.NewEncoding("0123456789abcdefghijkmnpqrstuvwx").WithPadding(base32.NoPadding)
