@@ -3,9 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -38,17 +36,6 @@ func (h *house) serve(t *testing.T, host, gate, door, token, csrf string) answer
 		form.Set("csrf", csrf)
 	}
 	return h.ask(t, host, "POST", "/ostiary/"+door, form.Encode(), gate, "Content-Type: application/x-www-form-urlencoded")
-}
-
-// alive are the headers of the credentials that the tokens hold.
-func (k *tokens) alive() map[string][]string {
-	all := k.bearers()
-	for dialect, token := range map[string]string{"cloudio": k.jwt, "cloudio, bare": k.jwt, "mikrocloud": k.auth, "nomic": k.nomic, "senmo": k.access} {
-		if token == "" {
-			delete(all, dialect)
-		}
-	}
-	return all
 }
 
 func TestIntrospect_EveryDialect(t *testing.T) {
@@ -127,86 +114,6 @@ func number(v any) int64 {
 	return int64(f)
 }
 
-// Each kind of token at the doors for services, of its own realm and of another: an access
-// credential alone is active, and whatever names a session ends it.
-func TestThreat30_KindsAtServiceDoors(t *testing.T) {
-	h := open(t)
-	gates := map[string]string{hostOne: h.gate(t, hostOne), hostTwo: h.gate(t, hostTwo)}
-	for i, kind := range kinds {
-		if strings.Contains(kind.name, "bare") {
-			continue // in a form, a token has no scheme in any case
-		}
-		home, away := hostOne, hostTwo
-		if i%2 == 0 {
-			home, away = away, home
-		}
-		t.Run(kind.name, func(t *testing.T) {
-			t.Parallel()
-			name := string(rune('a'+i)) + "da"
-			h.account(t, home, name)
-			h.account(t, away, name)
-			var k, other tokens
-			h.nomic(t, home, name, &other)
-			kind.sign(h, t, home, name, &k)
-			token, _, csrf := kind.show(&k)
-			for range 2 { // whether or not it was seen before
-				if a := h.serve(t, away, gates[away], "introspect", token, csrf); a.body != dead {
-					t.Errorf("in the other realm: %d %s", a.StatusCode, a.body)
-				}
-				// Without a csrf, the one who asks compares it.
-				active := strings.HasPrefix(kind.opens, general) || kind.name == "cloudio jwt alone"
-				a := h.serve(t, home, gates[home], "introspect", token, csrf)
-				if strings.HasPrefix(a.body, `{"active":true,`) != active || !active && a.body != dead || a.StatusCode != 200 {
-					t.Errorf("introspected: %d %s", a.StatusCode, a.body)
-				}
-			}
-			revoke := func(host string) {
-				t.Helper()
-				if a := h.serve(t, host, gates[host], "revoke", token, ""); a.StatusCode != 200 || a.body != "" {
-					t.Errorf("revoked: %d %s", a.StatusCode, a.body)
-				}
-			}
-			verified := func(k *tokens, status int) {
-				t.Helper()
-				for dialect, headers := range k.alive() {
-					if a := h.ask(t, home, "GET", "/ostiary/verify", "", headers...); a.StatusCode != status {
-						t.Errorf("%s: %d, want %d", dialect, a.StatusCode, status)
-					}
-				}
-			}
-			revoke(away)
-			verified(&k, 200)
-			revoke(home)
-			verified(&other, 200)
-			if !slices.Contains([]string{k.jwt, k.auth, k.nomic, k.id, k.access, k.refresh}, token) {
-				verified(&k, 200)
-				return
-			}
-			h.over(t, home, gates[home], &k)
-		})
-	}
-}
-
-// over checks that a login's tokens are nothing at any door.
-func (h *house) over(t *testing.T, host, gate string, k *tokens) {
-	t.Helper()
-	for _, d := range doors {
-		for dialect, headers := range k.alive() {
-			if a := h.ask(t, host, d.method, d.path, d.body("x"), headers...); a.StatusCode != d.shut {
-				t.Errorf("%s at %s: %d %s", dialect, d.name, a.StatusCode, a.body)
-			}
-		}
-	}
-	for _, token := range []string{k.jwt, k.auth, k.nomic, k.access, k.id, k.refresh} {
-		if a := h.serve(t, host, gate, "introspect", token, ""); token != "" && a.body != dead {
-			t.Errorf("introspected: %d %s", a.StatusCode, a.body)
-		}
-	}
-	if a := h.ask(t, host, "POST", "/v1/auth/refreshtoken", object("refreshtoken")(k.refresh)); a.StatusCode != 400 {
-		t.Errorf("refreshed: %d %s", a.StatusCode, a.body)
-	}
-}
-
 // A refresh token that was spent long ago still names its session to who revokes it, and
 // what came of it ends with it.
 func TestRevoke_SpentRefreshToken(t *testing.T) {
@@ -217,42 +124,19 @@ func TestRevoke_SpentRefreshToken(t *testing.T) {
 	h.senmo(t, hostOne, "ada", &k)
 	spent := k.refresh
 	for range 3 {
-		a := h.ask(t, hostOne, "POST", "/v1/auth/refreshtoken", object("refreshtoken")(k.refresh))
+		a := h.ask(t, hostOne, "POST", "/v1/auth/refreshtoken", fields("refreshtoken", k.refresh))
 		k.id, k.access, k.refresh = a.text(t, "tokens", "idToken"), a.text(t, "tokens", "accessToken"), a.text(t, "tokens", "refreshToken")
 	}
 	if a := h.serve(t, hostOne, gate, "revoke", spent, ""); a.StatusCode != 200 {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
-	h.over(t, hostOne, gate, &k)
-}
-
-// The assertion for upstreams is no token of the server's, and the secret of a service opens
-// nothing but the doors for services.
-func TestThreat30_AssertionAndSecretAtServiceDoors(t *testing.T) {
-	h := open(t)
-	gate := h.gate(t, hostOne)
-	h.account(t, hostOne, "ada")
-	k := h.all(t, hostOne, "ada")
-	for dialect, headers := range k.bearers() {
-		assertion := h.ask(t, hostOne, "GET", "/ostiary/verify", "", headers...).Header.Get("Ostiary-Assertion")
-		if assertion == "" {
-			t.Fatalf("%s: no assertion", dialect)
-		}
-		if a := h.serve(t, hostOne, gate, "introspect", assertion, ""); a.body != dead {
-			t.Errorf("%s: %s", dialect, a.body)
-		}
-		if a := h.serve(t, hostOne, gate, "revoke", assertion, ""); a.StatusCode != 200 {
-			t.Errorf("%s: %d", dialect, a.StatusCode)
-		}
-		if a := h.ask(t, hostOne, "GET", "/ostiary/whoami", "", headers...); a.StatusCode != 200 {
-			t.Errorf("%s: an assertion has revoked it", dialect)
-		}
+	if a := h.ask(t, hostOne, "GET", "/ostiary/whoami", "", k.bearers()["senmo"]...); a.StatusCode != 401 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
-	for _, header := range []string{gate, strings.Replace(gate, "Basic", "Bearer", 1)} {
-		for _, path := range []string{"/ostiary/verify", "/ostiary/whoami"} {
-			if a := h.ask(t, hostOne, "GET", path, "", header); a.StatusCode != 401 {
-				t.Errorf("%s: %d", path, a.StatusCode)
-			}
-		}
+	if a := h.serve(t, hostOne, gate, "introspect", k.access, ""); a.body != dead {
+		t.Errorf("introspected: %d %s", a.StatusCode, a.body)
+	}
+	if a := h.ask(t, hostOne, "POST", "/v1/auth/refreshtoken", fields("refreshtoken", k.refresh)); a.StatusCode != 400 {
+		t.Errorf("refreshed: %d %s", a.StatusCode, a.body)
 	}
 }

@@ -198,9 +198,9 @@ func TestThreat38_EndsAtOnce(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 		for dialect, headers := range k.bearers() {
-			for _, d := range slots[:slices.IndexFunc(doors, func(d door) bool { return d.name == "refresh" })] {
-				_, token, _ := strings.Cut(headers[0], "Bearer ")
-				c := &shown{token: token, csrf: k.csrf, name: name}
+			for _, d := range slots[:slices.IndexFunc(slots, func(d slot) bool { return d.name == "refresh" })] {
+				token, schemed := strings.CutPrefix(strings.TrimPrefix(headers[0], "Authorization: "), "Bearer ")
+				c := &shown{token: token, csrf: k.csrf, bare: !schemed, name: name}
 				if a := d.ask(t, h, hostOne, c); outcome(a) != d.shut {
 					t.Errorf("%s: %s at %s: %d %s", what, dialect, d.name, a.StatusCode, a.body)
 				}
