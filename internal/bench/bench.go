@@ -179,32 +179,47 @@ func (b *bench) refreshes(ctx context.Context) error {
 	return nil
 }
 
-// verifications measures /ostiary/verify against a bare handler that is sent the same.
-func (b *bench) verifications(ctx context.Context) error {
-	address, stopFloor, err := startFloor(ctx)
-	if err != nil {
-		return err
-	}
-	b.closers = append(b.closers, stopFloor)
-	var limit *row
-	var rows []*row
-	for _, kind := range []string{"RS256", "ES256", "opaque"} {
+// verifications measures /ostiary/verify, and introspection, against a bare handler that
+// is sent the same as the first and answers with the same header.
+func (b *bench) verifications(ctx context.Context) (err error) {
+	var questions []question
+	kinds := []string{"RS256", "ES256", "opaque"}
+	for _, kind := range kinds {
 		bearer, err := b.bearer(ctx, kind)
 		if err != nil {
 			return err
 		}
-		if limit == nil {
-			if limit, err = b.asking(ctx, "limit: bare net/http", address, bearer); err != nil {
-				return err
-			}
-			rows = append(rows, limit)
-		}
-		r, err := b.asking(ctx, "verifications "+kind, b.server.address, bearer)
+		questions = append(questions, question{method: "GET", path: "/ostiary/verify", authorization: "Bearer " + bearer})
+	}
+	header, err := b.answerOf(ctx, b.server.target(), questions[0])
+	if err != nil {
+		return err
+	}
+	header.Del("Date") // net/http adds it
+	floor, stopFloor, err := startFloor(ctx, header)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopFloor()) }()
+	limit, err := b.asking(ctx, "limit: bare net/http", floor, questions[0])
+	if err != nil {
+		return err
+	}
+	rows := []*row{limit}
+	for i, kind := range kinds {
+		r, err := b.asking(ctx, "verifications "+kind, b.server.target(), questions[i])
 		if err != nil {
 			return err
 		}
-		r.limit, r.share = limit, 1
 		rows = append(rows, r)
+	}
+	introspection, err := b.introspecting(ctx)
+	if err != nil {
+		return err
+	}
+	rows = append(rows, introspection)
+	for _, r := range rows[1:] {
+		r.limit, r.share = limit, 1
 	}
 	if err := interleave(ctx, rows, b.rounds, b.slice*2/3); err != nil {
 		return err

@@ -113,6 +113,19 @@ func get(host, path, bearer string) []byte {
 	return append(request, "\r\n"...)
 }
 
+// question is a request with a credential, which a row asks over and over.
+type question struct{ method, path, authorization, form string }
+
+const formType = "application/x-www-form-urlencoded"
+
+func (q question) bytes(host string) []byte {
+	request := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAuthorization: %s\r\n", q.method, q.path, host, q.authorization)
+	if q.form != "" {
+		request = fmt.Appendf(request, "Content-Type: %s\r\nContent-Length: %d\r\n", formType, len(q.form))
+	}
+	return append(request, "\r\n"+q.form...)
+}
+
 // field is the text of a member in compact JSON, without escapes.
 func field(body []byte, name string) ([]byte, error) {
 	_, rest, found := bytes.Cut(body, []byte(`"`+name+`":"`))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -11,8 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/textproto"
 	"runtime"
 	"time"
 
@@ -101,20 +104,26 @@ func commitLimit(ctx context.Context, dir string, clients int) (*row, func() err
 	return r, st.Close, nil
 }
 
-// serveFloor is a bare net/http server. It says its address on out, and ends with in:
-// also if the process that holds the other end is killed.
+// serveFloor is a bare net/http server, whose answers have the header that it reads from
+// in. It says its address on out, and ends with in: also if the process that holds the
+// other end is killed.
 func serveFloor(in io.Reader, out io.Writer) error {
+	input := bufio.NewReader(in)
+	header, err := textproto.NewReader(input).ReadMIMEHeader()
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header()["Content-Length"] = []string{"0"}
+		maps.Copy(w.Header(), header)
 		w.WriteHeader(http.StatusOK)
 	}), ReadHeaderTimeout: patience}
 	fmt.Fprintln(out, listener.Addr())
 	go func() {
-		_, _ = io.Copy(io.Discard, in)
+		_, _ = io.Copy(io.Discard, input)
 		_ = s.Close()
 	}()
 	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

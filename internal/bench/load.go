@@ -5,6 +5,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"os/exec"
 	"time"
 )
 
@@ -90,18 +93,66 @@ func (b *bench) refresher(ctx context.Context, prefix string, i int) (worker, er
 	}, nil
 }
 
-// asking is a row of clients that ask for one token's identity.
-func (b *bench) asking(ctx context.Context, name, address, bearer string) (*row, error) {
-	r := &row{name: fmt.Sprintf("%s, %d clients", name, clients), unit: "/s"}
-	request := get(address, "/ostiary/verify", bearer)
+// target is a server, and its process.
+type target struct {
+	address string
+	pid     int
+}
+
+// asking is a row of clients that ask one question: wrk's, if it is installed.
+func (b *bench) asking(ctx context.Context, name string, to target, q question) (*row, error) {
+	r := &row{name: fmt.Sprintf("%s, %d clients", name, clients), unit: "/s", pid: to.pid}
+	request := q.bytes(to.address)
 	for range clients {
-		c, err := b.connect(ctx, address)
+		c, err := b.connect(ctx, to.address)
 		if err != nil {
 			return nil, err
 		}
 		r.workers = append(r.workers, func() error { _, err := c.ok(request); return err })
 	}
+	if program, err := exec.LookPath("wrk"); err == nil {
+		if r.wrk, err = newWrk(program, b.dir, to.address, q); err != nil {
+			return nil, err
+		}
+		r.name = name + ", wrk " + wrkLoad
+	}
 	return r, nil
+}
+
+// introspecting is a row of a service that asks what an opaque token means.
+func (b *bench) introspecting(ctx context.Context) (*row, error) {
+	const service = "gateway"
+	secret, err := b.server.createService(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	token, err := b.bearer(ctx, "opaque")
+	if err != nil {
+		return nil, err
+	}
+	return b.asking(ctx, "introspections opaque", b.server.target(), question{
+		method: "POST", path: "/ostiary/introspect", form: url.Values{"token": {token}}.Encode(),
+		authorization: "Basic " + base64.StdEncoding.EncodeToString([]byte(service+":"+secret)),
+	})
+}
+
+// answerOf asks once, for the header of the answer.
+func (b *bench) answerOf(ctx context.Context, to target, q question) (http.Header, error) {
+	c, err := b.connect(ctx, to.address)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.conn.Write(q.bytes(to.address)); err != nil {
+		return nil, err
+	}
+	answer, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s", q.path, answer.Status)
+	}
+	return answer.Header, answer.Body.Close()
 }
 
 // bearer signs in, for an access token of this kind.

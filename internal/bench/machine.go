@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -33,8 +36,9 @@ func cpuModel() string {
 // those of its children that have ended.
 type times struct{ all, ours time.Duration }
 
+const tick = time.Second / 100 // USER_HZ
+
 func processorTime() (t times) {
-	const tick = time.Second / 100 // USER_HZ
 	text, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(text), "\n")
 	for i, word := range strings.Fields(line) {
@@ -50,6 +54,25 @@ func processorTime() (t times) {
 		}
 	}
 	return t
+}
+
+// processorTimeOf is what a process has had of the processors so far, all its threads; 0 for none.
+func processorTimeOf(pid int) (time.Duration, error) {
+	if pid == 0 {
+		return 0, nil
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name, in brackets, may have spaces; what follows it begins with the third field (proc_pid_stat(5)).
+	words := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(words) < 13 {
+		return 0, fmt.Errorf("no processor time of process %d", pid)
+	}
+	user, err := strconv.ParseInt(words[14-3], 10, 64)
+	system, err2 := strconv.ParseInt(words[15-3], 10, 64)
+	return time.Duration(user+system) * tick, errors.Join(err, err2)
 }
 
 // Sub is what was done since then.

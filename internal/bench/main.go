@@ -2,12 +2,14 @@
 //
 // The server is the real binary, built as "make build" does, in a process of its own
 // on a loopback port, with a temporary data directory and the default settings, except
-// that guess budgets are off. The load comes from this process, on the same cores.
+// that guess budgets are off. The load comes from this process, on the same cores; that
+// of verifications and introspections from wrk, if it is installed.
 //
 // A figure means little without what the machine can do at best. So each one stands
 // beside its limit, measured in the same run and in turn with it, slice by slice: for
 // logins the bare hash, for refreshes the bare signature, for verifications a bare
-// net/http handler under the same load.
+// net/http handler under the same load, whose answers have the same header. What the
+// server takes of the processors for each of these is told beside.
 //
 //	go run ./internal/bench             a minute and a half, after the build
 //	go run ./internal/bench -short      half a minute

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,13 +134,28 @@ func (s *server) failed(what string) error {
 
 // createAccount makes an account by the command line, beside the running server.
 func (s *server) createAccount(ctx context.Context, username string) error {
-	cmd := exec.CommandContext(ctx, s.binary, "account", "create", "--config", s.config, "--password-stdin",
-		"--username", username, "--email", username+"@example.com", "--display-name", "One of the crowd")
-	cmd.Env, cmd.Stdin = environment(), strings.NewReader(secret+"\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("account create: %w: %s", err, out)
+	_, err := s.create(ctx, "--password-stdin", "--username", username, "--email", username+"@example.com", "--display-name", "One of the crowd")
+	return err
+}
+
+// createService makes a service account that may introspect, and returns its secret.
+func (s *server) createService(ctx context.Context, username string) (string, error) {
+	out, err := s.create(ctx, "--kind", "service", "--username", username, "--role", "ostiary:introspect")
+	if err != nil {
+		return "", err
 	}
-	return nil
+	secret, err := field(out, "secret")
+	return string(secret), err
+}
+
+func (s *server) create(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, s.binary, append([]string{"account", "create", "--config", s.config}, args...)...)
+	cmd.Env, cmd.Stdin = environment(), strings.NewReader(secret+"\n")
+	out, err := cmd.Output()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("account create: %w: %s", err, failed.Stderr)
+	}
+	return out, err
 }
 
 // environment is ours, without settings for Ostiary.
@@ -166,6 +183,9 @@ func (s *server) resident() (float64, error) {
 	return float64(kib) * 1024 / 1e6, nil
 }
 
+// target is the process under test.
+func (s *server) target() target { return target{s.address, s.process.Process.Pid} }
+
 // size is the binary's, in MB.
 func (s *server) size() (float64, error) {
 	info, err := os.Stat(s.binary)
@@ -175,29 +195,37 @@ func (s *server) size() (float64, error) {
 	return float64(info.Size()) / 1e6, nil
 }
 
-// startFloor starts the bare net/http server, which is this program under another flag.
-func startFloor(ctx context.Context) (address string, stop func() error, err error) {
+// startFloor starts the bare net/http server, which is this program under another flag,
+// to answer with a header.
+func startFloor(ctx context.Context, header http.Header) (to target, stop func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", nil, err
+		return to, nil, err
 	}
 	p := exec.CommandContext(ctx, self, "-floor")
 	p.Stderr = os.Stderr
 	in, err := p.StdinPipe()
 	if err != nil {
-		return "", nil, err
+		return to, nil, err
 	}
 	out, err := p.StdoutPipe()
 	if err != nil {
-		return "", nil, err
+		return to, nil, err
 	}
 	if err := p.Start(); err != nil {
-		return "", nil, err
+		return to, nil, err
 	}
 	stop = func() error { return errors.Join(in.Close(), p.Wait()) }
-	address, err = bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return "", nil, errors.Join(err, stop())
+	err = header.Write(in)
+	if err == nil {
+		_, err = io.WriteString(in, "\r\n")
 	}
-	return strings.TrimSpace(address), stop, nil
+	var address string
+	if err == nil {
+		address, err = bufio.NewReader(out).ReadString('\n')
+	}
+	if err != nil {
+		return to, nil, errors.Join(err, stop())
+	}
+	return target{strings.TrimSpace(address), p.Process.Pid}, stop, nil
 }
