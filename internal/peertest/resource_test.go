@@ -31,9 +31,7 @@ func TestDocs_ResourceServers(t *testing.T) {
 	} {
 		run(t, "correct horse battery staple", s.binary, append(strings.Fields(args), "--data", s.data)...)
 	}
-	address := freeAddress(t)
-	port := address[strings.LastIndex(address, ":")+1:]
-	page = strings.NewReplacer("8081", port, "http://127.0.0.1:8080", s.url).Replace(page)
+	page = strings.NewReplacer("http://127.0.0.1:8080", s.url, "8081", freePort(t), "8082", freePort(t)).Replace(page)
 	dir := t.TempDir()
 	modules, err := filepath.Abs("../../test/peers/node_modules")
 	if err != nil {
@@ -65,4 +63,10 @@ for (const who of [byAssertion, byAccessToken]) {
 	if out := run(t, "", node, filepath.Join(dir, "away.mjs")); out != "401 503\n401 503\n" {
 		t.Errorf("without keys: %s", out)
 	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	address := freeAddress(t)
+	return address[strings.LastIndex(address, ":")+1:]
 }
