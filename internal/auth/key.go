@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -104,7 +105,7 @@ func (s *Service) TendKeys(ctx context.Context, realm uuid.UUID, algorithm strin
 	if err := s.extendKeys(ctx, realm, algorithm, life); err != nil || s.keys.Every == 0 {
 		return next, err
 	}
-	_, _, err = s.addKey(ctx, realm, algorithm, 0, cl, func(keys []keyring.Record, now time.Time) (succession, bool) {
+	key, made, err := s.addKey(ctx, realm, algorithm, 0, cl, func(keys []keyring.Record, now time.Time) (succession, bool) {
 		from := newest(keys, now).SignsFrom.Add(s.keys.Every)
 		if next = from.Add(-s.keys.Ahead); now.Before(next) {
 			return succession{}, false
@@ -115,6 +116,13 @@ func (s *Service) TendKeys(ctx context.Context, realm uuid.UUID, algorithm strin
 		next = from.Add(s.keys.Every - s.keys.Ahead)
 		return succeed(keys, now, from, life), true
 	})
+	if made {
+		st, err := s.state(ctx, realm)
+		if err != nil {
+			st = &realmState{}
+		}
+		s.log.Info("signing key rotated", "realm", st.name, "algorithm", algorithm, "kid", key.Kid, "signs_from", key.SignsFrom)
+	}
 	return next, err
 }
 
@@ -158,7 +166,7 @@ func (s *Service) addKey(ctx context.Context, realm uuid.UUID, algorithm string,
 
 func (s *Service) insertKey(ctx context.Context, tx Tx, key keyring.Record, next succession, cl Client) error {
 	e := s.event(key.RealmID, audit.KeyCreated, uuid.Nil, cl)
-	e.Detail = key.Kid
+	e.Detail = keyDetail(key, next.now)
 	for id, end := range next.ends {
 		e.Kind = audit.KeyRotated
 		if err := tx.EndKey(ctx, id, end); err != nil {
@@ -169,6 +177,20 @@ func (s *Service) insertKey(ctx context.Context, tx Tx, key keyring.Record, next
 		return err
 	}
 	return tx.InsertEvent(ctx, e)
+}
+
+// keyDetail says in an event which key was made: its kid, algorithm, the bits of an RSA key,
+// and from when it signs; then "now" if the others are refused from now on.
+func keyDetail(key keyring.Record, now bool) string {
+	text := key.Kid + " " + key.Algorithm
+	if bits := key.Bits(); bits > 0 {
+		text += " " + strconv.Itoa(bits)
+	}
+	text += " signs " + key.SignsFrom.UTC().Format(time.RFC3339)
+	if now {
+		text += " now"
+	}
+	return text
 }
 
 // extendKeys puts off the ends of keys whose tokens may live longer than whoever

@@ -1,9 +1,11 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -100,6 +102,36 @@ func (w *world) published() map[string]bool {
 	return kids
 }
 
+// The audit log says of each key which it is, the first one included, and from when it
+// signs; the server's log has a line for each that the schedule made.
+func TestKeys_Events(t *testing.T) {
+	var log bytes.Buffer
+	w := newWorld(t, func(o *auth.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	first := w.keys("RS256")[0]
+	w.tend("ES256")
+	w.advance(90 * day)
+	w.tend("ES256")
+	scheduled := w.keys("ES256")
+	hasty := w.rotate(auth.KeyRotation{Algorithm: "RS256", Bits: 3072, Now: true})
+	var got []string
+	for _, e := range append(w.events(audit.KeyCreated), w.events(audit.KeyRotated)...) {
+		got = append(got, e.Actor+": "+e.Detail)
+	}
+	want := []string{
+		"test: " + first.Kid + " RS256 2048 signs 2026-03-01T12:00:00Z",
+		"schedule: " + scheduled[1].Kid + " ES256 signs 2026-03-01T12:00:00Z",
+		"schedule: " + scheduled[0].Kid + " ES256 signs 2026-05-31T12:00:00Z",
+		client.Actor + ": " + hasty.Kid + " RS256 3072 signs 2026-05-30T12:00:00Z now",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	line := `level=INFO msg="signing key rotated" realm=default algorithm=ES256 kid=` + scheduled[0].Kid + " signs_from=2026-05-31T12:00:00.000Z\n"
+	if lines := log.String(); strings.Count(lines, "\n") != 1 || !strings.HasSuffix(lines, line) {
+		t.Errorf("logged: %s", lines)
+	}
+}
+
 func TestKeys_Schedule(t *testing.T) {
 	for _, algorithm := range []string{"RS256", "ES256", "EdDSA"} {
 		t.Run(algorithm, func(t *testing.T) {
@@ -130,7 +162,7 @@ func TestKeys_Schedule(t *testing.T) {
 			if !w.published()[keys[0].Kid] || w.signer(algorithm) != first {
 				t.Error("the next key is not published, or signs already")
 			}
-			if got := w.events(audit.KeyRotated); len(got) != 1 || got[0].Actor != "schedule" || got[0].Detail != keys[0].Kid {
+			if got := w.events(audit.KeyRotated); len(got) != 1 || got[0].Actor != "schedule" || !strings.HasPrefix(got[0].Detail, keys[0].Kid+" "+algorithm+" ") {
 				t.Errorf("audit log: %+v", got)
 			}
 			w.advance(day)

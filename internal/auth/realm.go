@@ -35,12 +35,12 @@ func (s *Service) CreateRealm(ctx context.Context, name string, cl Client) (Real
 		if err := tx.InsertRealm(ctx, r); err != nil {
 			return err
 		}
-		if err := tx.InsertKey(ctx, key); err != nil {
-			return err
-		}
 		e := s.event(r.ID, audit.RealmCreated, uuid.Nil, cl)
 		e.Detail = name
-		return tx.InsertEvent(ctx, e)
+		if err := tx.InsertEvent(ctx, e); err != nil {
+			return err
+		}
+		return s.insertKey(ctx, tx, key, succession{}, cl)
 	})
 	if CodeOf(err) == CodeConflict {
 		return Realm{}, Errorf(CodeConflict, "realm %q exists", name)

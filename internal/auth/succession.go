@@ -16,11 +16,12 @@ import (
 type succession struct {
 	from time.Time
 	ends map[uuid.UUID]time.Time
+	now  bool // the others are refused at once
 }
 
 // succeed lets a new key follow the others of its algorithm.
 func succeed(keys []keyring.Record, now, from time.Time, life time.Duration) succession {
-	next := succession{from, map[uuid.UUID]time.Time{}}
+	next := succession{from: from, ends: map[uuid.UUID]time.Time{}}
 	for _, k := range keys {
 		switch {
 		case !alive(k, now) || k.SignsFrom.Before(from):
@@ -43,7 +44,7 @@ func succeed(keys []keyring.Record, now, from time.Time, life time.Duration) suc
 
 // replace lets a new key stand in for the others, which are refused from now on.
 func replace(keys []keyring.Record, now time.Time) succession {
-	next := succession{now, map[uuid.UUID]time.Time{}}
+	next := succession{from: now, ends: map[uuid.UUID]time.Time{}, now: true}
 	for _, k := range keys {
 		if alive(k, now) {
 			next.ends[k.ID] = now
