@@ -29,16 +29,11 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 		}
 		cert = &pair
 	}
-	// What follows the process for life stays as it is.
-	for name, changed := range map[string]bool{
-		"listen":   srv.Listen != s.settings.Listen,
-		"tls_cert": (srv.TLSCert == "") != (s.settings.TLSCert == ""),
-		"store":    set.Data != s.set.Data || set.DatabasePath() != s.set.DatabasePath(),
-		"hash":     set.HashSlots != s.set.HashSlots || set.HashWait != s.set.HashWait,
-	} {
-		if changed {
-			s.log.Warn("a setting that changed needs a restart", "setting", name)
-		}
+	// Beside the address that stays, the proxies must still be what keeps passwords safe.
+	running := s.settings
+	running.TrustedProxy = srv.TrustedProxy
+	if err := running.AfterApply(); err != nil {
+		return err
 	}
 	next, err := s.build(set, srv)
 	if err != nil {
@@ -48,9 +43,39 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 		s.cert.Store(cert)
 	}
 	s.site.Store(next)
+	select {
+	case s.retend <- struct{}{}:
+	default: // it has yet to see the last one
+	}
+	for _, name := range s.fixed(set, srv) {
+		s.log.Warn("a setting that changed needs a restart", "setting", name)
+	}
 	// The line is for whoever sent the signal, whatever the level was or is.
 	s.level.Set(min(levelOf(set), slog.LevelInfo))
 	s.log.Info("configuration reloaded", "mounts", len(next.mounts))
 	s.level.Set(levelOf(set))
 	return nil
+}
+
+// fixed are the settings that follow the process for life, and are not what they were.
+// docs/configuration.md names them.
+func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string) {
+	for _, f := range []struct {
+		name string
+		same bool
+	}{
+		{"data", set.Data == s.set.Data},
+		{"database", set.Database == s.set.Database},
+		{"master_key_file", set.MasterKeyFile == s.set.MasterKeyFile},
+		{"log_format", set.LogFormat == s.set.LogFormat},
+		{"hash_slots", set.HashSlots == s.set.HashSlots},
+		{"hash_wait", set.HashWait == s.set.HashWait},
+		{"listen", srv.Listen == s.settings.Listen},
+		{"tls_cert", (srv.TLSCert == "") == (s.settings.TLSCert == "")},
+	} {
+		if !f.same {
+			changed = append(changed, f.name)
+		}
+	}
+	return changed
 }

@@ -33,7 +33,8 @@ func signers(mounts []*auth.Mount) (all []signer) {
 	return slices.Compact(all)
 }
 
-// tendKeys has each signing key replaced in time. What fails is tried again.
+// tendKeys has each signing key replaced in time. What fails is tried again. A reload
+// wakes it: with other settings a key may be due earlier.
 func (s *server) tendKeys(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -42,6 +43,7 @@ func (s *server) tendKeys(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-s.retend:
 		}
 		wait := tendEvery
 		site := s.site.Load()

@@ -33,7 +33,8 @@ type serveCmd struct {
 }
 
 func (serveCmd) Help() string {
-	return `SIGTERM and SIGINT finish what is in flight; SIGHUP reads the configuration again (mounts, log level, certificate).
+	return `SIGTERM and SIGINT finish what is in flight; SIGHUP reads the configuration again: docs/configuration.md says which settings
+it applies, and the log names those that changed and need a restart.
 
 Examples:
     ostiary serve --demo
@@ -53,8 +54,9 @@ type server struct {
 	hasher   *password.Hasher
 	by       auth.Client
 
-	site atomic.Pointer[site]
-	cert atomic.Pointer[tls.Certificate]
+	site   atomic.Pointer[site]
+	cert   atomic.Pointer[tls.Certificate]
+	retend chan struct{} // wakes tendKeys
 }
 
 func (c *serveCmd) Run(a *app) (err error) {
@@ -65,9 +67,8 @@ func (c *serveCmd) Run(a *app) (err error) {
 	}
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
 	slots := spareProcessors(a.set.HashSlots)
-	s := &server{app: a, settings: c.Server, slots: slots, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: operator()}
+	s := &server{app: a, settings: c.Server, slots: slots, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), retend: make(chan struct{}, 1)}
 	s.log = s.newLog()
-	s.boundMemory()
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -235,8 +236,7 @@ func (s *server) tend(ctx context.Context) {
 			return
 		case <-next.C:
 		}
-		s.boundMemory()
-		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch)
+			n, err := s.store.Sweep(ctx, time.Now(), sweepBatch)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.log.Warn("old rows not deleted", "err", err)

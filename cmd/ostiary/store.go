@@ -94,6 +94,9 @@ func keyPolicy(set *config.Shared) auth.KeyPolicy {
 	return auth.KeyPolicy{Every: time.Duration(set.KeyRotation), Ahead: time.Duration(set.KeyAhead), RSABits: set.RSABits}
 }
 
+// itself is who the audit log names for what the server does of its own accord.
+func itself() auth.Client { return auth.Client{Actor: "server", RequestID: uuid.NewString()} }
+
 // operator is who the audit log says did it.
 func operator() auth.Client {
 	name := "uid " + fmt.Sprint(os.Getuid())

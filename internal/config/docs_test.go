@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,9 @@ func TestDocs_NameEverySetting(t *testing.T) {
 			}
 			named++
 			text := string(page)
+			if of != reflect.TypeFor[Mount]() && !regexp.MustCompile("(?m)^\\| `([a-z_`, ]+`)?"+key+"`.*\\| (applied.*|restart|–) \\|$").MatchString(text) {
+				t.Errorf("docs/configuration.md does not say whether a reload applies %s", key)
+			}
 			if !strings.Contains(text, "`"+key+"`") && !strings.Contains(text, "\n"+key+" = ") {
 				t.Errorf("docs/configuration.md does not name %s", key)
 			}
