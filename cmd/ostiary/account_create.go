@@ -40,6 +40,7 @@ func (c *accountCreate) Run(a *app) error {
 		if err != nil {
 			return d.unknown(a, err, n.Roles, "")
 		}
+		a.noteServicesOnly(acc, n.Roles)
 		return d.print(a, acc, secret)
 	})
 }

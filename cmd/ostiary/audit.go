@@ -18,7 +18,7 @@ type auditCmd struct {
 
 type auditList struct {
 	listFlags
-	Account string        `placeholder:"U" help:"Only what concerns this account, or the id of one that was deleted."`
+	Account accountName   `placeholder:"U" help:"Only what concerns this account, or the id of one that was deleted."`
 	Kind    string        `help:"Only events of this kind, such as sign_in_failed."`
 	Since   time.Duration `placeholder:"DURATION" help:"Only the last so many hours, such as 24h."`
 	After   string        `placeholder:"ID" help:"Only what came after this event."`
@@ -63,7 +63,7 @@ func (c *auditList) Run(a *app) error {
 		}
 	}
 	return a.inRealm(func(d *desk) error {
-		account, err := d.accountID(a, c.Account)
+		account, err := d.accountID(a, string(c.Account))
 		if err != nil {
 			return err
 		}

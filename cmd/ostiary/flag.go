@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -11,15 +12,35 @@ import (
 	"github.com/ostiary/ostiary/internal/config"
 )
 
-// flagValues are how numbers and durations are read, on the command line and from the
-// environment: numbers are decimal (010 is ten), and durations may have days, as in the
+// flagValues are how accounts, numbers and durations are read, on the command line and from
+// the environment: numbers are decimal (010 is ten), and durations may have days, as in the
 // configuration file.
 func flagValues() []kong.Option {
 	return []kong.Option{
 		kong.KindMapper(reflect.Int, kong.MapperFunc(decimal)),
 		kong.KindMapper(reflect.Int64, kong.MapperFunc(decimal)),
+		kong.TypeMapper(reflect.TypeFor[accountName](), kong.MapperFunc(account)),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(duration)),
 	}
+}
+
+// accountName is the value of --account. An empty one is refused: a script whose variable
+// is not set must not mean everybody. So is a second one, of which the first would be lost.
+type accountName string
+
+func account(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("account", &text); err != nil {
+		return err
+	}
+	switch {
+	case text == "":
+		return errors.New("must not be empty")
+	case target.String() != "":
+		return errors.New("give one account")
+	}
+	target.SetString(text)
+	return nil
 }
 
 func decimal(ctx *kong.DecodeContext, target reflect.Value) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,7 +146,7 @@ type roleAdd struct {
 }
 
 type ofAccount struct {
-	Account string `required:"" placeholder:"U" help:"The account: a username, an e-mail address or an id."`
+	Account accountName `required:"" placeholder:"U" help:"The account: a username, an e-mail address or an id."`
 }
 
 func (roleAdd) Help() string {
@@ -158,10 +159,22 @@ Examples:
 }
 
 func (c *roleAdd) Run(a *app) error {
-	return a.onAccount(c.Account, func(d *desk, acc auth.Account) error {
-		err := d.AddRole(a, d.realm.ID, acc.ID, c.R, d.by)
-		return d.unknown(a, err, []string{c.R}, "")
+	return a.onAccount(string(c.Account), func(d *desk, acc auth.Account) error {
+		if err := d.AddRole(a, d.realm.ID, acc.ID, c.R, d.by); err != nil {
+			return d.unknown(a, err, []string{c.R}, "")
+		}
+		a.noteServicesOnly(acc, []string{c.R})
+		return nil
 	})
+}
+
+// noteServicesOnly says that a role of the server's own gives nothing to a person.
+func (a *app) noteServicesOnly(acc auth.Account, roles []string) {
+	for _, name := range roles {
+		if acc.Kind == auth.KindPerson && slices.Contains(auth.BuiltInRoles, name) {
+			fmt.Fprintf(a.err, "ostiary: note: only service accounts can use the role %s, and %s is a person\n", name, printable(handle(acc)))
+		}
+	}
 }
 
 type roleRemove struct {
@@ -177,7 +190,7 @@ Example:
 }
 
 func (c *roleRemove) Run(a *app) error {
-	return a.onAccount(c.Account, func(d *desk, acc auth.Account) error {
+	return a.onAccount(string(c.Account), func(d *desk, acc auth.Account) error {
 		return d.RemoveRole(a, d.realm.ID, acc.ID, c.R, d.by)
 	})
 }
@@ -230,7 +243,7 @@ func (d *desk) unknown(a *app, err error, roles []string, datasource string) err
 	}
 	for _, name := range roles {
 		there, bad := d.store.HasRole(a, d.realm.ID, name)
-		if bad == nil && !there && !strings.HasPrefix(name, "ostiary:") {
+		if bad == nil && !there && !strings.HasPrefix(strings.ToLower(name), "ostiary:") {
 			return d.makeFirst(err, "role", name)
 		}
 	}

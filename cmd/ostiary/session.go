@@ -17,7 +17,7 @@ type sessionCmd struct {
 
 type sessionList struct {
 	listFlags
-	Account string `placeholder:"U" help:"Only this account's."`
+	Account accountName `placeholder:"U" help:"Only this account's."`
 }
 
 func (sessionList) Help() string {
@@ -44,7 +44,7 @@ func (c *sessionList) Run(a *app) error {
 	return a.inRealm(func(d *desk) error {
 		account := uuid.Nil
 		if c.Account != "" {
-			acc, err := d.FindAccount(a, d.realm.ID, c.Account)
+			acc, err := d.FindAccount(a, d.realm.ID, string(c.Account))
 			if err != nil {
 				return err
 			}
@@ -98,12 +98,13 @@ func (d *desk) eachSession(a *app, account uuid.UUID, fn func(auth.Session) erro
 }
 
 type sessionRevoke struct {
-	ID      string `arg:"" optional:"" name:"ID" help:"The session's id."`
-	Account string `placeholder:"U" help:"End all sessions of this account."`
+	ID      string      `arg:"" optional:"" name:"ID" help:"The session's id."`
+	Account accountName `placeholder:"U" help:"End all sessions of this account."`
 }
 
 func (sessionRevoke) Help() string {
 	return `Its tokens are refused at once at the logins and refreshes, within 5 seconds at verification. Prints how many sessions ended.
+--account also makes logins void that are half done; the audit log counts both, and has no entry if there was neither.
 
 Examples:
     ostiary session revoke 019a0b5e-7e3b-7c11-8d7c-0f5b8e7a4c21
@@ -111,12 +112,15 @@ Examples:
 }
 
 func (c *sessionRevoke) Run(a *app) error {
-	if (c.ID == "") == (c.Account == "") {
+	switch {
+	case c.ID == "" && c.Account == "":
 		return misusef("give a session's id, or --account")
+	case c.ID != "" && c.Account != "":
+		return misusef("give a session's id or --account, not both")
 	}
 	n, err := 1, error(nil)
 	if c.Account != "" {
-		err = a.onAccount(c.Account, func(d *desk, acc auth.Account) error {
+		err = a.onAccount(string(c.Account), func(d *desk, acc auth.Account) error {
 			n, err = d.EndSessions(a, d.realm.ID, acc.ID, "revoked", d.by)
 			return err
 		})

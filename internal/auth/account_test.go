@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -334,6 +335,31 @@ func TestEndSessions_EndsHalfDoneLogins(t *testing.T) {
 	_, err := w.passport(ticket, "")
 	w.wantCode(err, auth.CodeTokenInvalid)
 	w.signIn("steve")
+}
+
+// The log says how much has ended, and nothing where nothing has.
+func TestEndSessions_Event(t *testing.T) {
+	w := newWorld(t)
+	a := w.account("steve")
+	end := func(wantN int, wantDetails ...string) {
+		t.Helper()
+		n, err := w.svc.EndSessions(w.ctx, w.realm.ID, a.ID, "test", client)
+		var details []string
+		for _, e := range w.events(audit.SessionEnded) {
+			details = append(details, e.Detail)
+		}
+		if err != nil || n != wantN || !slices.Equal(details, wantDetails) {
+			t.Fatalf("%d, %v; the log has %q", n, err, details)
+		}
+	}
+	end(0)
+	w.ticket("steve")
+	end(0, "test sessions=0 half_done=1")
+	end(0, "test sessions=0 half_done=1") // the ticket is void
+	w.signIn("steve")
+	w.signIn("steve")
+	w.mustPassport(w.ticket("steve"), "")
+	end(3, "test sessions=0 half_done=1", "test sessions=3 half_done=0")
 }
 
 func TestIdentify_ShortIdleTime(t *testing.T) {

@@ -50,7 +50,7 @@ func (s *Service) CreateRole(ctx context.Context, realm uuid.UUID, name string, 
 	if slices.Contains(BuiltInRoles, name) {
 		return nil
 	}
-	if strings.HasPrefix(name, ownRoles) {
+	if strings.HasPrefix(strings.ToLower(name), ownRoles) {
 		return Errorf(CodeInvalidInput, "role %q: names that begin with %q are the server's own", name, ownRoles)
 	}
 	err := s.changeAccess(ctx, realm, audit.RoleCreated, uuid.Nil, name, cl, func(tx Tx) (bool, error) {
@@ -62,16 +62,68 @@ func (s *Service) CreateRole(ctx context.Context, realm uuid.UUID, name string, 
 	return err
 }
 
-// DeleteRole removes a role, takes it from all accounts, and revokes what it was granted.
-// CodeNotFound if there is none.
+// DeleteRole removes a role, takes it from all accounts, and revokes what it was granted;
+// each of them is recorded. CodeNotFound if there is none.
 func (s *Service) DeleteRole(ctx context.Context, realm uuid.UUID, name string, cl Client) error {
 	if slices.Contains(BuiltInRoles, name) {
 		return Errorf(CodeInvalidInput, "the role %q is the server's own and stays", name)
 	}
 	return s.changeAccess(ctx, realm, audit.RoleDeleted, uuid.Nil, name, cl, func(tx Tx) (bool, error) {
-		done, err := tx.DeleteRole(ctx, realm, name)
-		return done, missing(done, err, "role", name)
+		if err := tx.HoldRole(ctx, realm, name); err != nil {
+			return false, gone(err, "role", name)
+		}
+		if err := s.takeRole(ctx, tx, realm, name, cl); err != nil {
+			return false, err
+		}
+		grants := func(after string) ([]string, error) { return tx.RoleDatasources(ctx, realm, name, after, losers) }
+		err := s.closeAll(ctx, tx, realm, grants, func(datasource string) string { return name + " " + datasource }, cl)
+		if err != nil {
+			return false, err
+		}
+		return tx.DeleteRole(ctx, realm, name)
 	})
+}
+
+// losers is how many of those that lose something are read at a time.
+const losers = 500
+
+// takeRole records that all accounts lose a role that is about to go.
+func (s *Service) takeRole(ctx context.Context, tx Tx, realm uuid.UUID, role string, cl Client) error {
+	after := uuid.Nil
+	for {
+		page, err := tx.RoleAccounts(ctx, realm, role, after, losers)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, a := range page {
+			e := s.event(realm, audit.RoleRemoved, a.ID, cl)
+			e.Detail = role
+			if err := tx.InsertEvent(ctx, e); err != nil {
+				return err
+			}
+			after = a.ID
+		}
+	}
+}
+
+// closeAll records that grants end with a role or a datasource that is about to go: read
+// names the other sides, and detail makes "role datasource" of one.
+func (s *Service) closeAll(ctx context.Context, tx Tx, realm uuid.UUID, read func(after string) ([]string, error), detail func(string) string, cl Client) error {
+	after := ""
+	for {
+		page, err := read(after)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, name := range page {
+			e := s.event(realm, audit.DatasourceRevoked, uuid.Nil, cl)
+			e.Detail = detail(name)
+			if err := tx.InsertEvent(ctx, e); err != nil {
+				return err
+			}
+			after = name
+		}
+	}
 }
 
 // CreateDatasource makes a datasource. CodeConflict if it is there.
@@ -88,11 +140,19 @@ func (s *Service) CreateDatasource(ctx context.Context, realm uuid.UUID, name st
 	return err
 }
 
-// DeleteDatasource removes a datasource and all grants of it. CodeNotFound if there is none.
+// DeleteDatasource removes a datasource and all grants of it; each of them is recorded.
+// CodeNotFound if there is none.
 func (s *Service) DeleteDatasource(ctx context.Context, realm uuid.UUID, name string, cl Client) error {
 	return s.changeAccess(ctx, realm, audit.DatasourceDeleted, uuid.Nil, name, cl, func(tx Tx) (bool, error) {
-		done, err := tx.DeleteDatasource(ctx, realm, name)
-		return done, missing(done, err, "datasource", name)
+		if err := tx.HoldDatasource(ctx, realm, name); err != nil {
+			return false, gone(err, "datasource", name)
+		}
+		grants := func(after string) ([]string, error) { return tx.DatasourceRoles(ctx, realm, name, after, losers) }
+		err := s.closeAll(ctx, tx, realm, grants, func(role string) string { return role + " " + name }, cl)
+		if err != nil {
+			return false, err
+		}
+		return tx.DeleteDatasource(ctx, realm, name)
 	})
 }
 
@@ -201,6 +261,14 @@ func knownPair(ctx context.Context, tx Tx, realm uuid.UUID, role, datasource str
 	}
 	there, err := tx.HasDatasource(ctx, realm, datasource)
 	return missing(there, err, "datasource", datasource)
+}
+
+// gone says of what could not be held whether it is there at all.
+func gone(err error, what, name string) error {
+	if errors.Is(err, ErrNotFound) {
+		return missing(false, nil, what, name)
+	}
+	return err
 }
 
 // missing turns "it is not there" into an error.

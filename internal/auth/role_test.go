@@ -116,7 +116,7 @@ func TestRole_Names(t *testing.T) {
 		w.refused(w.svc.CreateRole(w.ctx, w.realm.ID, name, operator), auth.CodeInvalidInput, "use letters, digits")
 		w.refused(w.svc.CreateDatasource(w.ctx, w.realm.ID, name, operator), auth.CodeInvalidInput, "use letters, digits")
 	}
-	for _, name := range []string{"a", strings.Repeat("a", 64), "A.b_c:d-0", "-", "ostiary", "Ostiary:other"} {
+	for _, name := range []string{"a", strings.Repeat("a", 64), "A.b_c:d-0", "-", "ostiary", "ostiaryx:other"} {
 		w.done(w.svc.CreateRole(w.ctx, w.realm.ID, name, operator), audit.RoleCreated, uuid.Nil, name)
 		w.done(w.svc.CreateDatasource(w.ctx, w.realm.ID, name, operator), audit.DatasourceCreated, uuid.Nil, name)
 	}
@@ -132,7 +132,7 @@ func TestRole_BuiltIn(t *testing.T) {
 		w.done(w.svc.AddRole(w.ctx, w.realm.ID, a.ID, name, operator), audit.RoleAdded, a.ID, name)
 		w.done(w.svc.RemoveRole(w.ctx, w.realm.ID, a.ID, name, operator), audit.RoleRemoved, a.ID, name)
 	}
-	for _, name := range []string{"ostiary:other", "ostiary:", "ostiary:introspect:x"} {
+	for _, name := range []string{"ostiary:other", "ostiary:", "ostiary:introspect:x", "Ostiary:introspect", "OSTIARY:x"} {
 		w.refused(w.svc.CreateRole(w.ctx, w.realm.ID, name, operator), auth.CodeInvalidInput, "the server's own")
 	}
 	list, err := w.svc.ListRoles(w.ctx, w.realm.ID, "", 10)
@@ -202,6 +202,64 @@ func TestRole_OfNewAccount(t *testing.T) {
 	n.Roles = nil
 	if next, _, err := s.CreateAccount(w.ctx, realm, n, operator); err != nil || next.Number != a.Number+1 {
 		t.Errorf("what was refused took a number: %d, %v", next.Number, err)
+	}
+}
+
+// Whoever loses something by a deletion has an entry of it, by whoever deleted.
+func TestRole_DeletionIsRecorded(t *testing.T) {
+	w := newAccessWorld(t)
+	realm, s := w.realm.ID, w.svc
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"reader", "writer"} {
+		must(s.CreateRole(w.ctx, realm, name, operator))
+	}
+	for _, name := range []string{"parts", "sales"} {
+		must(s.CreateDatasource(w.ctx, realm, name, operator))
+		must(s.GrantDatasource(w.ctx, realm, "reader", name, operator))
+	}
+	must(s.GrantDatasource(w.ctx, realm, "writer", "sales", operator))
+	var want []string
+	must(w.store.InTx(w.ctx, func(tx auth.Tx) error { // more than are read at a time
+		want = nil
+		for i := range 501 {
+			rec := auth.AccountRecord{Account: auth.Account{ID: uuid.Must(uuid.NewV7()), RealmID: realm, Number: int64(i + 1), Kind: auth.KindPerson}}
+			if err := tx.InsertAccount(w.ctx, rec, nil); err != nil {
+				return err
+			}
+			if _, err := tx.AddRole(w.ctx, realm, rec.ID, "reader", w.clock()); err != nil {
+				return err
+			}
+			want = append(want, "role_removed "+rec.ID.String()+" reader")
+		}
+		return nil
+	}))
+	fresh := func(err error) (got []string) {
+		t.Helper()
+		must(err)
+		all := w.accessEvents(realm)
+		for _, e := range all[w.seen:] {
+			if e.Actor != operator.Actor || e.RequestID != operator.RequestID {
+				t.Errorf("by somebody else: %+v", e)
+			}
+			got = append(got, string(e.Kind)+" "+e.Account.String()+" "+e.Detail)
+		}
+		w.seen = len(all)
+		return got
+	}
+	fresh(nil)
+	none := uuid.Nil.String()
+	want = append(want, "datasource_revoked "+none+" reader parts", "datasource_revoked "+none+" reader sales", "role_deleted "+none+" reader")
+	if got := fresh(s.DeleteRole(w.ctx, realm, "reader", operator)); !slices.Equal(got, want) {
+		t.Errorf("%d entries, want %d, the last %q", len(got), len(want), got[max(0, len(got)-4):])
+	}
+	want = []string{"datasource_revoked " + none + " writer sales", "datasource_deleted " + none + " sales"}
+	if got := fresh(s.DeleteDatasource(w.ctx, realm, "sales", operator)); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
 

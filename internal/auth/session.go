@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -141,10 +142,15 @@ func (s *Service) sessionEnded(rec SessionRecord, reason string, cl Client) audi
 }
 
 // EndSessions ends all sessions of an account, and logins that are half done, and counts
-// the sessions.
+// the sessions. The audit log has both numbers, and no entry if there was nothing to end.
 func (s *Service) EndSessions(ctx context.Context, realm, account uuid.UUID, reason string, cl Client) (n int, err error) {
 	err = s.change(ctx, func(tx Tx) error {
-		if _, err := tx.AccountByID(ctx, realm, account, ""); err != nil {
+		rec, err := tx.AccountByID(ctx, realm, account, "")
+		if err != nil {
+			return err
+		}
+		halfDone, err := tx.LiveTickets(ctx, account, rec.Version, ticketAttempts, s.now())
+		if err != nil {
 			return err
 		}
 		// A login that is half done ends, too.
@@ -154,8 +160,11 @@ func (s *Service) EndSessions(ctx context.Context, realm, account uuid.UUID, rea
 		if n, err = tx.EndSessions(ctx, account, uuid.Nil, reason, s.now()); err != nil {
 			return err
 		}
+		if n == 0 && halfDone == 0 {
+			return nil
+		}
 		e := s.event(realm, audit.SessionEnded, account, cl)
-		e.Detail = reason
+		e.Detail = fmt.Sprintf("%s sessions=%d half_done=%d", reason, n, halfDone)
 		return tx.InsertEvent(ctx, e)
 	})
 	return n, err

@@ -131,6 +131,9 @@ type RoleReader interface {
 	HasDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error)
 	// RoleAccounts lists the accounts that have a role, by id.
 	RoleAccounts(ctx context.Context, realm uuid.UUID, role string, after uuid.UUID, limit int) ([]Account, error)
+	// RoleDatasources lists what a role opens, and DatasourceRoles what opens a datasource, by name.
+	RoleDatasources(ctx context.Context, realm uuid.UUID, role, after string, limit int) ([]string, error)
+	DatasourceRoles(ctx context.Context, realm uuid.UUID, datasource, after string, limit int) ([]string, error)
 }
 
 // RoleWriter writes who may do what. The bools report whether anything changed.
@@ -138,6 +141,10 @@ type RoleWriter interface {
 	// InsertRole and InsertDatasource return ErrConflict if the name is taken.
 	InsertRole(ctx context.Context, realm uuid.UUID, name string, now time.Time) error
 	InsertDatasource(ctx context.Context, realm uuid.UUID, name string, now time.Time) error
+	// HoldRole and HoldDatasource hold off, until the commit, that it is given to anybody
+	// or deleted. ErrNotFound if there is none.
+	HoldRole(ctx context.Context, realm uuid.UUID, name string) error
+	HoldDatasource(ctx context.Context, realm uuid.UUID, name string) error
 	// DeleteRole and DeleteDatasource remove what was given with them, too.
 	DeleteRole(ctx context.Context, realm uuid.UUID, name string) (bool, error)
 	DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error)
@@ -204,6 +211,9 @@ type Ticket struct {
 type TicketReader interface {
 	// TicketAccount tells whose ticket it is, alive or not. ErrNotFound if there is none.
 	TicketAccount(ctx context.Context, realm uuid.UUID, hash [32]byte) (uuid.UUID, error)
+	// LiveTickets counts the account's tickets that can still complete a login: of the
+	// version, and with fewer than max wrong codes.
+	LiveTickets(ctx context.Context, account uuid.UUID, version int64, max int, now time.Time) (int, error)
 }
 
 type TicketWriter interface {

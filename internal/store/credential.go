@@ -103,6 +103,12 @@ func (q queries) TicketAccount(ctx context.Context, realm uuid.UUID, hash [32]by
 	return id, classify(err)
 }
 
+func (q queries) LiveTickets(ctx context.Context, account uuid.UUID, version int64, max int, now time.Time) (n int, err error) {
+	err = q.row(ctx, `SELECT COUNT(*) FROM ticket
+		WHERE account_id = $1 AND version = $2 AND attempts < $3 AND spent_at = 0 AND expires_at > $4`, account[:], version, max, micros(now)).Scan(&n)
+	return n, classify(err)
+}
+
 func (q queries) TryTicket(ctx context.Context, realm uuid.UUID, hash [32]byte, max int, now time.Time) (auth.Ticket, error) {
 	t := auth.Ticket{Hash: hash, RealmID: realm}
 	err := q.row(ctx, `UPDATE ticket SET attempts = attempts + 1

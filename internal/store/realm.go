@@ -64,10 +64,7 @@ func (q queries) EndKey(ctx context.Context, id uuid.UUID, end time.Time) error 
 }
 
 func (q queries) HashSchemes(ctx context.Context, realm uuid.UUID) ([]string, error) {
-	return list(ctx, q.prepared, func(row scanner) (s string, err error) {
-		err = row.Scan(&s)
-		return s, err
-	}, "SELECT scheme FROM hash_scheme WHERE realm_id = $1 AND accounts > 0 ORDER BY scheme", realm[:])
+	return list(ctx, q.prepared, oneText, "SELECT scheme FROM hash_scheme WHERE realm_id = $1 AND accounts > 0 ORDER BY scheme", realm[:])
 }
 
 func (q queries) CountScheme(ctx context.Context, realm uuid.UUID, scheme string, add int) error {

@@ -63,6 +63,21 @@ func (q queries) RoleAccounts(ctx context.Context, realm uuid.UUID, role string,
 		WHERE h.realm_id = $1 AND h.role = $2 AND h.account_id > $3 ORDER BY h.account_id LIMIT $4`, realm[:], role, after[:], limit)
 }
 
+func (q queries) RoleDatasources(ctx context.Context, realm uuid.UUID, role, after string, limit int) ([]string, error) {
+	return list(ctx, q.prepared, oneText, `SELECT datasource FROM role_datasource
+		WHERE realm_id = $1 AND role = $2 AND datasource > $3 ORDER BY datasource LIMIT $4`, realm[:], role, after, limit)
+}
+
+func (q queries) DatasourceRoles(ctx context.Context, realm uuid.UUID, datasource, after string, limit int) ([]string, error) {
+	return list(ctx, q.prepared, oneText, `SELECT role FROM role_datasource
+		WHERE realm_id = $1 AND datasource = $2 AND role > $3 ORDER BY role LIMIT $4`, realm[:], datasource, after, limit)
+}
+
+func oneText(row scanner) (s string, err error) {
+	err = row.Scan(&s)
+	return s, err
+}
+
 func (q queries) InsertRole(ctx context.Context, realm uuid.UUID, name string, now time.Time) error {
 	_, err := q.exec(ctx, "INSERT INTO role (realm_id, name, created_at) VALUES ($1, $2, $3)", realm[:], name, micros(now))
 	return err
@@ -100,7 +115,7 @@ func (q queries) AddRole(ctx context.Context, realm, account uuid.UUID, role str
 	if err := must(q.exec(ctx, "UPDATE account SET version = version WHERE id = $2 AND realm_id = $1", realm[:], account[:])); err != nil {
 		return false, err
 	}
-	if err := q.holdRole(ctx, realm, role); err != nil {
+	if err := q.HoldRole(ctx, realm, role); err != nil {
 		return false, err
 	}
 	n, err := q.exec(ctx, `INSERT INTO account_role (account_id, role, realm_id, created_at) VALUES ($1, $2, $3, $4)
@@ -108,12 +123,11 @@ func (q queries) AddRole(ctx context.Context, realm, account uuid.UUID, role str
 	return n > 0, err
 }
 
-// holdRole holds off the deletion of a role until the commit. ErrNotFound if it is gone.
-func (q queries) holdRole(ctx context.Context, realm uuid.UUID, name string) error {
+func (q queries) HoldRole(ctx context.Context, realm uuid.UUID, name string) error {
 	return must(q.exec(ctx, "UPDATE role SET created_at = created_at WHERE realm_id = $1 AND name = $2", realm[:], name))
 }
 
-func (q queries) holdDatasource(ctx context.Context, realm uuid.UUID, name string) error {
+func (q queries) HoldDatasource(ctx context.Context, realm uuid.UUID, name string) error {
 	return must(q.exec(ctx, "UPDATE datasource SET created_at = created_at WHERE realm_id = $1 AND name = $2", realm[:], name))
 }
 
@@ -123,10 +137,10 @@ func (q queries) RemoveRole(ctx context.Context, realm, account uuid.UUID, role 
 }
 
 func (q queries) GrantDatasource(ctx context.Context, realm uuid.UUID, role, datasource string, now time.Time) (bool, error) {
-	if err := q.holdRole(ctx, realm, role); err != nil {
+	if err := q.HoldRole(ctx, realm, role); err != nil {
 		return false, err
 	}
-	if err := q.holdDatasource(ctx, realm, datasource); err != nil {
+	if err := q.HoldDatasource(ctx, realm, datasource); err != nil {
 		return false, err
 	}
 	n, err := q.exec(ctx, `INSERT INTO role_datasource (realm_id, role, datasource, created_at) VALUES ($1, $2, $3, $4)

@@ -206,6 +206,18 @@ func roleMissing(w *world) {
 			return err
 		})
 	}
+	for _, hold := range []func(tx auth.Tx) error{
+		func(tx auth.Tx) error { return tx.HoldRole(w.ctx, w.realm, "theirs") },
+		func(tx auth.Tx) error { return tx.HoldDatasource(w.ctx, w.realm, "theirs") },
+	} {
+		w.fails(auth.ErrNotFound, hold)
+	}
+	w.in(func(tx auth.Tx) error {
+		if err := tx.HoldRole(w.ctx, w.realm, "reader"); err != nil {
+			return err
+		}
+		return tx.HoldDatasource(w.ctx, w.realm, "sales")
+	})
 	// What was refused is not there either when the names come to be.
 	w.role("nobody", "theirs")
 	w.datasource("nothing", "theirs")

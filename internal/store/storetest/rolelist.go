@@ -19,6 +19,10 @@ func rolePages(w *world) {
 		w.addRole(a.ID, "a")
 		want = append(want, a.ID)
 	}
+	for _, name := range names {
+		w.grant("a", name)
+		w.grant(name, "a")
+	}
 	slices.SortFunc(want, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
 	for _, size := range []int{1, 3, 100} {
 		roles := pages(w, size, "", func(after string) ([]auth.Role, error) { return w.store.Roles(w.ctx, w.realm, after, size) },
@@ -29,6 +33,13 @@ func rolePages(w *world) {
 		w.same("datasources", pages(w, size, "", func(after string) ([]auth.Datasource, error) {
 			return w.store.Datasources(w.ctx, w.realm, after, size)
 		}, func(d auth.Datasource) string { return d.Name }), names)
+		itself := func(name string) string { return name }
+		w.same("what a role opens", pages(w, size, "", func(after string) ([]string, error) {
+			return w.store.RoleDatasources(w.ctx, w.realm, "a", after, size)
+		}, itself), names)
+		w.same("what opens a datasource", pages(w, size, "", func(after string) ([]string, error) {
+			return w.store.DatasourceRoles(w.ctx, w.realm, "a", after, size)
+		}, itself), names)
 		w.same("members", pages(w, size, uuid.Nil, func(after uuid.UUID) ([]auth.Account, error) {
 			return w.store.RoleAccounts(w.ctx, w.realm, "a", after, size)
 		}, func(a auth.Account) uuid.UUID { return a.ID }), want)

@@ -14,6 +14,7 @@ var ticketCases = []testCase{
 	{"Forgive", ticketForgive},
 	{"Expiry", ticketExpiry},
 	{"Spend", ticketSpend},
+	{"Live", ticketLive},
 }
 
 func (w *world) ticket(account uuid.UUID, hash [32]byte) auth.Ticket {
@@ -40,6 +41,27 @@ func (w *world) try(hash [32]byte, max int, at time.Time) (t auth.Ticket, err er
 func (w *world) spend(hash [32]byte) bool {
 	w.Helper()
 	return w.yes(func(tx auth.Tx) (bool, error) { return tx.SpendTicket(w.ctx, hash, w.now) })
+}
+
+// ticketLive counts the tickets that TryTicket would take.
+func ticketLive(w *world) {
+	t := w.newTicket()
+	live := func(account uuid.UUID, version int64, max int, at time.Time, want int) {
+		w.Helper()
+		n, err := w.store.LiveTickets(w.ctx, account, version, max, at)
+		w.wantErr("live tickets", err, nil)
+		w.same("live tickets", n, want)
+	}
+	live(t.AccountID, t.Version, 1, w.now, 1)
+	live(newID(), t.Version, 1, w.now, 0)
+	live(t.AccountID, t.Version+1, 1, w.now, 0)
+	live(t.AccountID, t.Version, 1, t.ExpiresAt, 0)
+	_, err := w.try(t.Hash, 1, w.now)
+	w.wantErr("try", err, nil)
+	live(t.AccountID, t.Version, 1, w.now, 0)
+	live(t.AccountID, t.Version, 2, w.now, 1)
+	w.spend(t.Hash)
+	live(t.AccountID, t.Version, 2, w.now, 0)
 }
 
 func ticketRoundTrip(w *world) {
