@@ -109,8 +109,11 @@ func (c *keyRotate) Run(a *app) error {
 	if c.Now && c.Ahead != nil {
 		return misusef("--now and --ahead can't be used together: a key that is compromised is replaced at once")
 	}
-	if c.Bits != 0 && c.Algorithm != keyring.RS256 {
+	switch {
+	case c.Bits != 0 && c.Algorithm != keyring.RS256:
 		return misusef("--bits: only RS256 keys have a choice")
+	case c.Bits != 0 && c.Bits != 2048 && c.Bits != 3072 && c.Bits != 4096:
+		return misusef("--bits: must be 2048, 3072 or 4096")
 	}
 	mounts, err := a.set.Mounts(dialects())
 	if err != nil {

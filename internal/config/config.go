@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -152,7 +154,7 @@ func (s *Shared) checkKeys() error {
 	case s.KeyAhead != 0 && s.KeyAhead < leastAhead:
 		return fmt.Errorf("key_ahead: must be 0s, or at least %s", time.Duration(leastAhead))
 	case s.KeyRotation != 0 && s.KeyAhead >= s.KeyRotation:
-		return fmt.Errorf("key_ahead: must be less than key_rotation")
+		return fmt.Errorf("key_ahead (%s) must be less than key_rotation (%s)", s.KeyAhead, s.KeyRotation)
 	case s.RSABits != 0 && s.RSABits != 2048 && s.RSABits != 3072 && s.RSABits != 4096:
 		return fmt.Errorf("rsa_bits: must be 0, 2048, 3072 or 4096")
 	}
@@ -251,32 +253,56 @@ func printable(s string) bool {
 // Duration is a time.Duration that also reads days: "30d", "1d12h", "90s".
 type Duration time.Duration
 
+// maxDays is the longest duration.
+const maxDays = 36500
+
+// String is the duration as it is written in the configuration file.
+func (d Duration) String() string {
+	const day = Duration(24 * time.Hour)
+	if d > day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 // UnmarshalText reads a duration of the configuration file.
 func (d *Duration) UnmarshalText(text []byte) error {
 	s := string(text)
 	sum := time.Duration(0)
 	if days, rest, ok := strings.Cut(s, "d"); ok {
-		n := 0
-		if _, err := fmt.Sscanf(days, "%d", &n); err != nil || fmt.Sprint(n) != days || n < 0 || n > 36500 {
+		n, err := strconv.Atoi(days)
+		if err != nil || strconv.Itoa(n) != days || n < 0 || n > maxDays {
+			return badDuration(s)
+		}
+		if rest != "" && (rest[0] < '0' || rest[0] > '9') {
 			return badDuration(s)
 		}
 		sum, s = time.Duration(n)*24*time.Hour, rest
-		if s == "" {
-			*d = Duration(sum)
-			return nil
-		}
-		if s[0] < '0' || s[0] > '9' {
+	}
+	if s != "" || len(text) == 0 {
+		rest, err := time.ParseDuration(s)
+		if err != nil || rest > maxDays*24*time.Hour-sum {
 			return badDuration(string(text))
 		}
+		sum += rest
 	}
-	rest, err := time.ParseDuration(s)
-	if err != nil || rest+sum < rest {
-		return badDuration(string(text))
-	}
-	*d = Duration(sum + rest)
+	*d = Duration(sum)
 	return nil
 }
 
+// wellFormed is a duration that is none only because it is too long.
+var wellFormed = regexp.MustCompile(`^((0|[1-9]\d*)d)?((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))*$`)
+
 func badDuration(s string) error {
+	if s != "" && wellFormed.MatchString(s) {
+		return fmt.Errorf("%q is too long: at most %dd", s, maxDays)
+	}
 	return fmt.Errorf(`%q is no duration such as "60s", "1h" or "30d"`, s)
 }

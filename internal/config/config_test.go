@@ -295,7 +295,7 @@ func TestDuration_Text(t *testing.T) {
 			t.Errorf("%q: %v, %v, want %v", text, time.Duration(d), err, want)
 		}
 	}
-	for _, text := range []string{"", "d", "1", "-1d", "+1d", "01d", " 1d", "1 d", "1dd", "1d-1h", "1.5d", "36501d", "99999999999999d", "36500d2500000h", "one hour"} {
+	for _, text := range []string{"", "d", "1", "-1d", "+1d", "01d", " 1d", "1 d", "1dd", "1d-1h", "1.5d", "36501d", "99999999999999d", "36500d2500000h", "36500d1s", "876001h", "one hour"} {
 		var d Duration
 		want := badDuration(text).Error()
 		if err := d.UnmarshalText([]byte(text)); err == nil || err.Error() != want {

@@ -52,16 +52,20 @@ func Parse(name string, data []byte) (*File, error) {
 		return nil, fmt.Errorf("%s: longer than 1 MiB: not a configuration file", name)
 	}
 	var c Config
-	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&c); err != nil {
-		return nil, explain(name, err)
+	wrong := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&c)
+	if wrong != nil && namesKey(wrong) {
+		return nil, explain(name, wrong)
 	}
-	// The types are right, and so the same text read again gives the keys that are present.
+	// The same text read again gives the keys that are present.
 	values := map[string]any{}
 	if err := toml.Unmarshal(data, &values); err != nil {
 		return nil, explain(name, err)
 	}
 	if key, problem := checkKeys("", values, reflect.TypeFor[Config]()); problem != "" {
 		return nil, fmt.Errorf("%s: %s", name, oneLine(fmt.Sprintf(problem, key)))
+	}
+	if wrong != nil {
+		return nil, explain(name, wrong)
 	}
 	return &File{name: name, values: values, mounts: c.Mount}, nil
 }
@@ -132,6 +136,14 @@ var (
 		"[]config.Mount": "a list of tables [[mount]]", "config.Mount": "a table [[mount]]",
 	}
 )
+
+// namesKey tells whether an error of the decoder says where it is. That of a duration which
+// is a boolean or a float does not.
+func namesKey(err error) bool {
+	var strict *toml.StrictMissingError
+	var decode *toml.DecodeError
+	return errors.As(err, &strict) || errors.As(err, &decode)
+}
 
 // explain makes one line of what the decoder found: the file, the line, and the key.
 func explain(name string, err error) error {
