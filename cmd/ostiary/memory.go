@@ -7,15 +7,6 @@ import (
 	"runtime/metrics"
 )
 
-// Memory is bounded by what hashing needs and a little beside it. The collector would
-// otherwise let as much garbage pile up as there is memory in the hashes' buffers, which
-// hold no pointers and so cost it nothing: under 64 clients that sign in at once on two
-// cores, 107 MB resident in place of 75, at the same number of logins.
-const (
-	memoryBase = 22 << 20
-	memorySlot = 20 << 20 // one argon2id at a time, m = 19456 KiB
-)
-
 // spareProcessors returns how many passwords are hashed at once, and gives the scheduler
 // more processors than those: a hash holds one for 10 ms, and when hashes hold all of
 // them, everything that a request waits for (a read, a commit) waits behind a hash.
@@ -30,15 +21,31 @@ func spareProcessors(slots int) int {
 	return slots
 }
 
-// boundMemory sets the limit at which the collector starts to work harder. What is
-// really in use (connections by the thousand) raises it: it must not work for nothing.
-func (s *server) boundMemory() {
+const (
+	ballastSize = 8 << 20
+	// memoryBase is what the process may take before the collector works harder, the
+	// ballast included; the buffers of hashes are beside its heap.
+	memoryBase = 34 << 20
+)
+
+// ballast is memory that nobody touches, so that the system gives none for it; but the
+// collector counts it, and waits for as much garbage before it runs again. With a
+// megabyte in use and nothing else, it would run a hundred times a second when the
+// server is busy with verifications, for a tenth of what they cost.
+var ballast []byte
+
+// boundMemory has the collector run neither too often nor too seldom. What is really in
+// use (connections by the thousand) raises the limit: it must not work for nothing.
+func boundMemory() {
 	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return // the operator knows better
 	}
+	if ballast == nil {
+		ballast = make([]byte, ballastSize)
+	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	limit := memoryBase + int64(s.slots)*memorySlot
+	limit := int64(memoryBase)
 	if live[0].Value.Kind() == metrics.KindUint64 {
 		limit = max(limit, int64(live[0].Value.Uint64())/3*4)
 	}

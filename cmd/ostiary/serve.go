@@ -50,7 +50,6 @@ type server struct {
 	level    slog.LevelVar
 	store    *store.Store
 	master   seal.Key
-	slots    int // of the hasher
 	hasher   *password.Hasher
 	by       auth.Client
 
@@ -66,8 +65,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 	}
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
+	boundMemory()
 	slots := spareProcessors(a.set.HashSlots)
-	s := &server{app: a, settings: c.Server, slots: slots, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), retend: make(chan struct{}, 1)}
+	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), retend: make(chan struct{}, 1)}
 	s.log = s.newLog()
 	if err := s.open(); err != nil {
 		return err
@@ -236,7 +236,8 @@ func (s *server) tend(ctx context.Context) {
 			return
 		case <-next.C:
 		}
-			n, err := s.store.Sweep(ctx, time.Now(), sweepBatch)
+		boundMemory()
+		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.log.Warn("old rows not deleted", "err", err)

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 )
 
 const (
@@ -46,8 +47,13 @@ type block = [words]uint64
 // The memory is not wiped between calls: every block is written before it is
 // read, and what a call leaves behind depends on its password. A Buffer is as
 // secret as the passwords that went through it.
+//
+// Where the system can, the memory is beside the Go heap, so that the collector does not
+// count it: it would let as much garbage pile up as there is memory in here.
 type Buffer struct {
-	mem []block // the scratch blocks, then the lanes one after another
+	mem     []block  // the scratch blocks, then the lanes one after another
+	mapping *mapping // of mem; nil if that is of the Go heap
+	dropped runtime.Cleanup
 }
 
 // The scratch blocks at the start of a Buffer's memory.
@@ -76,7 +82,16 @@ func (b *Buffer) Key(password, salt []byte, time, memoryKiB uint32, threads uint
 // as it is.
 func (b *Buffer) Release(max uint32) {
 	if uint64(len(b.mem)) > uint64(max)+scratchBlocks {
-		b.mem = nil
+		b.free()
+	}
+}
+
+func (b *Buffer) free() {
+	b.mem = nil
+	if b.mapping != nil {
+		b.dropped.Stop()
+		b.mapping.unmap()
+		b.mapping = nil
 	}
 }
 
@@ -109,14 +124,20 @@ func (b *Buffer) key(password, salt, secret, data []byte, time, memoryKiB uint32
 	seed := initialHash(password, salt, secret, data, time, memoryKiB, uint32(threads), keyLen)
 	f.start(&seed)
 	f.run()
-	return f.tag(keyLen), nil
+	tag := f.tag(keyLen)
+	runtime.KeepAlive(b) // f.mem is gone with it
+	return tag, nil
 }
 
 // grow makes room for n blocks.
 func (b *Buffer) grow(n int) {
 	if len(b.mem) < n {
-		b.mem = nil // so that the old memory can go before the new comes
-		b.mem = make([]block, n)
+		b.free() // so that the old memory can go before the new comes
+		if b.mem, b.mapping = mapBlocks(n); b.mapping != nil {
+			b.dropped = b.mapping.unmapWith(b)
+		} else {
+			b.mem = make([]block, n)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	xargon2 "golang.org/x/crypto/argon2"
 )
@@ -60,7 +61,7 @@ func TestBuffer_AllocatesOnce(t *testing.T) {
 		t.Errorf("a call allocates %d bytes beside its buffer", n)
 	}
 	key(1028)
-	if &b.mem[0] == first {
+	if len(b.mem) != 1028+scratchBlocks {
 		t.Error("the memory did not grow")
 	}
 }
@@ -82,6 +83,32 @@ func TestBuffer_Release(t *testing.T) {
 	want := xargon2.IDKey(nil, nil, 1, 256, 1, 32)
 	if got, err := b.Key(nil, nil, 1, 256, 1, 32); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("after Release: got %x, %v; want %x", got, err, want)
+	}
+}
+
+// A buffer that is dropped gives its memory back, though the collector does not count it.
+func TestBuffer_Dropped(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the memory is of the Go heap")
+	}
+	unmapped := make(chan *mapping, 1)
+	func() {
+		b := new(Buffer)
+		if _, err := b.Key(nil, nil, 1, 256, 1, 32); err != nil || b.mapping == nil {
+			t.Fatalf("%v, %v", err, b.mapping)
+		}
+		runtime.AddCleanup(b, func(m *mapping) { unmapped <- m }, b.mapping)
+	}()
+	deadline := time.After(10 * time.Second)
+	for {
+		runtime.GC()
+		select {
+		case <-unmapped:
+			return
+		case <-deadline:
+			t.Fatal("it is still there")
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 

@@ -1,0 +1,35 @@
+package argon2
+
+import (
+	"runtime"
+	"syscall"
+	"unsafe"
+)
+
+// hugePage is what the processor maps at once where it can.
+const hugePage = 2 << 20
+
+// mapping is memory beside the Go heap.
+type mapping struct{ all []byte }
+
+// mapBlocks asks the system for zeroed memory of n blocks, in huge pages if it has them.
+// nil if it has none to give.
+func mapBlocks(n int) ([]block, *mapping) {
+	size := n * blockSize
+	all, err := syscall.Mmap(-1, 0, size+hugePage, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		return nil, nil
+	}
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(all)))
+	mem := all[-start&(hugePage-1):][:size]
+	_ = syscall.Madvise(mem, syscall.MADV_HUGEPAGE) // only a wish
+	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(mem))), n), &mapping{all}
+}
+
+// unmap gives the memory back. Nothing may use it any more.
+func (m *mapping) unmap() { _ = syscall.Munmap(m.all) }
+
+// unmapWith gives it back with its owner, if that is dropped without a word.
+func (m *mapping) unmapWith(owner *Buffer) runtime.Cleanup {
+	return runtime.AddCleanup(owner, (*mapping).unmap, m)
+}
