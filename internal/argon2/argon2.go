@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"sync/atomic"
 )
 
 const (
@@ -55,6 +56,11 @@ type Buffer struct {
 	mapping *mapping // of mem; nil if that is of the Go heap
 	dropped runtime.Cleanup
 }
+
+var mapped atomic.Int64
+
+// Mapped is how many bytes all buffers hold beside the Go heap.
+func Mapped() int64 { return mapped.Load() }
 
 // The scratch blocks at the start of a Buffer's memory.
 const (

@@ -10,7 +10,10 @@ import (
 const hugePage = 2 << 20
 
 // mapping is memory beside the Go heap.
-type mapping struct{ all []byte }
+type mapping struct {
+	all  []byte
+	size int // that is used
+}
 
 // mapBlocks asks the system for zeroed memory of n blocks, in huge pages if it has them.
 // nil if it has none to give.
@@ -23,11 +26,15 @@ func mapBlocks(n int) ([]block, *mapping) {
 	start := uintptr(unsafe.Pointer(unsafe.SliceData(all)))
 	mem := all[-start&(hugePage-1):][:size]
 	_ = syscall.Madvise(mem, syscall.MADV_HUGEPAGE) // only a wish
-	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(mem))), n), &mapping{all}
+	mapped.Add(int64(size))
+	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(mem))), n), &mapping{all, size}
 }
 
 // unmap gives the memory back. Nothing may use it any more.
-func (m *mapping) unmap() { _ = syscall.Munmap(m.all) }
+func (m *mapping) unmap() {
+	_ = syscall.Munmap(m.all)
+	mapped.Add(-int64(m.size))
+}
 
 // unmapWith gives it back with its owner, if that is dropped without a word.
 func (m *mapping) unmapWith(owner *Buffer) runtime.Cleanup {
