@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -27,7 +28,9 @@ func TestPing_CannotWrite(t *testing.T) {
 	}
 }
 
-func TestPing_FileGone(t *testing.T) {
+// TestStore_FileGone: what is still open of a file that is gone is not the database. Nothing
+// is read from it, and nothing that is written to it is called stored.
+func TestStore_FileGone(t *testing.T) {
 	dir := t.TempDir()
 	s, err := Create(t.Context(), dir)
 	if err != nil {
@@ -35,24 +38,47 @@ func TestPing_FileGone(t *testing.T) {
 	}
 	defer s.Close()
 	path := filepath.Join(dir, DatabaseFile)
-	if err := os.Rename(path, path+".away"); err != nil {
-		t.Fatal(err)
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got := auth.CodeOf(s.Ping(t.Context())); got != auth.CodeUnavailable {
-		t.Errorf("without its file: %q", got)
+	all := func(what string, want auth.Code) {
+		t.Helper()
+		_, list := s.Realms(t.Context())
+		_, row := s.CountOrigin(t.Context(), "demo")
+		for name, err := range map[string]error{
+			"ping": s.Ping(t.Context()), "a list": list, "a row": row, "check": s.Check(t.Context()),
+			"a write":            s.SetValue(t.Context(), "a", what),
+			"what it would deny": s.InTx(t.Context(), func(auth.Tx) error { return auth.ErrNotFound }),
+		} {
+			if want == "" && name == "what it would deny" && errors.Is(err, auth.ErrNotFound) {
+				continue
+			}
+			if auth.CodeOf(err) != want {
+				t.Errorf("%s: %s: %v", what, name, err)
+			}
+		}
 	}
+	all("before", "")
+	move(path, path+".away")
+	all("without its file", auth.CodeUnavailable)
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := auth.CodeOf(s.Ping(t.Context())); got != auth.CodeUnavailable {
-		t.Errorf("with another file: %q", got)
+	all("with another file", auth.CodeUnavailable)
+	move(path+".away", path)
+	all("with its file again", "")
+	err = s.InTx(t.Context(), func(tx auth.Tx) error { // it goes while the transaction runs
+		move(path, path+".away")
+		return nil
+	})
+	if auth.CodeOf(err) != auth.CodeUnavailable {
+		t.Errorf("committed to a file that is gone: %v", err)
 	}
-	if err := os.Rename(path+".away", path); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Ping(t.Context()); err != nil {
-		t.Error(err)
-	}
+	move(path+".away", path)
+	all("at the end", "")
 }
 
 // TestWriter_Blocked: while another process keeps the database, all that wait are told so

@@ -76,6 +76,10 @@ func OpenFile(ctx context.Context, path string) (*Store, error) {
 }
 
 func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) {
+	file, err := os.Stat(path) // before it is opened: of two that take turns, neither is taken for the other
+	if err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
 		return nil, err
@@ -88,8 +92,8 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 	readers := max(4, runtime.GOMAXPROCS(0))
 	db.SetMaxOpenConns(readers + 1) // and the writer
 	db.SetMaxIdleConns(readers + 1)
-	s := &Store{db: db, queries: queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers)}}}
-	s.info.Path = path
+	s := &Store{db: db, file: file, info: Info{Path: path}}
+	s.queries = queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers), inPlace: s.inPlace}}
 	if err := s.checkVersion(ctx); err != nil {
 		return nil, err
 	}
@@ -100,11 +104,7 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 	if err != nil {
 		return nil, err
 	}
-	s.file, err = os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	s.writer, err = newWriter(ctx, conn)
+	s.writer, err = newWriter(ctx, conn, s.inPlace)
 	return s, err
 }
 

@@ -49,10 +49,6 @@ func (s *Store) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
 // reads, and sees that the writer takes work. After a write that failed, it writes something
 // itself: a full disk can be read from very well.
 func (s *Store) Ping(ctx context.Context) error {
-	if now, err := os.Stat(s.info.Path); err != nil || !os.SameFile(s.file, now) {
-		return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
-			Cause: fmt.Errorf("%s is gone, or is another file than the one in use: restore it and start again", s.info.Path)}
-	}
 	var one int
 	if err := s.row(ctx, "SELECT 1 FROM store_info LIMIT 1").Scan(&one); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return classify(err)
@@ -64,6 +60,17 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	s.writer.healthy.Store(true)
+	return nil
+}
+
+// inPlace sees that the database is still the file that was opened. What is read from a
+// file that is gone may have been changed in the one that is there now, and what is
+// written to it is lost. It is asked each time: it costs a twentieth of the least read.
+func (s *Store) inPlace() error {
+	if now, err := os.Stat(s.info.Path); err != nil || !os.SameFile(s.file, now) {
+		return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
+			Cause: fmt.Errorf("%s is gone, or is another file than the one in use: restore it and start again", s.info.Path)}
+	}
 	return nil
 }
 
@@ -84,10 +91,12 @@ type prepared struct {
 	// slots, if there are any, are the connections that reads may wait for. With a
 	// connection at hand, a row is read to its end: watching a context meanwhile would
 	// cost a goroutine and half as much again as the read itself.
-	slots chan struct{}
+	slots   chan struct{}
+	inPlace func() error // of the store that has the slots
 }
 
-// enter waits for a connection; leave gives it back.
+// enter waits for a connection, and sees that there is still something to read; leave
+// gives it back.
 func (p *prepared) enter(ctx context.Context) error {
 	if p.slots == nil {
 		return nil
@@ -97,7 +106,11 @@ func (p *prepared) enter(ctx context.Context) error {
 	}
 	select {
 	case p.slots <- struct{}{}:
-		return nil
+		err := p.inPlace()
+		if err != nil {
+			p.leave()
+		}
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -25,9 +25,10 @@ const (
 // writer runs all write transactions of SQLite, which has one writer at a time, on one
 // connection. Those that wait while others are committed share the next commit.
 type writer struct {
-	conn *sql.Conn
-	tx   queries
-	jobs chan *job
+	conn    *sql.Conn
+	tx      queries
+	jobs    chan *job
+	inPlace func() error // of the store
 	// healthy is set once something has been written, and until something could not be.
 	healthy atomic.Bool
 
@@ -47,14 +48,14 @@ type job struct {
 // busyPoll is how long SQLite itself waits for another process at a time.
 const busyPoll = "PRAGMA busy_timeout = 250"
 
-func newWriter(ctx context.Context, conn *sql.Conn) (*writer, error) {
+func newWriter(ctx context.Context, conn *sql.Conn, inPlace func() error) (*writer, error) {
 	if _, err := conn.ExecContext(ctx, busyPoll); err != nil {
 		return nil, err
 	}
 	w := &writer{
 		conn: conn,
 		tx:   queries{&prepared{prepare: conn.PrepareContext, detach: true}},
-		jobs: make(chan *job, maxBatch),
+		jobs: make(chan *job, maxBatch), inPlace: inPlace,
 		done: make(chan struct{}),
 	}
 	go w.run()
@@ -65,6 +66,9 @@ var errClosed = &auth.Error{Code: auth.CodeUnavailable, Cause: errors.New("the s
 
 // do runs fn in a transaction and returns when it is on disk, or has failed.
 func (w *writer) do(ctx context.Context, fn func(auth.Tx) error) error {
+	if err := w.inPlace(); err != nil {
+		return err
+	}
 	j := &job{ctx: ctx, fn: fn, done: make(chan struct{}), sent: time.Now()}
 	if err := w.send(j); err != nil {
 		return err
@@ -72,7 +76,8 @@ func (w *writer) do(ctx context.Context, fn func(auth.Tx) error) error {
 	// The outcome is awaited even if ctx ends: the caller must not learn "failed" of
 	// something that is then committed.
 	<-j.done
-	return j.err
+	// And what it did to a file that has gone meanwhile was not done to the database.
+	return cmp.Or(w.inPlace(), j.err)
 }
 
 func (w *writer) send(j *job) error {
