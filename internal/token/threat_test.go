@@ -222,7 +222,7 @@ func TestThreat32_ParserDoS(t *testing.T) {
 	dense := func(n int) string { return strings.Repeat("a", n) }
 	inputs := map[string]string{
 		"a megabyte of dots":          strings.Repeat(".", 1<<20),
-		"12 KiB of dots":               strings.Repeat(".", MaxSize),
+		"12 KiB of dots":              strings.Repeat(".", MaxSize),
 		"five parts":                  "a.b.c.d.e",
 		"a JWE with PBES2":            url.EncodeToString([]byte(`{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483647,"p2s":"AAAA"}`)) + ".AA.AA.AA.AA",
 		"a megabyte of header":        dense(1<<20) + ".e30.AA",
