@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -123,7 +125,10 @@ func (s *Service) Caller(ctx context.Context, realm uuid.UUID, readings []Creden
 
 func mayCall(rec AccountRecord, role string) (Account, error) {
 	if !slices.Contains(rec.Roles, role) {
-		return rec.Account, Errorf(CodeForbidden, "the service account lacks the role %s", role)
+		return rec.Account, &Error{
+			Code: CodeForbidden, Detail: "the service account lacks the role " + role,
+			Cause: fmt.Errorf("service account %s (%s) lacks the role %s", rec.ID, cmp.Or(rec.Username, rec.Email), role),
+		}
 	}
 	return rec.Account, nil
 }

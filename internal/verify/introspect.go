@@ -100,6 +100,7 @@ func (s surface) introspect(ctx context.Context, r *web.Request, in web.Form) (i
 	i, err := s.svc.Introspect(ctx, s.realm, auth.Presented{Token: token, CSRF: csrf, AnyCSRF: !told})
 	switch auth.CodeOf(err) {
 	case "":
+		r.Speaks(i.Dialect)
 		return describe(i), nil
 	case auth.CodeTokenInvalid, auth.CodeSessionEnded:
 		return introspection{}, nil // RFC 7662 section 2.2: no reason is given

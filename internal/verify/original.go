@@ -30,7 +30,7 @@ func original(r *web.Request) (clear bool) {
 			continue
 		}
 		if path == "" {
-			path, _, _ = strings.Cut(uris[0], "?")
+			path = pathOf(uris[0])
 			method = first(r.Header[name.method])
 		}
 		clear = clear && len(uris) == 1 && !odd(uris[0])
@@ -39,6 +39,21 @@ func original(r *web.Request) (clear bool) {
 		r.Original(method, path)
 	}
 	return clear
+}
+
+// pathOf is a URI without its query. Of one in absolute form (RFC 9112 section 3.2.2) it is
+// the path alone: what stands before an "@" there may be a password.
+func pathOf(uri string) string {
+	uri, _, _ = strings.Cut(uri, "?")
+	if strings.HasPrefix(uri, "/") || !strings.Contains(uri, ":") {
+		return uri
+	}
+	uri = uri[strings.LastIndexByte(uri, '@')+1:]
+	if _, rest, found := strings.Cut(uri, "://"); found {
+		uri = rest
+	}
+	_, path, _ := strings.Cut(uri, "/")
+	return "/" + path
 }
 
 func first(values []string) string {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -201,12 +202,50 @@ func TestVerify_OriginalInTheLog(t *testing.T) {
 		{"/p/ostiary/verify/c/%2e%2e?token=s3cret", []string{"X-Original-URI: /a"}, "original_method=GET original_path=/c/%2e%2e\n"},
 		{"/p/ostiary/verify", []string{"X-Original-Method: " + strings.Repeat("M", 99), "X-Original-URI: " + long}, "original_method=MMMMMMMMMMMMMMMM… original_path=" + long[:256] + "…\n"},
 		{"/p/ostiary/verify", []string{"X-Original-URI: /\u202e\x9b31m"}, `original_path="/\\u202e`},
+		{"/p/ostiary/verify", []string{"X-Original-URI: http://ada:s3cret@example.com/a/b?token=s3cret"}, "original_path=/a/b\n"},
+		{"/p/ostiary/verify", []string{"X-Forwarded-Uri: HTTPS://ada:s3cret@example.com"}, "original_path=/\n"},
+		{"/p/ostiary/verify", []string{"X-Original-URI: http://ada:s3cret/s3cret@example.com/a"}, "original_path=/a\n"},
+		{"/p/ostiary/verify", []string{"X-Original-URI: ada:s3cret@example.com:443"}, "original_path=/\n"},
+		{"/p/ostiary/verify", []string{"X-Original-URI: http://example.com/a:b"}, "original_path=/a:b\n"},
+		{"/p/ostiary/verify", []string{"X-Original-URI: /a:b@c"}, "original_path=/a:b@c\n"},
+		{"/p/ostiary/verify", []string{"X-Original-URI: ../a"}, "original_path=../a\n"},
+		{"/p/ostiary/verify", []string{"X-Original-Method: PUT", "X-Original-URI: /a", "Authorization: Bearer a", "Authorization: Bearer b"},
+			"original_method=PUT original_path=/a cause=\"two credentials in one request\"\n"},
 		{"/p/ostiary/whoami", []string{"X-Original-URI: /a"}, "-"},
 	} {
 		h.raw(t, "GET "+c.target+" HTTP/1.1\r\nHost: x\r\n"+strings.Join(append(c.headers, "A: b"), "\r\n")+"\r\n\r\n")
 		line := log.next(t)
 		if strings.Contains(line, "s3cret") || c.want == "-" && strings.Contains(line, "original_") || c.want != "-" && !strings.Contains(line, c.want) {
 			t.Errorf("%v: %q, want %q", c.headers, line, c.want)
+		}
+	}
+}
+
+// A refusal's line says whose credential it was and what it lacks, a success which dialect
+// it was of. The client reads less.
+func TestVerify_CauseInTheLog(t *testing.T) {
+	h := build(t)
+	h.account(t, "one", "ada")
+	bearer := "Authorization: Bearer " + h.token(t, h.login(t, "one/opaque", "ada"))
+	log := new(requestLog)
+	h.serve(t, Routes(h.svc, "", "", "one", h.one.ID), slog.New(slog.NewTextHandler(log, nil)))
+	caller := basic("robot", h.service(t, "one", "robot").secret)
+	for _, c := range []struct{ method, target, credential, want string }{
+		{"GET", "/ostiary/verify", bearer, `status=200 code=ok duration=\S+ dialect=opaque source`},
+		{"GET", "/ostiary/whoami", bearer, `status=200 code=ok duration=\S+ dialect=opaque source`},
+		{"GET", "/ostiary/verify?role=admin", bearer, `status=403 .* dialect=opaque .*cause="account [0-9a-f-]{36} \(ada\) lacks the role \\"admin\\""`},
+		{"GET", "/ostiary/verify?datasource=sales", bearer, `cause="account [0-9a-f-]{36} \(ada\) lacks the datasource \\"sales\\""`},
+		{"GET", "/ostiary/verify?group=x", bearer, `status=403 .* cause="the query asks for something else than role and datasource"`},
+		{"POST", "/ostiary/introspect", caller, `status=403 .* cause="service account [0-9a-f-]{36} \(robot\) lacks the role ostiary:introspect"`},
+		{"POST", "/ostiary/revoke", caller, `status=403 .* cause="service account [0-9a-f-]{36} \(robot\) lacks the role ostiary:revoke"`},
+	} {
+		const body = "token=x"
+		r := h.ask(t, c.method, c.target, body, c.credential, "Content-Type: application/x-www-form-urlencoded")
+		if line := log.next(t); !regexp.MustCompile(c.want).MatchString(line) {
+			t.Errorf("%s %s: logged %s", c.method, c.target, line)
+		}
+		if r.StatusCode != 200 && strings.Contains(r.body, "ada") || strings.Contains(r.body, "robot") {
+			t.Errorf("%s %s: %s", c.method, c.target, r.body)
 		}
 	}
 }

@@ -126,8 +126,9 @@ func TestSessions_Ends(t *testing.T) {
 	if err != nil || len(events) != 2 {
 		t.Fatalf("%+v: %v", events, err)
 	}
-	for i, session := range []uuid.UUID{two.Session.ID, uuid.Nil} {
-		if e := events[i]; e.Session != session || e.Actor != "" || e.Detail != "ended_by_owner" || e.RequestID == "" || e.Address != "127.0.0.1" {
+	for i, detail := range []string{"ended_by_owner", "ended_by_owner sessions=2 half_done=1"} {
+		session := []uuid.UUID{two.Session.ID, uuid.Nil}[i]
+		if e := events[i]; e.Session != session || e.Actor != "" || e.Detail != detail || e.RequestID == "" || e.Address != "127.0.0.1" {
 			t.Errorf("%+v", e)
 		}
 	}

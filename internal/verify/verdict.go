@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,7 +31,10 @@ func meets(who *auth.Identity, query string) error {
 		}
 		for _, value := range values {
 			if value == "" || !slices.Contains(has, value) {
-				return &auth.Error{Code: auth.CodeForbidden, Detail: "the account lacks a " + name + " that the query asks for"}
+				return &auth.Error{
+					Code: auth.CodeForbidden, Detail: "the account lacks a " + name + " that the query asks for",
+					Cause: fmt.Errorf("account %s (%s) lacks the %s %q", who.Account, cmp.Or(who.Username, who.Email), name, value),
+				}
 			}
 		}
 	}

@@ -47,6 +47,7 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 		return web.Endpoint[web.None, web.None]{
 			Body: web.BodyUnread, Encode: encodeVerdict, Challenge: challenge,
 			TwoCredentials: auth.CodeTokenInvalid, Run: run,
+			Refused: func(r *web.Request) { original(r) },
 		}
 	}
 	routes := []web.Route{
@@ -115,9 +116,11 @@ func (s surface) answer(ctx context.Context, r *web.Request, query string) error
 		return err
 	}
 	who, assertion, err := s.svc.Vouch(ctx, s.realm, p)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	r.Speaks(who.Dialect)
+	switch {
 	case !clear:
 		return auth.Errorf(auth.CodeForbidden, "the original URI could be taken for two different ones")
 	case query != "":
@@ -134,7 +137,11 @@ func (s surface) bearer(ctx context.Context, r *web.Request) (*auth.Identity, er
 	if err != nil {
 		return nil, err
 	}
-	return s.svc.Identify(ctx, s.realm, p)
+	who, err := s.svc.Identify(ctx, s.realm, p)
+	if err == nil {
+		r.Speaks(who.Dialect)
+	}
+	return who, err
 }
 
 // whoami is the identity as JSON.

@@ -108,7 +108,11 @@ func fail(w http.ResponseWriter, r *http.Request, encode Encoder, challenge stri
 			e = &auth.Error{Code: auth.CodeUnavailable, Cause: err, RetryAfter: e.RetryAfter}
 		}
 	}
-	x.note(e.Code, e.Cause)
+	cause := e.Cause
+	if cause == nil && e.Detail != "" {
+		cause = publicCause(e.Detail)
+	}
+	x.note(e.Code, cause)
 	problem := Problem{Code: e.Code, Detail: e.Detail, Path: r.URL.Path, Time: x.clock()}
 	if e.Code == auth.CodeInternal {
 		problem.Detail = ""

@@ -57,6 +57,9 @@ type Endpoint[In, Out any] struct {
 	Challenge      string    // WWW-Authenticate of every 401 (RFC 9110 section 11.6.1); Bearer gets its error added
 	CacheControl   string    // of a success; default what Run says, or no-store, as of every error
 	TwoCredentials auth.Code // of a request with two credentials; default invalid_input
+	// Refused is called of a request with two credentials, which Run does not see, so
+	// that the log can say more of it. May be nil.
+	Refused func(*Request)
 }
 
 // AllowedMethods are those that the endpoint knows, sorted.
@@ -90,6 +93,9 @@ func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		code := e.TwoCredentials
 		if code == "" {
 			code = auth.CodeInvalidInput
+		}
+		if e.Refused != nil {
+			e.Refused(&Request{Request: r, Client: x.client, Answer: w.Header()})
 		}
 		fail(w, r, e.Encode, e.Challenge, &auth.Error{Code: code, Detail: "two credentials in one request"})
 		return

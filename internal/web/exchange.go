@@ -45,6 +45,11 @@ func exchangeFrom(ctx context.Context) *exchange {
 	return x
 }
 
+// publicCause is the detail that a client reads, where the log knows nothing more.
+type publicCause string
+
+func (c publicCause) Error() string { return string(c) }
+
 // note keeps what the log line will say. The first word stands.
 func (x *exchange) note(code auth.Code, cause error) {
 	if x != nil && x.code == "" {
@@ -103,6 +108,13 @@ func (x *exchange) Write(b []byte) (int, error) {
 
 // Unwrap is for http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// Speaks notes, for the log line alone, which dialect the request's credential is of.
+func (r *Request) Speaks(d auth.Dialect) {
+	if x := exchangeFrom(r.Context()); x != nil {
+		x.dialect = d
+	}
+}
 
 // Original notes, for the log line alone, which request this one asks about. The path is
 // one without a query.
