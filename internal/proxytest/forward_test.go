@@ -367,7 +367,7 @@ func TestForward_LongHeaders(t *testing.T) {
 }
 
 // TestThreat7_AddressThroughProxies sees that Ostiary's log has the client's true address, whatever the client says.
-func TestThreat7_AddressThroughProxies(t *testing.T) {
+func TestThreat07_AddressThroughProxies(t *testing.T) {
 	h := open(t)
 	h.each(t, func(t *testing.T, p *proxy) {
 		client := p.client("127.0.0.2")
