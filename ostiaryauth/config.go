@@ -8,8 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Config says what a Verifier accepts. Nothing is accepted that is not in it.
@@ -112,11 +115,16 @@ func (c Config) checkURL() error {
 		return errors.New("URL must be Ostiary's, as in https://login.example.com")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return errors.New("URL must be a scheme, a host and a path, and nothing else")
+	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), ".json") || ownPath.MatchString(u.Path):
+		return errors.New("URL must be where Ostiary serves the realm, without /.well-known/ or /ostiary/ and what follows")
 	case u.Scheme == "http" && !c.AllowHTTP && !loopback(u.Hostname()):
 		return errors.New("URL must be https, or AllowHTTP be set")
 	}
 	return nil
 }
+
+// ownPath is in the server's own URL space, where no realm is served.
+var ownPath = regexp.MustCompile(`(?i)/(ostiary|\.well-known)(/|$)`)
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
@@ -129,12 +137,18 @@ func (c Config) checkAccept() error {
 	}
 	var mistakes []error
 	assertions := 0
+	listed := map[any]bool{}
 	for _, k := range c.Accept {
-		if k == nil {
+		if v := reflect.ValueOf(k); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 			mistakes = append(mistakes, errors.New("a nil is in Accept"))
 			continue
 		}
 		mistakes = append(mistakes, k.mistake())
+		value := reflect.Indirect(reflect.ValueOf(k)).Interface()
+		if listed[value] {
+			mistakes = append(mistakes, fmt.Errorf("%#v is twice in Accept", value))
+		}
+		listed[value] = true
 		switch k.kind() {
 		case kindAssertion:
 			assertions++
@@ -158,10 +172,20 @@ func (c Config) checkIntrospection() error {
 	switch {
 	case i == nil:
 		return nil
-	case i.Name == "" || i.Secret == "" || strings.Contains(i.Name, ":"): // RFC 7617 section 2
+	case i.Name == "" || i.Secret == "":
 		return errors.New("Introspection needs the Name and Secret of a service account")
+	case unclean(i.Name) || strings.Contains(i.Name, ":"): // RFC 7617 section 2
+		return fmt.Errorf("Introspection.Name is bad: %q has a colon, a control character, or a space at an end", i.Name)
+	case unclean(string(i.Secret)):
+		return errors.New("Introspection.Secret is bad: it has a control character, or a space at an end; " +
+			"if it was read from a file, cut the line break off (strings.TrimSpace)")
 	case i.CacheFor > MaxCacheFor:
 		return fmt.Errorf("Introspection.CacheFor is %v, and may be %v at most", i.CacheFor, MaxCacheFor)
 	}
 	return nil
+}
+
+// unclean tells of a text that has more in it than was meant, such as the end of a line.
+func unclean(s string) bool {
+	return strings.TrimSpace(s) != s || strings.ContainsFunc(s, unicode.IsControl)
 }

@@ -49,7 +49,20 @@ func TestNew_Mistakes(t *testing.T) {
 		{"jwts without introspection", func(c *Config) { c.Accept, c.Introspection = allKinds()[2:], nil }, ""},
 		{"introspection of nobody", func(c *Config) { c.Introspection = &Introspection{} }, "Introspection needs"},
 		{"introspection without a secret", func(c *Config) { c.Introspection.Secret = "" }, "Introspection needs"},
-		{"introspection by a name with a colon", func(c *Config) { c.Introspection.Name = "a:b" }, "Introspection needs"},
+		{"introspection by a name with a colon", func(c *Config) { c.Introspection.Name = "a:b" }, `Introspection.Name is bad: "a:b"`},
+		{"a name with the end of its line", func(c *Config) { c.Introspection.Name += "\r\n" }, "Introspection.Name is bad"},
+		{"a name with a space before it", func(c *Config) { c.Introspection.Name = " " + service }, "Introspection.Name is bad"},
+		{"a secret with the end of its line", func(c *Config) { c.Introspection.Secret += "\n" }, "Introspection.Secret is bad"},
+		{"a secret with a space", func(c *Config) { c.Introspection.Secret += " " }, "Introspection.Secret is bad"},
+		{"a secret with a NUL", func(c *Config) { c.Introspection.Secret = "a\x00b" }, "Introspection.Secret is bad"},
+		{"the URL of the keys", func(c *Config) { c.URL += "/.well-known/jwks.json" }, "URL must be where"},
+		{"the URL of a document", func(c *Config) { c.URL += "/keys.json/" }, "URL must be where"},
+		{"the URL of introspection", func(c *Config) { c.URL += "/prefix/ostiary/introspect" }, "URL must be where"},
+		{"a prefix like ours", func(c *Config) { c.URL += "/ostiary-eu/v1/" }, ""},
+		{"a nil pointer", func(c *Config) { c.Accept = append(c.Accept, (*Senmo)(nil)) }, "a nil is in Accept"},
+		{"the same twice", func(c *Config) { c.Accept = append(c.Accept, Cloudio{Issuer: cloudioIs}) }, `"} is twice in Accept`},
+		{"the same twice, by a pointer", func(c *Config) { c.Accept = append(c.Accept, &Mikrocloud{}) }, "is twice in Accept"},
+		{"two audiences of an issuer", func(c *Config) { c.Accept = append(c.Accept, Senmo{senmoIs, "other"}) }, ""},
 		{"answers kept too long", func(c *Config) { c.Introspection.CacheFor = MaxCacheFor + 1 }, "at most"},
 		{"an assertion", asserted, ""},
 		{"a pointer to one", func(c *Config) { asserted(c); c.Accept = []Credential{&Assertion{realm, "x"}} }, ""},
@@ -57,7 +70,7 @@ func TestNew_Mistakes(t *testing.T) {
 		{"an assertion with introspection", func(c *Config) { i := c.Introspection; asserted(c); c.Introspection = i }, "without Introspection"},
 		{"an assertion without a realm", func(c *Config) { asserted(c); c.Accept = []Credential{Assertion{Audience: "x"}} }, "Assertion needs"},
 		{"an assertion without an audience", func(c *Config) { asserted(c); c.Accept = []Credential{Assertion{Realm: realm}} }, "Assertion needs"},
-		{"an assertion of an issuer", func(c *Config) { asserted(c); c.Accept = []Credential{Assertion{"urn:ostiary:default", "x"}} }, "Assertion needs"},
+		{"an assertion of an issuer", func(c *Config) { asserted(c); c.Accept = []Credential{Assertion{"urn:ostiary:default", "x"}} }, `Assertion.Realm is bad: "urn:ostiary:default"`},
 	} {
 		k := good()
 		c.change(&k)
@@ -148,6 +161,23 @@ func TestRequire_NamesThatCannotBe(t *testing.T) {
 				require(names...)
 			}()
 		}
+	}
+}
+
+// A handler that is not there is a mistake of the set-up, not of the first request.
+func TestHandler_Nil(t *testing.T) {
+	v := newPeer(t).verifier(t)
+	for what, wrap := range map[string]func(http.Handler) http.Handler{
+		"Handler": v.Handler, "RequireRole": RequireRole("analyst"), "RequireDatasource": RequireDatasource("sales"),
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s takes nil", what)
+				}
+			}()
+			wrap(nil)
+		}()
 	}
 }
 

@@ -3,12 +3,13 @@ package ostiaryauth
 import (
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 )
 
 // Credential is one kind of credential that a Verifier accepts: Cloudio, Mikrocloud, Nomic, Senmo or Assertion. To
-// accept two of a kind, say of two mounts with different audiences, list two.
+// accept two of a kind, say of two mounts with different audiences, list two. Two that are the same are a mistake.
 //
 // The rules of the kinds exclude each other (RFC 8725 section 3.12): no token is good as two of them, whatever
 // issuers and audiences they are given. An id token is good as none.
@@ -146,8 +147,11 @@ type Assertion struct {
 func (Assertion) kind() kind { return kindAssertion }
 
 func (k Assertion) mistake() error {
-	if k.Realm == "" || k.Audience == "" || strings.ContainsAny(k.Realm, ": ") {
+	switch {
+	case k.Realm == "" || k.Audience == "":
 		return errors.New("Assertion needs a Realm and an Audience")
+	case unclean(k.Realm) || strings.ContainsAny(k.Realm, ": /"):
+		return fmt.Errorf("Assertion.Realm is bad: %q is no realm's name, such as default", k.Realm)
 	}
 	return nil
 }

@@ -22,8 +22,9 @@ const retryAfter = "2"
 //
 // It removes from the request that next sees every header that begins with "Ostiary-", in any case and with any other
 // sign for "-", since such headers are a proxy's word and no proof of anything. Only an Ostiary-Assertion that has just
-// been verified stays.
+// been verified stays. It panics if next is nil.
 func (v *Verifier) Handler(next http.Handler) http.Handler {
+	mustBe(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		i, err := v.Verify(r)
 		if err != nil {
@@ -35,6 +36,13 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 		r.Header = v.strip(r.Header)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// mustBe keeps a mistake of the set-up from being one of the first request.
+func mustBe(next http.Handler) {
+	if next == nil {
+		panic("ostiaryauth: the handler is nil")
+	}
 }
 
 // ours are the headers that some reader could take for Ostiary's: PHP, CGI and WSGI make "_" of whatever is no letter.
@@ -67,7 +75,7 @@ var name = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 //	mux.Handle("/reports/", verifier.Handler(ostiaryauth.RequireRole("analyst")(reports)))
 //
 // Where it does not, so that there is no identity, everything is answered with 500. It panics if it is given no roles,
-// or one that no role can be called.
+// or one that no role can be called, or a nil handler.
 func RequireRole(roles ...string) func(http.Handler) http.Handler {
 	return require("role", roles, (*Identity).HasRole)
 }
@@ -88,6 +96,7 @@ func require(what string, names []string, has func(*Identity, string) bool) func
 	}
 	names = append([]string(nil), names...)
 	return func(next http.Handler) http.Handler {
+		mustBe(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			i, ok := FromContext(r.Context())
 			if !ok {
