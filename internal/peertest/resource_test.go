@@ -27,7 +27,7 @@ func TestDocs_ResourceServers(t *testing.T) {
 	s := start(t, "")
 	for _, args := range []string{
 		"role create analyst", "datasource create sales", "role grant analyst --datasource sales",
-		"account create --username ada --password-stdin --role analyst",
+		"account create --username grace --password-stdin --role analyst",
 	} {
 		run(t, "correct horse battery staple", s.binary, append(strings.Fields(args), "--data", s.data)...)
 	}
