@@ -186,6 +186,9 @@ func TestForward_Refusals(t *testing.T) {
 			if bad {
 				t.Errorf("%s: %s %s", what, resp.Status, text)
 			}
+			if kept := resp.Header.Get("Cache-Control"); (resp.StatusCode == 401 || resp.StatusCode == 403) && kept != "no-store" {
+				t.Errorf("%s may be kept: %q", resp.Status, kept)
+			}
 			if challenge := resp.Header.Get("WWW-Authenticate"); resp.StatusCode == 401 && !strings.HasPrefix(challenge, `Bearer realm="default"`) {
 				t.Errorf("%s: WWW-Authenticate: %q", what, challenge)
 			}
@@ -289,6 +292,14 @@ func TestForward_Question(t *testing.T) {
 				resp, text := ask(t, p.http, http.MethodPut, "/a/b?role=admin", strings.Repeat("x", 100_000), spoofed)
 				if resp.StatusCode != http.StatusOK || resp.Header.Get("Set-Cookie") != "" {
 					t.Fatalf("%s %q %s\n%s", resp.Status, resp.Header, text, tail(p.log.String()))
+				}
+			}
+			ask(t, p.http, http.MethodPut, "/public/", "", spoofed)
+			for _, got := range h.upstream.take() {
+				for _, made := range []string{"/fine", "[HEAD]", "192.0.2.1", "[other]"} {
+					if strings.Contains(fmt.Sprint(got.Header), made) {
+						t.Errorf("%s: what the client made up: %q", got.URI, got.Header)
+					}
 				}
 			}
 			mu.Lock()
