@@ -33,7 +33,7 @@ func (s *Service) Introspect(ctx context.Context, realm uuid.UUID, p Presented) 
 	}
 	s.used(f.view)
 	i := &Introspection{
-		Identity: f.identity(), Claims: f.claims, ClientID: f.mount.Audience, Scope: f.mount.Scope,
+		Identity: f.who, Claims: f.claims, ClientID: f.mount.Audience, Scope: f.mount.Scope,
 		IssuedAt: f.rec.AuthTime, ExpiresAt: f.rec.ExpiresAt,
 	}
 	if f.claims != nil {
@@ -154,6 +154,6 @@ func (s *Service) callerOf(ctx context.Context, realm uuid.UUID, name string, ha
 	if err != nil || !lives {
 		return nil, storeError(err)
 	}
-	s.callers.Put(key, got)
+	s.callers.Put(key, got, got.rec.weight())
 	return got, nil
 }

@@ -18,7 +18,7 @@ import (
 // the view is realmFresh old.
 type view struct {
 	rec     SessionRecord
-	who     *Identity // under the session's own subject
+	who     *Identity
 	loaded  time.Time
 	mark    uint64      // of changes, before it was read
 	touched atomic.Bool // its last use has been noted
@@ -44,9 +44,27 @@ func (s *Service) viewOf(ctx context.Context, realm uuid.UUID, key []byte, read 
 	}
 	if known && old.who.same(v.who) {
 		v.who = old.who // and keep its assertion
+		v.rec.Account.Roles, v.rec.Account.Datasources = old.who.Roles, old.who.Datasources
 	}
-	s.views.Put(k, v)
+	s.views.Put(k, v, v.weight())
 	return v, nil
+}
+
+// weight is about how many bytes a view takes, with the assertion that it will have: a JWT
+// has most of the account again, in base64.
+func (v *view) weight() int {
+	n := v.rec.Account.weight()
+	return n + n*4/3
+}
+
+func (r AccountRecord) weight() int {
+	n := 1<<10 + len(r.Username) + len(r.Email) + len(r.DisplayName) + len(r.Org) + len(r.PasswordHash)
+	for _, names := range [...][]string{r.Roles, r.Datasources} {
+		for _, name := range names {
+			n += len(name) + 17 // its header, too
+		}
+	}
+	return n
 }
 
 // look reads a session. CodeTokenInvalid or CodeSessionEnded if none can be used.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,8 +19,13 @@ func (n names) Scan(src any) error {
 		return err
 	}
 	slices.Sort(*n.list)
-	if *n.list = slices.Compact(*n.list); len(*n.list) == 0 {
+	all := len(*n.list)
+	switch *n.list = slices.Compact(*n.list); len(*n.list) {
+	case 0:
 		*n.list = nil
+	case all:
+	default: // names that came twice, by two roles, are not kept in memory
+		*n.list = strings.Fields(strings.Join(*n.list, " "))
 	}
 	return nil
 }

@@ -260,3 +260,16 @@ func TestCreate_Race(t *testing.T) {
 		}
 	}
 }
+
+// TestNames_KeptOnce: names that two roles open hold no memory for their second time.
+func TestNames_KeptOnce(t *testing.T) {
+	for text, want := range map[string]string{"": "", "b a": "a b", strings.Repeat("b a ", 50): "a b"} {
+		var list []string
+		if err := (names{&list}).Scan(text); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Join(list, " ") != want || cap(list) != len(list) {
+			t.Errorf("of %q: %d with room for %d", text, len(list), cap(list))
+		}
+	}
+}

@@ -47,6 +47,6 @@ func (v *Verifier) Parse(r *keyring.Ring, compact string, now time.Time) (Claims
 	if err != nil {
 		return nil, err
 	}
-	v.known.Put(sum, verified{r, kid, claims})
+	v.known.Put(sum, verified{r, kid, claims}, 4*len(compact)) // what becomes of JSON is some times as long
 	return claims, nil
 }
