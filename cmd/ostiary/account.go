@@ -211,6 +211,7 @@ type accountAlias struct {
 
 func (accountAlias) Help() string {
 	return `Records that are keyed by an old system's user id still fit: its id becomes the subject of the dialect's tokens.
+JWTs that name the account's subject before are refused from then on; a senmo client refreshes, others sign in again.
 
 Example:
     ostiary account alias ada --dialect nomic --subject 1`

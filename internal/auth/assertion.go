@@ -22,11 +22,11 @@ const (
 )
 
 // assertion is a JWT that was made a moment ago. Besides the identity that keeps it, it
-// depends on the mount and the subject of the token that it was made for.
+// depends on the mount of the token that it was made for.
 type assertion struct {
-	jwt, kid, subject string
-	mount             *Mount
-	at                time.Time
+	jwt, kid string
+	mount    *Mount
+	at       time.Time
 }
 
 // AssertionIssuer is the iss of the assertions about a dialect's sessions. Subjects are
@@ -46,9 +46,8 @@ func (s *Service) Vouch(ctx context.Context, realm uuid.UUID, p Presented) (who 
 		return nil, "", err
 	}
 	s.used(f.view)
-	who = f.identity()
-	jwt, err = s.assert(ctx, realm, f.mount, who)
-	return who, jwt, err
+	jwt, err = s.assert(ctx, realm, f.mount, f.who)
+	return f.who, jwt, err
 }
 
 func (s *Service) assert(ctx context.Context, realm uuid.UUID, m *Mount, who *Identity) (string, error) {
@@ -57,7 +56,7 @@ func (s *Service) assert(ctx context.Context, realm uuid.UUID, m *Mount, who *Id
 		return "", err
 	}
 	now := s.now()
-	if a := who.asserted.Load(); a != nil && a.mount == m && a.subject == who.Subject && now.Sub(a.at) < assertionReuse && !now.Before(a.at) {
+	if a := who.asserted.Load(); a != nil && a.mount == m && now.Sub(a.at) < assertionReuse && !now.Before(a.at) {
 		if _, _, alive := st.ring.Verifier(a.kid, now); alive {
 			return a.jwt, nil
 		}
@@ -87,7 +86,7 @@ func (s *Service) assert(ctx context.Context, realm uuid.UUID, m *Mount, who *Id
 	if err != nil {
 		return "", AsError(err)
 	}
-	who.asserted.Store(&assertion{jwt, key.Kid(), who.Subject, m, now})
+	who.asserted.Store(&assertion{jwt, key.Kid(), m, now})
 	return jwt, nil
 }
 

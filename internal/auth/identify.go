@@ -25,7 +25,7 @@ func (s *Service) Identify(ctx context.Context, realm uuid.UUID, p Presented) (*
 		return nil, err
 	}
 	s.used(f.view)
-	return f.identity(), nil
+	return f.who, nil
 }
 
 // identity is what the store knows of whom a session speaks for.
@@ -57,17 +57,6 @@ type found struct {
 	*view
 	mount  *Mount
 	claims token.Claims // of a JWT
-}
-
-// identity is whom the credential speaks for: a JWT under the subject it was issued for.
-func (f found) identity() *Identity {
-	sub := f.claims.String("sub")
-	if f.claims == nil || sub == f.who.Subject {
-		return f.who
-	}
-	who := *f.who
-	who.Subject = sub
-	return &who
 }
 
 // viewer finds a session: viewOf, or anew, which always asks the store.
@@ -115,7 +104,8 @@ func (s *Service) usable(rec SessionRecord, err error) error {
 }
 
 // findJWT verifies a JWT (RFC 8725, section 3): signature and times, then that its
-// session lives, then issuer, audience and kind by the rules of the session's dialect.
+// session lives and its subject is still the account's, then issuer, audience and kind by
+// the rules of the session's dialect.
 func (s *Service) findJWT(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (f found, err error) {
 	f.claims, err = s.parse(ctx, realm, p.Token)
 	if err != nil {
@@ -125,8 +115,7 @@ func (s *Service) findJWT(ctx context.Context, realm uuid.UUID, p Presented, vie
 	if !ok {
 		return f, Because(CodeTokenInvalid, "jti names no session")
 	}
-	f.view, err = view(ctx, realm, id[:], func() (SessionRecord, error) { return s.store.SessionByID(ctx, realm, id) })
-	if err != nil {
+	if err = s.findSubject(ctx, realm, id, &f, view); err != nil {
 		return f, err
 	}
 	if f.mount = s.issuedAt(realm, f.rec.Dialect, f.claims); f.mount == nil {
@@ -145,6 +134,21 @@ func (s *Service) findJWT(ctx context.Context, realm uuid.UUID, p Presented, vie
 		}
 	}
 	return f, nil
+}
+
+// findSubject finds the session of a JWT, of which sub must be the account's subject: one
+// that was taken from it may be another account's by now. A view may not know of a change
+// that the token is newer than.
+func (s *Service) findSubject(ctx context.Context, realm, id uuid.UUID, f *found, view viewer) (err error) {
+	read := func() (SessionRecord, error) { return s.store.SessionByID(ctx, realm, id) }
+	sub := f.claims.String("sub")
+	if f.view, err = view(ctx, realm, id[:], read); err == nil && f.who.Subject != sub {
+		f.view, err = s.look(read)
+	}
+	if err == nil && f.who.Subject != sub {
+		err = Because(CodeTokenInvalid, "issued for the subject %q, and the account's is %q now", sub, f.who.Subject)
+	}
+	return err
 }
 
 // parse verifies a JWT by the realm's keys. A key that this node does not know may be
