@@ -147,6 +147,9 @@ func (s *server) open() (err error) {
 	if s.store, err = store.CreateFile(s, s.set.DatabasePath()); err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
+	if i := s.store.Info(); i.Before != 0 && i.Before != i.Schema {
+		s.log.Info("the database was brought up to date", "store", i.Path, "schema_before", i.Before, "schema", i.Schema)
+	}
 	if err := s.prepare(); err != nil {
 		_ = s.store.Close()
 		return err

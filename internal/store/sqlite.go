@@ -156,6 +156,7 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	s.info.Current = int64(len(names))
 	// A database without the table of versions is a new one.
 	_ = s.db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version").Scan(&s.info.Schema)
+	s.info.Before = s.info.Schema
 	switch {
 	case s.info.Schema > s.info.Current:
 		return fmt.Errorf("the database has schema %d and this binary knows %d: use a newer ostiary", s.info.Schema, s.info.Current)
@@ -181,6 +182,12 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 func isBusy(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+// isReadOnly tells whether the engine may not write the database.
+func isReadOnly(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_READONLY
 }
 
 // classify says what an error of the engine means to the core: ErrNotFound,

@@ -142,6 +142,19 @@ func TestOpen_NewerSchema(t *testing.T) {
 	}
 }
 
+// TestInTx_ReadOnly: whoever may only read the database is told which one it is.
+func TestInTx_ReadOnly(t *testing.T) {
+	s := create(t)
+	if _, err := s.writer.conn.ExecContext(t.Context(), "PRAGMA query_only = ON"); err != nil {
+		t.Fatal(err)
+	}
+	err := s.SetValue(t.Context(), "a", "b")
+	want := "the database " + s.Info().Path + " can't be written: run ostiary doctor"
+	if e := auth.AsError(err); e.Code != auth.CodeUnavailable || e.Cause == nil || !strings.HasPrefix(e.Cause.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestOpen_OlderSchema: only Create migrates; and it may meet what a migration that was
 // cut short had already made.
 func TestOpen_OlderSchema(t *testing.T) {
@@ -152,7 +165,7 @@ func TestOpen_OlderSchema(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	s := createIn(t, dir)
-	if i := s.Info(); i.Schema != i.Current || i.Schema < 24 {
+	if i := s.Info(); i.Before != 10 || i.Schema != i.Current || i.Schema < 24 {
 		t.Fatalf("got %+v", i)
 	}
 }

@@ -32,6 +32,7 @@ type Store struct {
 type Info struct {
 	Engine  string // "SQLite 3.54.1"
 	Path    string
+	Before  int64 // the schema that was found; 0: the database is new
 	Schema  int64 // the version of the last migration that ran
 	Current int64 // the one that this binary knows
 }
@@ -42,7 +43,12 @@ func (s *Store) Info() Info { return s.info }
 // InTx implements auth.Store. The transactions that wait at the same time are
 // committed together, with one sync of the disk for all of them.
 func (s *Store) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
-	return s.writer.do(ctx, fn)
+	err := s.writer.do(ctx, fn)
+	if isReadOnly(err) {
+		return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
+			Cause: fmt.Errorf("the database %s can't be written: run ostiary doctor: %w", s.info.Path, auth.AsError(err).Cause)}
+	}
+	return err
 }
 
 // Ping implements auth.Store: it sees that the database is still the file that was opened,

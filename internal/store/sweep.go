@@ -29,7 +29,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (deleted in
 	}
 	for _, o := range old {
 		var n int
-		err := s.writer.do(ctx, func(tx auth.Tx) error {
+		err := s.InTx(ctx, func(tx auth.Tx) error {
 			n, err = tx.(txQueries).exec(ctx, o.query, micros(o.before), limit)
 			return err
 		})
@@ -49,7 +49,7 @@ func (s *Store) Value(ctx context.Context, name string) (value string, err error
 }
 
 func (s *Store) SetValue(ctx context.Context, name, value string) error {
-	return s.writer.do(ctx, func(tx auth.Tx) error {
+	return s.InTx(ctx, func(tx auth.Tx) error {
 		_, err := tx.(txQueries).exec(ctx, `INSERT INTO store_info (name, value) VALUES ($1, $2)
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 		return err
@@ -59,7 +59,7 @@ func (s *Store) SetValue(ctx context.Context, name, value string) error {
 // KeepValue sets a fact that is not there yet, and returns the one that is there then:
 // of two that set it at once, both get the same.
 func (s *Store) KeepValue(ctx context.Context, name, value string) (kept string, err error) {
-	err = s.writer.do(ctx, func(tx auth.Tx) error {
+	err = s.InTx(ctx, func(tx auth.Tx) error {
 		q := tx.(txQueries)
 		if _, err := q.exec(ctx, `INSERT INTO store_info (name, value) VALUES ($1, $2)
 			ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
