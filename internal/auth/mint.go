@@ -11,7 +11,8 @@ import (
 
 // Sign makes a JWT of a grant: the dialect's own claims, and iss, sub, iat, exp and jti
 // (RFC 7519, section 4.1). exp is the mount's AccessTTL from now, or the end of the
-// session if that comes first; a dialect that promises another one sets it itself.
+// session if that comes first, but after iat in any case; a dialect that promises another
+// one sets it itself.
 func (s *Service) Sign(ctx context.Context, g *Grant, own token.Claims) (string, error) {
 	st, err := s.state(ctx, g.Session.RealmID)
 	if err != nil {
@@ -29,7 +30,7 @@ func (s *Service) Sign(ctx context.Context, g *Grant, own token.Claims) (string,
 		"iss": g.Mount.Issuer,
 		"sub": g.Subject,
 		"iat": g.IssuedAt.Unix(),
-		"exp": exp.Unix(),
+		"exp": max(exp.Unix(), g.IssuedAt.Unix()+1),
 		"jti": token.JTI(g.Session.ID),
 	}
 	for name, value := range own {

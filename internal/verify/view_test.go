@@ -294,3 +294,24 @@ func TestLogout_NoLaterVerdict(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+// What is issued in the last second of a session is good in what is left of it.
+func TestThreat35_LastSecondOfSession(t *testing.T) {
+	h := build(t)
+	h.account(t, "one", "ada")
+	m := h.mounts["one/plain"]
+	m.SessionMax = time.Minute + 900*time.Millisecond // from a whole second on
+	g := h.login(t, "one/plain", "ada")
+	refresh, err := h.svc.RefreshToken(t.Context(), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.clock.add(time.Minute + 100*time.Millisecond)
+	if g, err = h.svc.Refresh(t.Context(), m, refresh, auth.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	bearer := "Authorization: Bearer " + h.token(t, g)
+	h.verdict(t, bearer)
+	h.clock.add(800 * time.Millisecond)
+	h.ask(t, "GET", "/ostiary/verify", "", bearer).refused(t, "after it", challengeInvalid)
+}
