@@ -33,16 +33,17 @@ import (
 
 // surface is the endpoints of one realm.
 type surface struct {
-	svc   *auth.Service
-	realm uuid.UUID
+	svc       *auth.Service
+	realm     uuid.UUID
+	challenge string
 }
 
 const verifyPath = "/ostiary/verify"
 
 // Routes are the endpoints of a realm on a host, below a prefix.
 func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.UUID) []web.Route {
-	s := surface{svc: svc, realm: realmID}
 	challenge := `Bearer realm="` + realm + `"` // auth.RealmName has no quotes
+	s := surface{svc: svc, realm: realmID, challenge: challenge}
 	verify := func(run func(context.Context, *web.Request, web.None) (web.None, error)) http.Handler {
 		return web.Endpoint[web.None, web.None]{
 			Body: web.BodyUnread, Encode: encodeVerdict, Challenge: challenge,
@@ -125,6 +126,7 @@ func (s surface) answer(ctx context.Context, r *web.Request, query string) error
 		return auth.Errorf(auth.CodeForbidden, "the original URI could be taken for two different ones")
 	case query != "":
 		if err := meets(who, query); err != nil {
+			r.Answer.Set("WWW-Authenticate", s.challenge+`, error="insufficient_scope"`) // RFC 6750 section 3.1
 			return err
 		}
 	}

@@ -65,7 +65,11 @@ func TestVerify_Requirements(t *testing.T) {
 		"role=admin", "role=", "role", "datasource=d", "datasource=", "role=a&role=b", "role=a&datasource=d",
 		"role=%zz", "role=a;b", "%", "roles=admin", "x=1", "=", "Role=a", "role=a%00", "role=ostiary%3Aintrospect",
 	} {
-		h.ask(t, "GET", "/ostiary/verify?"+query, "", bearer).problem(t, query, http.StatusForbidden, auth.CodeForbidden)
+		r := h.ask(t, "GET", "/ostiary/verify?"+query, "", bearer)
+		r.problem(t, query, http.StatusForbidden, auth.CodeForbidden)
+		if got := r.Header.Get("WWW-Authenticate"); got != `Bearer realm="one", error="insufficient_scope"` {
+			t.Errorf("%s: challenge %s", query, got)
+		}
 		// Whoever is not known learns nothing of the query.
 		h.ask(t, "GET", "/ostiary/verify?"+query, "").refused(t, query+" without a token", challengeNone)
 	}
@@ -103,6 +107,12 @@ func TestVerify_CredentialsRefused(t *testing.T) {
 		"identity headers":    {"Ostiary-Subject: ada", "Ostiary-Account: " + g.Account.ID.String()},
 		"a csrf without jwt":  {"X-CSRF-Token: " + csrfOf(two)},
 		"a session as cookie": {"Cookie: session=" + g.Session.ID.String()},
+		// RFC 6750 section 3.1: another way to authenticate is as none.
+		"Basic with the password": {"Authorization: Basic " + basic},
+		"Token with the password": {"Authorization: Token " + basic},
+		"Basic with a token":      {"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(secret+":"))},
+		"Basic alone":             {"Authorization: Basic"},
+		"another scheme":          {"Authorization: Negotiate " + secret},
 	}
 	for what, headers := range none {
 		h.ask(t, "GET", "/ostiary/verify", "", headers...).refused(t, what, challengeNone)
@@ -110,10 +120,6 @@ func TestVerify_CredentialsRefused(t *testing.T) {
 		h.ask(t, "POST", "/ostiary/logout?token="+secret, "", headers...).refused(t, what+" at logout", challengeNone)
 	}
 	invalid := map[string][]string{
-		"Basic with the password":   {"Authorization: Basic " + basic},
-		"Token with the password":   {"Authorization: Token " + basic},
-		"Basic with a token":        {"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(secret+":"))},
-		"another scheme":            {"Authorization: Negotiate " + secret},
 		"Bearer alone":              {"Authorization: Bearer"},
 		"Bearer twice":              {"Authorization: Bearer Bearer " + secret},
 		"two tokens":                {"Authorization: Bearer " + secret + " " + secret},
