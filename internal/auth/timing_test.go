@@ -31,12 +31,50 @@ func TestThreat02_EnumerationByTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	kinds := []struct{ name, password string }{
+	kinds := []failure{
 		{"wrong", "wrong password"}, {"unknown", "wrong password"}, {"disabled", goodPassword},
 		{"passwordless", "wrong password"}, {"cheap", "wrong password"}, {"bcrypt", "wrong password"},
 	}
-	// Most of a failed login is waiting for the floor, so several people fail at once. Each
-	// takes the kinds in an order of its own: none always stands behind the same other one.
+	// A machine that is busy with something else can take longer than the floor, and then
+	// shows what a kind costs. What the server itself tells, it tells each time.
+	const rounds = 3
+	for round := 1; ; round++ {
+		told := tellTale(t, w, kinds)
+		if len(told) == 0 || t.Failed() {
+			return
+		}
+		if round == rounds {
+			t.Fatalf("told by their time, %d times in a row: %v", rounds, told)
+		}
+	}
+}
+
+// failure is a login that fails.
+type failure struct{ name, password string }
+
+// tellTale returns the kinds, but for the first, whose time tells them from the first.
+func tellTale(t *testing.T, w *world, kinds []failure) (told []string) {
+	t.Helper()
+	times := failures(t, w, kinds)
+	for i, k := range kinds[1:] {
+		if t.Failed() {
+			return nil
+		}
+		// The chance that a sample of the one is slower than one of the other: 0.5 if
+		// nothing tells them apart. Its standard error with these samples is 0.024.
+		auc := rank(times[0], times[i+1])
+		t.Logf("%s against wrong password: %.3f (medians %.2f and %.2f ms)", k.name, auc, median(times[i+1])*1e3, median(times[0])*1e3)
+		if math.Abs(auc-0.5) > 0.12 {
+			told = append(told, k.name)
+		}
+	}
+	return told
+}
+
+// failures takes the times of failed logins. Most of one is waiting for the floor, so
+// several people fail at once. Each takes the kinds in an order of its own: none always
+// stands behind the same other one.
+func failures(t *testing.T, w *world, kinds []failure) [][]float64 {
 	const people, samples = 4, 300
 	times := make([][]float64, len(kinds))
 	var mu sync.Mutex
@@ -59,19 +97,8 @@ func TestThreat02_EnumerationByTime(t *testing.T) {
 			}
 		})
 	}
-	if all.Wait(); t.Failed() {
-		return
-	}
-	for i, k := range kinds[1:] {
-		// The chance that a sample of the one is slower than one of the other: 0.5 if
-		// nothing tells them apart. Its standard error with these samples is 0.024.
-		auc := rank(times[0], times[i+1])
-		t.Logf("%s against wrong password: %.3f", k.name, auc)
-		if math.Abs(auc-0.5) > 0.12 {
-			t.Errorf("%s against wrong password: %.3f (medians %.2f and %.2f ms)", k.name, auc,
-				median(times[i+1])*1e3, median(times[0])*1e3)
-		}
-	}
+	all.Wait()
+	return times
 }
 
 // rank is the Mann-Whitney statistic as a share: how often a value of b is above one of a.
