@@ -24,6 +24,7 @@ need npm npm
 need nginx nginx
 need caddy caddy
 need haproxy haproxy
+need wrk wrk
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 

@@ -14,7 +14,7 @@ const (
 )
 
 // NewRecoveryCodes makes n one-time codes for who has lost the authenticator: 120 random bits each, in base32
-// (RFC 4648 section 6: no 0, 1, 8, 9 to mistake for a letter), as "XXXXXX-XXXXXX-XXXXXX-XXXXXX".
+// (RFC 4648 section 6: no 0, 1, 8, 9 to mistake for a letter), as four groups of six with hyphens between them.
 // They are in the form that NormalizeRecovery gives, and only a hash of them is to be stored.
 func NewRecoveryCodes(n int) []string {
 	codes := make([]string, n)
