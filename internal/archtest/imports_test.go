@@ -47,6 +47,7 @@ var places = map[string]string{
 	"internal/openapi":             layerSurface,
 	"internal/dialect":             layerDialect,
 	"internal/web":                 layerWeb,
+	"internal/web/webtest":         layerTest,
 	"internal/store":               layerStore,
 	"internal/config":              layerConfig,
 	"internal/auth":                layerAuth,

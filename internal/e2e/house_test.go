@@ -7,10 +7,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,6 +28,7 @@ import (
 	"github.com/ostiary/ostiary/internal/store"
 	"github.com/ostiary/ostiary/internal/verify"
 	"github.com/ostiary/ostiary/internal/web"
+	"github.com/ostiary/ostiary/internal/web/webtest"
 )
 
 const (
@@ -131,27 +130,7 @@ func (h *house) start(t *testing.T, o auth.Options) {
 		routes = append(routes, verify.Routes(h.svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
 		routes = append(routes, openapi.Route(p.Host, p.Prefix, o.Mounts))
 	}
-	mux, err := web.NewMux(routes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := web.Server(web.ServerConfig{Handler: web.Middleware(o.Log, mux, web.Options{Timeout: 5 * time.Minute}), Log: o.Log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		_ = server.Shutdown(context.Background())
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	h.url = "http://" + listener.Addr().String()
+	h.url = "http://" + webtest.Serve(t, o.Log, routes, web.Options{Timeout: 5 * time.Minute})
 }
 
 // remember adds nodes on the same store whose clocks are slow.

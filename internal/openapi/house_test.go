@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base32"
 	"encoding/base64"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -30,6 +29,7 @@ import (
 	"github.com/ostiary/ostiary/internal/totp"
 	"github.com/ostiary/ostiary/internal/verify"
 	"github.com/ostiary/ostiary/internal/web"
+	"github.com/ostiary/ostiary/internal/web/webtest"
 )
 
 const (
@@ -107,27 +107,7 @@ func (h *house) serve(t *testing.T) {
 		h.routes = append(h.routes, verify.Routes(h.svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
 		h.routes = append(h.routes, openapi.Route(p.Host, p.Prefix, h.options.Mounts))
 	}
-	mux, err := web.NewMux(h.routes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := web.Server(web.ServerConfig{Handler: web.Middleware(h.options.Log, mux, web.Options{}), Log: h.options.Log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		_ = server.Shutdown(context.Background())
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	h.addr = listener.Addr().String()
+	h.addr = webtest.Serve(t, h.options.Log, h.routes, web.Options{})
 }
 
 // account makes an account, with a secret if it is a service.

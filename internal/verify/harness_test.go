@@ -23,6 +23,7 @@ import (
 	"github.com/ostiary/ostiary/internal/store"
 	"github.com/ostiary/ostiary/internal/token"
 	"github.com/ostiary/ostiary/internal/web"
+	"github.com/ostiary/ostiary/internal/web/webtest"
 )
 
 // Three ways to carry a credential, as the login APIs have them: a JWT, a JWT that
@@ -147,27 +148,7 @@ func (h *house) start(t testing.TB) {
 
 func (h *house) serve(t testing.TB, routes []web.Route, log *slog.Logger) {
 	t.Helper()
-	mux, err := web.NewMux(routes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := web.Server(web.ServerConfig{Handler: web.Middleware(log, mux, web.Options{}), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		_ = server.Shutdown(context.Background())
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	h.addr = listener.Addr().String()
+	h.addr = webtest.Serve(t, log, routes, web.Options{})
 	h.url = "http://" + h.addr
 }
 
