@@ -32,6 +32,7 @@ type checked struct {
 	began   time.Time     // the first thing that depends on the account
 	queued  time.Duration // the wait for a turn at hashing, which tells nothing of the account
 	stretch int           // of the floor, for this password
+	pace    float64       // of the floor, for a machine as busy as it was; 0: nothing was hashed
 }
 
 // check verifies a name and a password. Unknown, wrong, disabled and missing are one
@@ -116,8 +117,12 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 		}
 	} else {
 		asked := time.Now()
-		res, err := s.hasher.Verify(ctx, rec.PasswordHash, pass)
-		got.queued = time.Since(asked) - res.Took
+		hash := rec.PasswordHash
+		if rec.Disabled {
+			hash = "" // no password is right, at no other cost than where there is none
+		}
+		res, err := s.hasher.Verify(ctx, hash, pass)
+		got.queued, got.pace = time.Since(asked)-res.Took, res.Pace
 		switch {
 		case errors.Is(err, password.ErrUnsupported):
 			s.log.Error("a stored password hash can't be read", "account", rec.ID, "err", err)
@@ -126,12 +131,14 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 			return "", hashError(err)
 		case !known:
 			return "unknown_name", nil
+		case rec.Disabled:
+			return "disabled", nil
 		case rec.PasswordHash == "":
 			return "no_password", nil
 		case !res.OK:
 			return "wrong_password", nil
 		}
-		if res.Stale && !rec.Disabled {
+		if res.Stale {
 			// Without room for a second hash, the next login tries again.
 			got.hash, _ = s.hasher.Hash(ctx, pass)
 		}
@@ -177,8 +184,8 @@ func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
 	if err != nil {
 		return
 	}
-	floor := s.hasher.Floor(st.schemes) * time.Duration(got.stretch)
-	wait := time.NewTimer(floor - (time.Since(got.began) - got.queued))
+	floor := float64(s.hasher.Floor(st.schemes)) * float64(got.stretch) * max(1, got.pace)
+	wait := time.NewTimer(time.Duration(floor) - (time.Since(got.began) - got.queued))
 	defer wait.Stop()
 	select {
 	case <-wait.C:

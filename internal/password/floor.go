@@ -12,6 +12,7 @@ import (
 const (
 	floorRuns   = 3           // measurements of a scheme, of which the fastest counts
 	floorBudget = time.Second // no further one after this
+	slowest     = 16          // of a pace: nobody waits longer for a machine that stood still
 	// probe is what a scheme is measured with: as long as a password can be with Stretch 1.
 	probe = "an ordinary password of forty characters"
 )
@@ -24,9 +25,9 @@ type floors struct {
 }
 
 // Floor is how long a failed check takes at most where these schemes are stored
-// (see Scheme; one that is unknown is skipped), with a margin of as much again. A
-// caller that answers no failure before Floor × Stretch has passed, counted
-// without the wait for a slot (Result.Took), answers all of them alike.
+// (see Scheme; one that is unknown is skipped), with a margin of as much again, on a
+// machine at rest. A caller that answers no failure before Floor × Stretch × Result.Pace
+// has passed, counted without the wait for a slot (Result.Took), answers all of them alike.
 //
 // Each scheme is measured when it is first asked for, which takes up to three
 // checks; call Floor at the start to have the answers ready.
@@ -48,6 +49,16 @@ func Stretch(password string) int {
 		n *= 2
 	}
 	return n
+}
+
+// pace compares what a Default hash took with what it takes at rest. Every failed check
+// makes one, so that it tells of the machine and not of the account.
+func (h *Hasher) pace(unit time.Duration) float64 {
+	rest := h.cost("")
+	if unit <= rest || rest <= 0 {
+		return 1
+	}
+	return min(float64(unit)/float64(rest), slowest)
 }
 
 // cost measures a scheme, or remembers; "" is the check without a hash.
@@ -93,7 +104,7 @@ func (h *Hasher) measure(scheme string) (fastest time.Duration) {
 	start := time.Now()
 	for run := 0; run < floorRuns && time.Since(start) < floorBudget; run++ {
 		began := time.Now()
-		_, _, _ = h.check(b, s, [][]byte{[]byte(probe)})
+		_, _, _, _ = h.check(b, s, [][]byte{[]byte(probe)})
 		if took := time.Since(began); run == 0 || took < fastest {
 			fastest = took
 		}

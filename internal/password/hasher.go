@@ -86,6 +86,9 @@ type Result struct {
 	OK    bool
 	Stale bool          // OK, and to be hashed anew: another format, other parameters, or not in NFC
 	Took  time.Duration // the time in the slot, without the queue: what to compare with Floor
+	// Pace is how many times longer than at rest the hash took that every failed check
+	// makes: what to stretch Floor by on a busy machine. At least 1; 0 where it failed.
+	Pace float64
 }
 
 // Verify checks a password against a stored hash. With an empty phc, for an
@@ -110,42 +113,46 @@ func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, erro
 	if len(password) > maxInput {
 		s = nil
 	}
+	var unit time.Duration
 	took, err := h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
-		res.OK, res.Stale, err = h.check(b, s, forms(password))
+		res.OK, res.Stale, unit, err = h.check(b, s, forms(password))
 		return err
 	})
-	res.Took = took
+	res.Took, res.Pace = took, h.pace(unit)
 	if err == nil {
 		err = bad
 	}
 	if err != nil {
-		return Result{Took: took}, err
+		return Result{Took: took, Pace: res.Pace}, err
 	}
 	return res, nil
 }
 
 // check tries the forms of a password in a slot; s is nil where there is no hash to check.
-func (h *Hasher) check(b *argon2.Buffer, s *stored, forms [][]byte) (ok, stale bool, err error) {
+// unit is what one Default hash took, on the average; a check that fails makes one for each form.
+func (h *Hasher) check(b *argon2.Buffer, s *stored, forms [][]byte) (ok, stale bool, unit time.Duration, err error) {
 	if s != nil {
 		if s.memory > largeMemory {
 			h.large.Lock()
 			defer h.large.Unlock()
 		}
+		began := time.Now()
 		for i, form := range forms {
 			ok, fault := s.match(b, form)
 			if ok {
-				return true, i > 0 || !s.current(), nil
+				return true, i > 0 || !s.current(), 0, nil
 			}
 			err = errors.Join(err, fault)
 		}
 		if s.costsDefault() {
-			return false, false, err
+			return false, false, time.Since(began) / time.Duration(len(forms)), err
 		}
 	}
+	began := time.Now()
 	for _, form := range forms {
 		err = errors.Join(err, burn(b, form))
 	}
-	return false, false, err
+	return false, false, time.Since(began) / time.Duration(len(forms)), err
 }
 
 // burn does the work of checking a new hash.

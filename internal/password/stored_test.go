@@ -168,14 +168,13 @@ func TestThreat13_Policy(t *testing.T) {
 		name, password string
 		want           error
 	}{
-		{"good", "password123456", nil},
-		{"eight", "12345678", nil},
-		{"seven", "1234567", errTooShort},
-		{"empty", "", errTooShort},
-		{"eight code points", "käsekuch", nil},
-		{"seven, decomposed", "ka\u0308sekuc", errTooShort},
-		{"eight emoji", strings.Repeat("\U0001F511", 8), nil},
-		{"spaces", "        ", nil},
+		{"fifteen", "fifteen letters", nil},
+		{"fourteen", "fourteen signs", tooShort(15)},
+		{"empty", "", tooShort(15)},
+		{"fifteen code points", "käsekuchenkekse", nil},
+		{"fourteen, decomposed", "ka\u0308sekuchenkeks", tooShort(15)},
+		{"fifteen emoji", strings.Repeat("\U0001F511", 15), nil},
+		{"spaces", "a   b   c   d  ", nil},
 		{"1024", strings.Repeat("ä", 1024), nil},
 		{"1024, decomposed", strings.Repeat("a\u0308", 1024), nil},
 		{"1025", strings.Repeat("x", 1025), errTooLong},
@@ -183,14 +182,21 @@ func TestThreat13_Policy(t *testing.T) {
 		{"not UTF-8", "password\xff", errNotText},
 		{"lone surrogate", "password\xed\xa0\x80", errNotText},
 		{"NUL", "pass\x00word", errNUL},
-		{"colon", "pass:word:", nil},
+		{"colon", "pass:word:phrase:", nil},
 		{"service secret", "ostsvc_12345678", errReserved},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Policy(tt.password); !errors.Is(got, tt.want) {
+			if got := Policy(tt.password, false); !errors.Is(got, tt.want) {
 				t.Errorf("Policy = %v, want %v", got, tt.want)
 			}
 		})
+	}
+	// Beside a second factor, eight are enough.
+	if err := Policy("käsekuch", true); err != nil {
+		t.Error(err)
+	}
+	if err := Policy("ka\u0308sekuc", true); err != tooShort(8) {
+		t.Error(err)
 	}
 	// What the policy refuses does not break a login.
 	h := newHasher()
