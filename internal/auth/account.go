@@ -153,12 +153,12 @@ func (s *Service) firstHash(ctx context.Context, n NewAccount) (string, error) {
 	case n.NoPassword:
 		return "", nil
 	}
-	return s.hash(ctx, n.Password)
+	return s.hash(ctx, n.Password, nil)
 }
 
-// hash checks a new password against the policy and hashes it.
-func (s *Service) hash(ctx context.Context, p Secret) (string, error) {
-	if err := password.Policy(string(p)); err != nil {
+// hash checks a new password against the policy and hashes it. f is the account's factor.
+func (s *Service) hash(ctx context.Context, p Secret, f *Factor) (string, error) {
+	if err := password.Policy(string(p), s.factorState(f) == FactorConfirmed); err != nil {
 		return "", Errorf(CodeInvalidInput, "%v", err)
 	}
 	hash, err := s.hasher.Hash(ctx, string(p))

@@ -14,7 +14,11 @@ import (
 
 // SetPassword resets a person's password, which ends all sessions of the account.
 func (s *Service) SetPassword(ctx context.Context, realm, id uuid.UUID, p Secret, cl Client) error {
-	hash, err := s.hash(ctx, p)
+	rec, err := s.store.AccountByID(ctx, realm, id, "")
+	if err != nil {
+		return storeError(err)
+	}
+	hash, err := s.hash(ctx, p, rec.Factor)
 	if err != nil {
 		return err
 	}
@@ -94,7 +98,7 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	}
 	s.used(f.view)
 	who := f.who
-	if err := password.Policy(string(next)); err != nil {
+	if err := password.Form(string(next)); err != nil {
 		return Errorf(CodeInvalidInput, "new: %v", err)
 	}
 	rec, err := s.store.AccountByID(ctx, realm, who.Account, who.Dialect)
@@ -105,7 +109,10 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	if _, err := s.checkRecord(ctx, a, &rec, Credentials{Name: rec.Username, Password: current}, nil); err != nil {
 		return err
 	}
-	hash, err := s.hash(ctx, next)
+	if err := password.Policy(string(next), s.factorState(rec.Factor) == FactorConfirmed); err != nil {
+		return Errorf(CodeInvalidInput, "new: %v", err)
+	}
+	hash, err := s.hash(ctx, next, rec.Factor)
 	if err != nil {
 		return err
 	}

@@ -177,7 +177,7 @@ func (c *cast) good(t *testing.T) []exchange {
 		{"DELETE /ostiary/sessions", 204, request{"DELETE", "/ostiary/sessions", "", []string{c.bearer(t, "max")}}},
 		{"POST /ostiary/logout", 204, post("/ostiary/logout", "", c.bearer(t, "ada"))},
 		{"POST /ostiary/password", 204, post("/ostiary/password", change, c.bearer(t, "bob"))},
-		{"POST /ostiary/password", 400, post("/ostiary/password", `{"current":"x","new":"short"}`, bearer)},
+		{"POST /ostiary/password", 400, post("/ostiary/password", fmt.Sprintf(`{"current":%q,"new":"short"}`, pass), bearer)},
 		{"POST /ostiary/password", 403, post("/ostiary/password", `{"current":"wrong","new":"another horse battery"}`, bearer)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", opaque, c.boss)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", jwt, c.boss)},

@@ -20,6 +20,7 @@ const (
 )
 
 var (
+	errEmpty    = errors.New("the password is empty")
 	errNotText  = errors.New("the password is not valid UTF-8")
 	errNUL      = errors.New("the password contains a NUL character")
 	errTooLong  = errors.New("the password has more than 1024 characters")
@@ -53,6 +54,9 @@ func Policy(password string, factor bool) error {
 
 // Form tells whether a text can be anybody's password at all.
 func Form(password string) error {
+	if password == "" {
+		return errEmpty
+	}
 	if len(password) > maxInput {
 		return errTooLong
 	}

@@ -170,7 +170,7 @@ func TestThreat13_Policy(t *testing.T) {
 	}{
 		{"fifteen", "fifteen letters", nil},
 		{"fourteen", "fourteen signs", tooShort(15)},
-		{"empty", "", tooShort(15)},
+		{"empty", "", errEmpty},
 		{"fifteen code points", "käsekuchenkekse", nil},
 		{"fourteen, decomposed", "ka\u0308sekuchenkeks", tooShort(15)},
 		{"fifteen emoji", strings.Repeat("\U0001F511", 15), nil},

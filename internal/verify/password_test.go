@@ -68,7 +68,7 @@ func TestPassword_Refused(t *testing.T) {
 			t.Errorf("%s: %s", c.what, r.body)
 		}
 	}
-	r := h.ask(t, "POST", "/ostiary/password", `{"current":"x","new":"short"}`, bearer)
+	r := h.ask(t, "POST", "/ostiary/password", `{"current":"`+pass+`","new":"short"}`, bearer)
 	if !strings.Contains(r.body, `"detail":"new: `) {
 		t.Errorf("no reason: %s", r.body)
 	}
