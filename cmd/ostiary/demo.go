@@ -92,7 +92,7 @@ func (c *serveCmd) mayDemo() error {
 	switch {
 	case !c.Loopback():
 		return misusef("--demo: is for a loopback address only, not %s", c.Listen)
-	case c.TLSCert != "" || len(c.TrustedProxy) > 0:
+	case c.TLS() || len(c.TrustedProxy) > 0:
 		return misusef("--demo: speaks plain HTTP to this machine: leave out tls_cert and trusted_proxy")
 	}
 	return nil

@@ -94,7 +94,7 @@ func (d *doctor) probe(srv *config.Server) (state, do, text string) {
 // ask asks the server at the address. Whether its certificate is right is not the question.
 func ask(ctx context.Context, srv *config.Server, path string) (status int, body string, err error) {
 	scheme := "http"
-	if srv.TLSCert != "" {
+	if srv.TLS() {
 		scheme = "https"
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"crypto/tls"
 	"log/slog"
+	"slices"
 
 	"github.com/ostiary/ostiary/internal/config"
 )
@@ -21,13 +21,13 @@ func (s *server) reload() {
 }
 
 func (s *server) apply(set *config.Shared, srv config.Server) error {
-	var cert *tls.Certificate
-	if s.cert.Load() != nil && srv.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(srv.TLSCert, srv.TLSKey)
-		if err != nil {
+	withFiles := s.settings.TLSCert != "" && srv.TLSCert != ""
+	var files pairFiles
+	if withFiles {
+		var err error
+		if files, err = readPair(srv.TLSCert, srv.TLSKey); err != nil {
 			return err
 		}
-		cert = &pair
 	}
 	// Beside the address that stays, the proxies must still be what keeps passwords safe.
 	running := s.settings
@@ -39,8 +39,8 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 	if err != nil {
 		return err
 	}
-	if cert != nil {
-		s.cert.Store(cert)
+	if withFiles {
+		s.cert.use(s.log, files)
 	}
 	s.site.Store(next)
 	select {
@@ -71,7 +71,12 @@ func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string)
 		{"hash_slots", set.HashSlots == s.set.HashSlots},
 		{"hash_wait", set.HashWait == s.set.HashWait},
 		{"listen", srv.Listen == s.settings.Listen},
+		{"http_listen", srv.HTTPListen == s.settings.HTTPListen},
 		{"tls_cert", (srv.TLSCert == "") == (s.settings.TLSCert == "")},
+		{"acme_domain", slices.Equal(srv.ACMEDomain, s.settings.ACMEDomain)},
+		{"acme_email", srv.ACMEEmail == s.settings.ACMEEmail},
+		{"acme_directory", srv.ACMEDirectory == s.settings.ACMEDirectory},
+		{"acme_root", srv.ACMERoot == s.settings.ACMERoot},
 	} {
 		if !f.same {
 			changed = append(changed, f.name)

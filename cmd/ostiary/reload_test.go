@@ -25,7 +25,9 @@ func TestReload_Fixed(t *testing.T) {
 		Data: "a", Database: "a", MasterKeyFile: "a", Realm: "a", LogLevel: "a", LogFormat: "a", HashSlots: 1, HashWait: 1,
 		GuessAccount: 1, GuessSource: 1, GuessFactor: 1, TOTPIssuer: "a", KeyRotation: 1, KeyAhead: 1, RSABits: 1,
 	}
-	got := s.fixed(other, config.Server{Listen: "a", AdminListen: "a", TLSCert: "a", TLSKey: "a", TrustedProxy: []string{"a"}})
+	got := s.fixed(other, config.Server{
+		Listen: "a", HTTPListen: "a", ACMEDomain: []string{"a"}, ACMEEmail: "a", ACMEDirectory: "a", ACMERoot: "a", HSTS: 1, AdminListen: "a", TLSCert: "a", TLSKey: "a", TrustedProxy: []string{"a"},
+	})
 	got = slices.DeleteFunc(got, func(name string) bool { return name == "tls_cert" }) // of which the page says more
 	if len(want) < 5 || !slices.Equal(got, want) {
 		t.Errorf("a reload warns about %q, the page says that %q need a restart", got, want)

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -21,7 +18,6 @@ import (
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
-	"github.com/ostiary/ostiary/internal/web"
 )
 
 // drain is how long requests in flight may take after SIGTERM.
@@ -39,7 +35,8 @@ it applies, and the log names those that changed and need a restart.
 Examples:
     ostiary serve --demo
     ostiary serve --data /var/lib/ostiary --config /etc/ostiary.toml
-    ostiary serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem`
+    ostiary serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem
+    ostiary serve --listen 0.0.0.0:443 --http-listen 0.0.0.0:80 --acme-domain login.example.com`
 }
 
 // server is the running process.
@@ -54,7 +51,7 @@ type server struct {
 	by       auth.Client
 
 	site   atomic.Pointer[site]
-	cert   atomic.Pointer[tls.Certificate]
+	cert   pair
 	retend chan struct{} // wakes tendKeys
 }
 
@@ -85,7 +82,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		return err
 	}
 	s.site.Store(site)
-	httpServer, err := s.httpServer()
+	tlsConfig, err := s.tlsConfig()
 	if err != nil {
 		return err
 	}
@@ -93,31 +90,23 @@ func (c *serveCmd) Run(a *app) (err error) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	listener, err := new(net.ListenConfig).Listen(a, "tcp", c.Listen)
+	doors, err := s.listen(tlsConfig)
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer doors.close()
 	var accounts []demoAccount
 	if c.Demo {
 		if accounts, err = s.makeDemo(site); err != nil {
 			return err
 		}
 	}
-	secure := c.TLSCert != ""
-	failed := make(chan error, 1)
-	go func() {
-		if secure {
-			failed <- httpServer.ServeTLS(listener, "", "")
-		} else {
-			failed <- httpServer.Serve(listener)
-		}
-	}()
-	s.log.Info("serving", "address", listener.Addr().String(), "tls", secure, "mounts", len(site.mounts),
+	failed := doors.serve()
+	s.log.Info("serving", "address", doors.address(), "tls", c.TLS(), "mounts", len(site.mounts),
 		"store", s.store.Info().Path, "version", version())
 	if c.Demo {
 		a.flushLog()
-		if err := a.printDemo(listener.Addr().String(), accounts); err != nil {
+		if err := a.printDemo(doors.address(), accounts); err != nil {
 			return err
 		}
 	}
@@ -127,11 +116,12 @@ func (c *serveCmd) Run(a *app) (err error) {
 	defer stop()
 	tended.Go(func() { s.tend(tending) })
 	tended.Go(func() { s.tendKeys(tending) })
+	tended.Go(func() { s.tendCertificate(tending) })
 	go s.warm(site)
 	if !c.Demo {
 		go s.noteDemo()
 	}
-	return s.wait(httpServer, signals, failed)
+	return s.wait(doors, signals, failed)
 }
 
 // open opens or creates the store, its master key, and the realm "default".
@@ -175,23 +165,8 @@ func (s *server) prepare() (err error) {
 	return err
 }
 
-func (s *server) httpServer() (*http.Server, error) {
-	h, err := web.Server(web.ServerConfig{
-		Addr: s.settings.Listen, Log: s.log, CertFile: s.settings.TLSCert, KeyFile: s.settings.TLSKey,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.site.Load().handler.ServeHTTP(w, r) }),
-	})
-	if err != nil || h.TLSConfig == nil {
-		return h, err
-	}
-	// The certificate is taken from s, where a reload puts a new one.
-	s.cert.Store(&h.TLSConfig.Certificates[0])
-	h.TLSConfig.Certificates = nil
-	h.TLSConfig.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil }
-	return h, nil
-}
-
 // wait serves until a signal says to stop, and finishes what is in flight.
-func (s *server) wait(h *http.Server, signals <-chan os.Signal, failed <-chan error) error {
+func (s *server) wait(open doors, signals <-chan os.Signal, failed <-chan error) error {
 	for {
 		select {
 		case err := <-failed:
@@ -208,9 +183,9 @@ func (s *server) wait(h *http.Server, signals <-chan os.Signal, failed <-chan er
 	signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a second one ends the process at once
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s), drain)
 	defer cancel()
-	if err := h.Shutdown(ctx); err != nil {
+	if err := open.shutdown(ctx); err != nil {
 		s.log.Warn("some requests did not end in time", "after", drain)
-		_ = h.Close()
+		open.close()
 	}
 	s.log.Info("stopped")
 	return nil

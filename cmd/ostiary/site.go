@@ -61,7 +61,9 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 		return nil, misuse(err.Error())
 	}
 	trusted := srv.TrustedProxies()
-	return &site{svc, mounts, web.Middleware(s.log, mux, web.Options{TrustedProxies: trusted, OnlyProxies: len(trusted) > 0})}, nil
+	return &site{svc, mounts, web.Middleware(s.log, mux, web.Options{
+		TrustedProxies: trusted, OnlyProxies: len(trusted) > 0, HSTS: time.Duration(srv.HSTS),
+	})}, nil
 }
 
 // forServers tells whether a path is for other servers alone, so that no page may call

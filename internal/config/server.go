@@ -11,12 +11,22 @@ import (
 // Server is what ostiary serve reads beside Shared.
 type Server struct {
 	// Listen is where clients are answered.
-	Listen string `toml:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"OSTIARY_LISTEN" help:"Address to answer on. One that is not loopback needs --tls-cert and --tls-key, or --trusted-proxy."`
+	Listen string `toml:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"OSTIARY_LISTEN" help:"Address to answer on. One that is not loopback needs --tls-cert and --tls-key, --acme-domain, or --trusted-proxy."`
+	// HTTPListen is where plain HTTP is refused, and a CA's HTTP-01 challenge answered.
+	HTTPListen string `name:"http-listen" toml:"http_listen" placeholder:"HOST:PORT" env:"OSTIARY_HTTP_LISTEN" help:"Address for plain HTTP beside TLS: answers the CA's challenges, and refuses all else. Off unless set."`
 	// AdminListen will be where metrics are served; none are yet, and so it is refused.
 	AdminListen string `toml:"admin_listen" placeholder:"HOST:PORT" env:"OSTIARY_ADMIN_LISTEN" help:"Address for metrics. Not supported yet by this version."`
 	// TLSCert and TLSKey are PEM files; both or none.
 	TLSCert string `name:"tls-cert" toml:"tls_cert" placeholder:"FILE" env:"OSTIARY_TLS_CERT" help:"Certificate chain (PEM)."`
 	TLSKey  string `name:"tls-key" toml:"tls_key" placeholder:"FILE" env:"OSTIARY_TLS_KEY" help:"Private key of the certificate (PEM)."`
+	// ACMEDomain are the names that certificates are got for by ACME, and ACMERoot what
+	// the CA's own certificate is checked by. Setting a domain accepts the CA's terms.
+	ACMEDomain    []string `name:"acme-domain" toml:"acme_domain" placeholder:"NAME" env:"OSTIARY_ACME_DOMAIN" help:"Names to get certificates for, from a CA that speaks ACME. Setting one accepts the CA's terms of service."`
+	ACMEEmail     string   `name:"acme-email" toml:"acme_email" placeholder:"ADDRESS" env:"OSTIARY_ACME_EMAIL" help:"Where the CA can reach you."`
+	ACMEDirectory string   `name:"acme-directory" toml:"acme_directory" placeholder:"URL" env:"OSTIARY_ACME_DIRECTORY" help:"The CA's directory. Default: that of Let's Encrypt."`
+	ACMERoot      string   `name:"acme-root" toml:"acme_root" placeholder:"FILE" env:"OSTIARY_ACME_ROOT" help:"Root certificate (PEM) of a private CA, for the connections to its directory."`
+	// HSTS is how long browsers are told to come back by TLS alone.
+	HSTS Duration `name:"hsts" toml:"hsts" default:"365d" env:"OSTIARY_HSTS" help:"How long browsers shall use TLS alone, sent with answers over the server's own TLS. 0s: not sent."`
 	// TrustedProxy are the networks of the proxies that speak TLS for this server. Only
 	// they may connect then, and their forwarded headers are believed.
 	TrustedProxy []string `toml:"trusted_proxy" placeholder:"CIDR" env:"OSTIARY_TRUSTED_PROXY" help:"Networks of the TLS proxies in front; no other peer is answered then."`
@@ -30,19 +40,16 @@ func (s *Server) AfterApply() error {
 	if s.AdminListen != "" {
 		return fmt.Errorf("admin_listen: metrics are not supported yet by this version")
 	}
-	if s.TLSCert != "" && s.TLSKey == "" {
-		return fmt.Errorf("tls_cert: needs tls_key beside it")
-	}
-	if s.TLSKey != "" && s.TLSCert == "" {
-		return fmt.Errorf("tls_key: needs tls_cert beside it")
+	if err := s.checkTLS(); err != nil {
+		return err
 	}
 	for _, text := range s.TrustedProxy {
 		if _, err := parsePrefix(text); err != nil {
 			return fmt.Errorf("trusted_proxy: %w", err)
 		}
 	}
-	if !s.Loopback() && s.TLSCert == "" && len(s.TrustedProxy) == 0 {
-		return fmt.Errorf("listen: %s is not a loopback address: passwords would travel in the clear; give tls_cert and tls_key, or trusted_proxy", s.Listen)
+	if !s.Loopback() && !s.TLS() && len(s.TrustedProxy) == 0 {
+		return fmt.Errorf("listen: %s is not a loopback address: passwords would travel in the clear; give tls_cert and tls_key, acme_domain, or trusted_proxy", s.Listen)
 	}
 	return nil
 }

@@ -73,10 +73,7 @@ func open(t *testing.T, o Options, routes ...Route) *house {
 	}
 	h := &house{log: new(journal)}
 	log := slog.New(slog.NewJSONHandler(h.log, nil))
-	server, err := Server(ServerConfig{Handler: Middleware(log, handler, o), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := Server(ServerConfig{Handler: Middleware(log, handler, o), Log: log})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

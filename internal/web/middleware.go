@@ -18,14 +18,17 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// OnlyProxies refuses every other peer: a proxy was declared to end TLS here.
 	OnlyProxies bool
-	Timeout     time.Duration    // of a request; default 30 s
-	Now         func() time.Time // default time.Now
+	// HSTS is how long browsers are told to come back by TLS alone; 0: they aren't told.
+	HSTS    time.Duration
+	Timeout time.Duration    // of a request; default 30 s
+	Now     func() time.Time // default time.Now
 }
 
 type middleware struct {
 	log     *slog.Logger
 	next    http.Handler
 	options Options
+	hsts    []string
 	warn    sync.Once
 }
 
@@ -40,7 +43,7 @@ func Middleware(log *slog.Logger, next http.Handler, o Options) http.Handler {
 		o.Now = time.Now
 	}
 	o.TrustedProxies = unmapped(o.TrustedProxies)
-	return &middleware{log: log, next: next, options: o}
+	return &middleware{log: log, next: next, options: o, hsts: hsts(o.HSTS)}
 }
 
 var nosniff = []string{"nosniff"}
@@ -60,6 +63,9 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
+	if r.TLS != nil && m.hsts != nil { // RFC 6797, section 7.2: never in the clear
+		h["Strict-Transport-Security"] = m.hsts
+	}
 	r = r.WithContext(x)
 	defer x.end()
 	defer m.finish(x, r, start)

@@ -19,10 +19,7 @@ func Serve(t testing.TB, log *slog.Logger, routes []web.Route, o web.Options) (a
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := web.Server(web.ServerConfig{Handler: web.Middleware(log, mux, o), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := web.Server(web.ServerConfig{Handler: web.Middleware(log, mux, o), Log: log})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

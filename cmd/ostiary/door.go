@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/ostiary/ostiary/internal/web"
+)
+
+// door is an address where clients are answered.
+type door struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+// doors are those of a server, the main one first.
+type doors []door
+
+// listen takes the addresses of the server: listen, and http_listen, where plain HTTP is refused.
+func (s *server) listen(secure *tls.Config) (all doors, err error) {
+	add := func(address string, handler http.Handler, config *tls.Config) error {
+		listener, err := new(net.ListenConfig).Listen(s, "tcp", address)
+		if err == nil {
+			all = append(all, door{web.Server(web.ServerConfig{Addr: address, Handler: handler, Log: s.log, TLS: config}), listener})
+		}
+		return err
+	}
+	err = add(s.settings.Listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.site.Load().handler.ServeHTTP(w, r) }), secure)
+	if err != nil || s.settings.HTTPListen == "" {
+		return all, err
+	}
+	if err := add(s.settings.HTTPListen, web.Plain(s.log, nil, web.Options{}), nil); err != nil {
+		all.close()
+		return nil, err
+	}
+	s.log.Info("refusing plain HTTP", "address", all[1].listener.Addr().String())
+	return all, nil
+}
+
+// address is that of the main door.
+func (all doors) address() string { return all[0].listener.Addr().String() }
+
+// serve answers at every door, and sends why one of them has ended.
+func (all doors) serve() <-chan error {
+	failed := make(chan error, len(all))
+	for _, d := range all {
+		go func() {
+			if d.server.TLSConfig != nil {
+				failed <- d.server.ServeTLS(d.listener, "", "")
+			} else {
+				failed <- d.server.Serve(d.listener)
+			}
+		}()
+	}
+	return failed
+}
+
+// shutdown takes no more requests, and waits for those in flight.
+func (all doors) shutdown(ctx context.Context) error {
+	errs := make([]error, len(all))
+	for i, d := range all {
+		errs[i] = d.server.Shutdown(ctx)
+	}
+	return errors.Join(errs...)
+}
+
+func (all doors) close() {
+	for _, d := range all {
+		_ = d.server.Close()
+		_ = d.listener.Close() // of one that does not serve yet
+	}
+}
