@@ -60,7 +60,8 @@ type process struct {
 	failed   error         // then: how
 }
 
-var address = regexp.MustCompile(`msg=serving address=(\S+) tls=(true|false)`)
+// address finds where a server answers, in a log of either format.
+var address = regexp.MustCompile(`\bmsg"?[=:]"?serving"?[ ,]"?address"?[=:]"?([^\s",]+)"?[ ,]"?tls"?[=:](true|false)`)
 
 // launch starts a server on a port that is free, and waits until it says its address.
 func launch(ctx context.Context, dir string, env []string, args ...string) (*process, error) {
