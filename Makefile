@@ -1,9 +1,10 @@
-# FUZZTIME is for each fuzz target; BENCHFLAGS are handed to the benchmark.
-FUZZTIME   ?= 10s
-BENCHFLAGS ?=
-GOLANGCI   := v2.15.0
+# FUZZTIME is for each fuzz target; BENCHFLAGS and ATTACKFLAGS are handed to the programs.
+FUZZTIME    ?= 10s
+BENCHFLAGS  ?=
+ATTACKFLAGS ?=
+GOLANGCI    := v2.15.0
 
-.PHONY: run test check fuzz bench build
+.PHONY: run test check fuzz bench attack build
 
 run: ## serve the demo: four accounts, four curl lines
 	go run ./cmd/ostiary serve --demo
@@ -21,6 +22,9 @@ fuzz: ## every fuzz target, one at a time
 
 bench: ## every figure of the README, in one run
 	go run ./internal/bench $(BENCHFLAGS)
+
+attack: ## every attack of the catalogue on a real server, a line each
+	go run ./internal/attack $(ATTACKFLAGS)
 
 build: ## the one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ostiary ./cmd/ostiary

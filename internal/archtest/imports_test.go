@@ -33,6 +33,7 @@ const (
 var places = map[string]string{
 	"cmd":                          layerCmd,
 	"internal/archtest":            layerTest,
+	"internal/attack":              layerTest,
 	"internal/bench":               layerTest,
 	"internal/peertest":            layerTest,
 	"internal/proxytest":           layerTest,
@@ -100,6 +101,7 @@ var owners = map[string][]string{
 	"github.com/google/go-cmp":                 {"internal/dialect/dialecttest", "internal/store/storetest"},
 	"pgregory.net/rapid":                       {"internal/dialect/dialecttest", "internal/store/storetest"},
 	"github.com/rogpeppe/go-internal":          {"cmd", "internal/dialect/dialecttest"},
+	"github.com/pires/go-proxyproto":           {"internal/web"},
 }
 
 type pkg struct {

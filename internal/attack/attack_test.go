@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// TestThreats_Fast runs the attacks that take no times and need no machine to themselves.
+func TestThreats_Fast(t *testing.T) {
+	b, err := newBase(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	chosen, err := choose(catalogue, "", true)
+	if err != nil || len(chosen) == 0 {
+		t.Fatal(chosen, err)
+	}
+	for _, threat := range chosen {
+		t.Run(fmt.Sprintf("%02d %s", threat.number, threat.name), func(t *testing.T) {
+			w := b.world(t.Context())
+			defer func() {
+				if err := w.close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			figure, err := w.attack(threat)
+			if err != nil {
+				t.Errorf("%v\n%s", err, w.logs())
+			}
+			t.Log(figure)
+		})
+	}
+}
+
+// An attack that finds something, or can't begin, does not hold, and the run fails.
+func TestRun_Verdicts(t *testing.T) {
+	b := &base{dir: t.TempDir(), binary: "none"}
+	for name, c := range map[string]struct {
+		run  func(*world) (string, error)
+		fail error
+	}{
+		"found": {func(*world) (string, error) {
+			f := findings{}
+			f.want("x", answer{status: 500}, 200)
+			return "", f.err()
+		}, errAny},
+		"unprepared": {func(w *world) (string, error) { w.serve(); return "", nil }, errAny},
+		"not run":    {func(*world) (string, error) { return "", fmt.Errorf("%w: needs root", errNotRun) }, errNotRun},
+		"held":       {func(*world) (string, error) { return "1", nil }, nil},
+	} {
+		w := b.world(t.Context())
+		_, err := w.attack(threat{run: c.run})
+		if (err == nil) != (c.fail == nil) || c.fail == errNotRun && !errors.Is(err, errNotRun) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+var errAny = errors.New("any")
+
+func TestCatalogue_Numbers(t *testing.T) {
+	seen := map[int]bool{}
+	for _, threat := range catalogue {
+		if seen[threat.number] || threat.number < 1 || threat.number > 70 || threat.name == "" || threat.run == nil {
+			t.Errorf("%+v", threat)
+		}
+		seen[threat.number] = true
+	}
+	if _, err := choose(catalogue, "14,x", false); err == nil {
+		t.Error("14,x is no list of numbers")
+	}
+	if chosen, err := choose(catalogue, "14,3", false); err != nil || len(chosen) != 2 || chosen[0].number != 3 {
+		t.Error(chosen, err)
+	}
+}

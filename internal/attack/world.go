@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	passphrase = "marble lantern over quiet water" // of every account
+	mistaken   = "copper window under loud rivers" // of nobody
+)
+
+// base is what all attacks share: the binary, and a directory that goes with the run.
+type base struct{ dir, binary string }
+
+// newBase builds the server as "make build" does, unless it is given a binary.
+func newBase(ctx context.Context, binary string) (b *base, err error) {
+	b = &base{binary: binary}
+	if b.dir, err = os.MkdirTemp("", "ostiary-attack-"); err != nil || binary != "" {
+		return b, err
+	}
+	b.binary = filepath.Join(b.dir, "ostiary")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.binary, "github.com/ostiary/ostiary/cmd/ostiary")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("build the server: %w\n%s", err, out), b.close())
+	}
+	return b, nil
+}
+
+func (b *base) close() error { return os.RemoveAll(b.dir) }
+
+// world is what one attack works with. What it opens, it closes in the end.
+type world struct {
+	*base
+	ctx     context.Context
+	timed   bool // times decide, too
+	dirs    int
+	servers []*server
+	closers []func() error
+}
+
+func (b *base) world(ctx context.Context) *world { return &world{base: b, ctx: ctx} }
+
+// attack runs one threat. An attack that could not be made does not hold.
+func (w *world) attack(t threat) (figure string, err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case unprepared:
+			err = v.error
+		default:
+			panic(v)
+		}
+	}()
+	return t.run(w)
+}
+
+// unprepared is the panic of what an attack needs and could not get, such as an account.
+type unprepared struct{ error }
+
+func (w *world) must(err error) {
+	if err != nil {
+		panic(unprepared{err})
+	}
+}
+
+// later has something undone in the end, the last first.
+func (w *world) later(undo func() error) { w.closers = append(w.closers, undo) }
+
+func (w *world) close() error {
+	var errs []error
+	for _, s := range w.servers {
+		s.kill()
+	}
+	for _, undo := range slices.Backward(w.closers) {
+		errs = append(errs, undo())
+	}
+	return errors.Join(errs...)
+}
+
+func (w *world) newDir() string {
+	w.dirs++
+	dir, err := os.MkdirTemp(w.dir, fmt.Sprintf("%d-", w.dirs))
+	w.must(err)
+	return dir
+}
+
+// slower says whether something took longer than it may, where times decide.
+func (w *world) slower(took, limit time.Duration) bool { return w.timed && took > limit }
+
+func (w *world) logs() string {
+	var all strings.Builder
+	for _, s := range w.servers {
+		text := s.log.String()
+		all.WriteString(text[max(0, len(text)-4000):])
+	}
+	return all.String()
+}
+
+// findings are what does not hold, of one attack.
+type findings struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (f *findings) addf(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.errs = append(f.errs, fmt.Errorf(format, args...))
+}
+
+// want adds a finding unless the answer has one of these statuses.
+func (f *findings) want(what string, a answer, statuses ...int) bool {
+	if slices.Contains(statuses, a.status) {
+		return true
+	}
+	f.addf("%s: %v, not %v", what, a, statuses)
+	return false
+}
+
+// err is the first few findings.
+func (f *findings) err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	const most = 8
+	if more := len(f.errs) - most; more > 0 {
+		return errors.Join(append(slices.Clone(f.errs[:most]), fmt.Errorf("and %d more", more))...)
+	}
+	return errors.Join(f.errs...)
+}
+
+// atOnce calls fn n times in parallel, and returns when all have ended.
+func atOnce(n int, fn func(i int)) {
+	var all sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		all.Go(func() {
+			<-start
+			fn(i)
+		})
+	}
+	close(start)
+	all.Wait()
+}
