@@ -24,7 +24,7 @@ func (s *server) listen(secure *tls.Config) (all doors, err error) {
 	add := func(address string, handler http.Handler, config *tls.Config) error {
 		listener, err := new(net.ListenConfig).Listen(s, "tcp", address)
 		if err == nil {
-			all = append(all, door{web.Server(web.ServerConfig{Addr: address, Handler: handler, Log: s.log, TLS: config}), listener})
+			all = append(all, door{web.Server(web.ServerConfig{Addr: address, Handler: handler, Log: s.log, TLS: config}), s.bound(listener, config != nil)})
 		}
 		return err
 	}

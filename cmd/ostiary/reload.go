@@ -43,6 +43,7 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 		s.cert.use(s.log, files)
 	}
 	s.site.Store(next)
+	s.limitConnections(srv)
 	select {
 	case s.retend <- struct{}{}:
 	default: // it has yet to see the last one
@@ -72,6 +73,7 @@ func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string)
 		{"hash_wait", set.HashWait == s.set.HashWait},
 		{"listen", srv.Listen == s.settings.Listen},
 		{"http_listen", srv.HTTPListen == s.settings.HTTPListen},
+		{"proxy_protocol", srv.ProxyProtocol == s.settings.ProxyProtocol},
 		{"tls_cert", (srv.TLSCert == "") == (s.settings.TLSCert == "")},
 		{"acme_domain", slices.Equal(srv.ACMEDomain, s.settings.ACMEDomain)},
 		{"acme_email", srv.ACMEEmail == s.settings.ACMEEmail},

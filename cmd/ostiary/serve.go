@@ -53,6 +53,7 @@ type server struct {
 	site   atomic.Pointer[site]
 	cert   pair
 	retend chan struct{} // wakes tendKeys
+	bounds bounds
 }
 
 func (c *serveCmd) Run(a *app) (err error) {

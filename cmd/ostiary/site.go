@@ -62,7 +62,8 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	}
 	trusted := srv.TrustedProxies()
 	return &site{svc, mounts, web.Middleware(s.log, mux, web.Options{
-		TrustedProxies: trusted, OnlyProxies: len(trusted) > 0, HSTS: time.Duration(srv.HSTS),
+		TrustedProxies: trusted, OnlyProxies: len(trusted) > 0 && !s.settings.ProxyProtocol, HSTS: time.Duration(srv.HSTS),
+		Introduced: s.settings.ProxyProtocol, SourceRequests: srv.SourceRequests,
 	})}, nil
 }
 

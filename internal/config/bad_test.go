@@ -88,6 +88,10 @@ func TestConfig_BadFile(t *testing.T) {
 		{"HTTP nowhere", "http_listen = \"80\"\nacme_domain = [\"a.example\"]\n", `http_listen: "80" is no address such as 127.0.0.1:8080`},
 		{"HTTP at the same place", "listen = \":443\"\nhttp_listen = \":443\"\nacme_domain = [\"a.example\"]\n", `http_listen: is the same address as listen`},
 		{"negative HSTS", "hsts = \"-1h\"\n", `hsts: must not be negative`},
+		{"PROXY protocol of anybody", "proxy_protocol = true\n", `proxy_protocol: needs trusted_proxy beside it: whoever else could connect would choose the address that it counts as`},
+		{"no connections", "max_connections = 0\n", `max_connections: must be between 1 and 1000000`},
+		{"connections below zero", "source_connections = -1\n", `source_connections: must be between 1 and 1000000`},
+		{"too many requests", "source_requests = 1000001\n", `source_requests: must be between 1 and 1000000`},
 		{"proxy", "trusted_proxy = [\"10.0.0.0/33\"]\n", `trusted_proxy: "10.0.0.0/33" is no network such as 10.0.0.0/8`},
 
 		{"no dialect", mount(`host = "a"`), `ostiary.toml: mount 1: dialect: missing; it is one of cloudio, mikrocloud, nomic, senmo`},

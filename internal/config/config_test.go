@@ -84,7 +84,10 @@ func TestConfig_Defaults(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Shared{}, File{})); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(Server{Listen: "127.0.0.1:8080", HSTS: Duration(365 * 24 * time.Hour)}, c.Serve.Server); diff != "" {
+	if diff := cmp.Diff(Server{
+		Listen: "127.0.0.1:8080", HSTS: Duration(365 * 24 * time.Hour),
+		MaxConnections: 4096, SourceConnections: 1024, SourceRequests: 256,
+	}, c.Serve.Server); diff != "" {
 		t.Error(diff)
 	}
 	if got, want := c.DatabasePath(), filepath.Join("ostiary-data", "ostiary.db"); got != want {

@@ -30,6 +30,15 @@ type Server struct {
 	// TrustedProxy are the networks of the proxies that speak TLS for this server. Only
 	// they may connect then, and their forwarded headers are believed.
 	TrustedProxy []string `toml:"trusted_proxy" placeholder:"CIDR" env:"OSTIARY_TRUSTED_PROXY" help:"Networks of the TLS proxies in front; no other peer is answered then."`
+	// ProxyProtocol is set if each connection of these proxies begins with a header of the
+	// PROXY protocol, which names the client; forwarded headers are not believed then.
+	ProxyProtocol bool `name:"proxy-protocol" toml:"proxy_protocol" env:"OSTIARY_PROXY_PROTOCOL" help:"The trusted proxies name the client by the PROXY protocol, version 2, in place of headers."`
+	// MaxConnections and SourceConnections are how many connections there may be, in all
+	// and of one source; one more closes the one that has waited longest for its client.
+	MaxConnections    int `name:"max-connections" toml:"max_connections" default:"4096" placeholder:"N" env:"OSTIARY_MAX_CONNECTIONS" help:"Connections at once; one more closes the one that has waited longest for its client."`
+	SourceConnections int `name:"source-connections" toml:"source_connections" default:"1024" placeholder:"N" env:"OSTIARY_SOURCE_CONNECTIONS" help:"Connections at once of one source (IPv4 address, IPv6 /64) that is no trusted proxy."`
+	// SourceRequests is how many requests of one source are answered at once.
+	SourceRequests int `name:"source-requests" toml:"source_requests" default:"256" placeholder:"N" env:"OSTIARY_SOURCE_REQUESTS" help:"Requests of one source that are answered at once; beyond it 503. Those of other servers (verify, introspect, ...) do not count."`
 }
 
 // AfterApply checks the settings once flags, environment and file have spoken.
@@ -48,8 +57,29 @@ func (s *Server) AfterApply() error {
 			return fmt.Errorf("trusted_proxy: %w", err)
 		}
 	}
+	if err := s.checkLoad(); err != nil {
+		return err
+	}
 	if !s.Loopback() && !s.TLS() && len(s.TrustedProxy) == 0 {
 		return fmt.Errorf("listen: %s is not a loopback address: passwords would travel in the clear; give tls_cert and tls_key, acme_domain, or trusted_proxy", s.Listen)
+	}
+	return nil
+}
+
+// maxAtOnce is a limit that limits nothing.
+const maxAtOnce = 1_000_000
+
+func (s *Server) checkLoad() error {
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{{"max_connections", s.MaxConnections}, {"source_connections", s.SourceConnections}, {"source_requests", s.SourceRequests}} {
+		if limit.value < 1 || limit.value > maxAtOnce {
+			return fmt.Errorf("%s: must be between 1 and %d", limit.name, maxAtOnce)
+		}
+	}
+	if s.ProxyProtocol && len(s.TrustedProxy) == 0 {
+		return fmt.Errorf("proxy_protocol: needs trusted_proxy beside it: whoever else could connect would choose the address that it counts as")
 	}
 	return nil
 }

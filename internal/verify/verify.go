@@ -52,9 +52,9 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 		}
 	}
 	routes := []web.Route{
-		{Path: verifyPath, Handler: verify(s.verify)},
+		{Path: verifyPath, Servers: true, Handler: verify(s.verify)},
 		// A proxy may append the path that it was asked for, with its query.
-		{Path: verifyPath + "/", Handler: verify(s.vouch)},
+		{Path: verifyPath + "/", Servers: true, Handler: verify(s.vouch)},
 		{Path: "/ostiary/whoami", Handler: web.Endpoint[web.None, whoami]{
 			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Challenge: challenge, Run: s.whoami,
 		}},
@@ -68,9 +68,9 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 			Methods: []string{http.MethodPost}, Challenge: challenge, Encode: encodePassword,
 			Success: http.StatusNoContent, Run: s.password,
 		}},
-		{Path: "/ostiary/introspect", Handler: forService(realm, s.introspect)},
-		{Path: "/ostiary/revoke", Handler: forService(realm, s.revoke)},
-		{Path: "/.well-known/jwks.json", Handler: web.Endpoint[web.None, json.RawMessage]{
+		{Path: "/ostiary/introspect", Servers: true, Handler: forService(realm, s.introspect)},
+		{Path: "/ostiary/revoke", Servers: true, Handler: forService(realm, s.revoke)},
+		{Path: "/.well-known/jwks.json", Servers: true, Handler: web.Endpoint[web.None, json.RawMessage]{
 			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Run: s.jwks,
 		}},
 	}
@@ -88,10 +88,10 @@ func HealthRoutes(svc *auth.Service) []web.Route {
 		}
 	}
 	return []web.Route{
-		{Path: "/ostiary/healthz", Handler: health(func(context.Context, *web.Request, web.None) (web.Text, error) {
+		{Path: "/ostiary/healthz", Servers: true, Handler: health(func(context.Context, *web.Request, web.None) (web.Text, error) {
 			return "ok", nil
 		})},
-		{Path: "/ostiary/readyz", Handler: health(func(ctx context.Context, _ *web.Request, _ web.None) (web.Text, error) {
+		{Path: "/ostiary/readyz", Servers: true, Handler: health(func(ctx context.Context, _ *web.Request, _ web.None) (web.Text, error) {
 			if err := svc.Ready(ctx); err != nil {
 				return "", err
 			}

@@ -105,6 +105,10 @@ func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, e.Encode, e.Challenge, err)
 		return
 	}
+	if err := x.come(e.Body != BodyUnread || r.ContentLength == 0); err != nil {
+		fail(w, r, e.Encode, e.Challenge, err)
+		return
+	}
 	request := Request{Request: r, Client: x.client, Answer: w.Header()}
 	out, err := e.Run(r.Context(), &request, in)
 	if err == nil {

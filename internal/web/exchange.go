@@ -27,6 +27,10 @@ type exchange struct {
 	stack  []byte
 
 	originalMethod, originalPath string // of the request that this one asks about
+
+	crowd   *crowd // that the request is to be counted in; nil: none
+	counted bool   // it is
+	conn    *conn  // that waits for the answer; nil: none, or the answer has begun
 }
 
 type exchangeKey struct{}
@@ -95,6 +99,7 @@ func (x *exchange) Header() http.Header { return x.w.Header() }
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 && status >= http.StatusOK {
 		x.status = status
+		x.begun()
 	}
 	x.w.WriteHeader(status)
 }
@@ -102,8 +107,41 @@ func (x *exchange) WriteHeader(status int) {
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
+		x.begun()
 	}
 	return x.w.Write(b)
+}
+
+// come is called once as much of the request is there as will be read of it. It refuses
+// one too many of its source.
+func (x *exchange) come(whole bool) error {
+	if whole {
+		if x.conn, _ = x.timed.Value(connKey{}).(*conn); x.conn != nil {
+			x.conn.begin()
+		}
+	}
+	if x.crowd == nil {
+		return nil
+	}
+	err := x.crowd.enter(x.client.Address)
+	x.counted = err == nil
+	return err
+}
+
+// begun is called when the answer begins: from here on it is the client who is waited for.
+func (x *exchange) begun() {
+	if x.conn != nil {
+		x.conn.end()
+		x.conn = nil
+	}
+}
+
+// leave is called when the request is over.
+func (x *exchange) leave() {
+	x.begun()
+	if x.counted {
+		x.crowd.leave(x.client.Address)
+	}
 }
 
 // Unwrap is for http.ResponseController.

@@ -79,7 +79,8 @@ func open(t *testing.T, o Options, routes ...Route) *house {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
+	bounded := Listen(listener, ListenerConfig{Log: log, Plain: true, Limits: Limits{Connections: 4096, PerSource: 1024}})
+	go func() { done <- server.Serve(bounded) }()
 	t.Cleanup(func() {
 		_ = server.Shutdown(context.Background())
 		if err := <-done; !errors.Is(err, http.ErrServerClosed) {

@@ -18,6 +18,11 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// OnlyProxies refuses every other peer: a proxy was declared to end TLS here.
 	OnlyProxies bool
+	// Introduced is set where the PROXY protocol has named the client as the peer: then
+	// forwarded headers mean nothing.
+	Introduced bool
+	// SourceRequests is how many requests of one source are answered at once; 0: any number.
+	SourceRequests int
 	// HSTS is how long browsers are told to come back by TLS alone; 0: they aren't told.
 	HSTS    time.Duration
 	Timeout time.Duration    // of a request; default 30 s
@@ -29,6 +34,7 @@ type middleware struct {
 	next    http.Handler
 	options Options
 	hsts    []string
+	crowd   *crowd // nil: unbounded
 	warn    sync.Once
 }
 
@@ -43,7 +49,11 @@ func Middleware(log *slog.Logger, next http.Handler, o Options) http.Handler {
 		o.Now = time.Now
 	}
 	o.TrustedProxies = unmapped(o.TrustedProxies)
-	return &middleware{log: log, next: next, options: o, hsts: hsts(o.HSTS)}
+	m := &middleware{log: log, next: next, options: o, hsts: hsts(o.HSTS)}
+	if o.SourceRequests > 0 {
+		m.crowd = &crowd{limit: o.SourceRequests, of: map[netip.Addr]int{}}
+	}
+	return m
 }
 
 var nosniff = []string{"nosniff"}
@@ -51,8 +61,11 @@ var nosniff = []string{"nosniff"}
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := newRequestID()
-	source := sourceOf(r, m.options.TrustedProxies)
-	x := &exchange{timed: timed{Context: r.Context(), deadline: start.Add(m.options.Timeout)}, w: w, now: m.options.Now, client: auth.Client{
+	source := source{client: peerOf(r), proxied: true}
+	if !m.options.Introduced {
+		source = sourceOf(r, m.options.TrustedProxies)
+	}
+	x := &exchange{timed: timed{Context: r.Context(), deadline: start.Add(m.options.Timeout)}, w: w, now: m.options.Now, crowd: m.crowd, client: auth.Client{
 		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Undeclared: source.undeclared,
 	}}
 	if source.undeclared {
@@ -90,6 +103,7 @@ func (m *middleware) finish(x *exchange, r *http.Request, start time.Time) {
 	if x.status == 0 && !aborted {
 		x.status = http.StatusOK // net/http sends it
 	}
+	x.leave()
 	m.line(x, r, time.Since(start))
 	if aborted {
 		panic(http.ErrAbortHandler)

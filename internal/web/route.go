@@ -24,7 +24,10 @@ type Route struct {
 	Claims  func(http.Header) bool
 	Handler http.Handler
 	Dialect auth.Dialect // for the log
-	CORS    []string     // origins that browsers may call from
+	// Servers is set if other servers ask here, each for many clients: their requests are
+	// not counted by source.
+	Servers bool
+	CORS    []string // origins that browsers may call from
 }
 
 type mux struct {
@@ -136,6 +139,9 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route := g.pick(r.Header)
 	if x := exchangeFrom(r.Context()); x != nil {
 		x.dialect = route.Dialect
+		if route.Servers {
+			x.crowd = nil
+		}
 	}
 	if len(route.CORS) > 0 {
 		route.share(w.Header(), r.Header)

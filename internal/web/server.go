@@ -23,6 +23,7 @@ func Server(c ServerConfig) *http.Server {
 		Addr:              c.Addr,
 		TLSConfig:         c.TLS,
 		Handler:           c.Handler,
+		ConnContext:       connContext,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      60 * time.Second,

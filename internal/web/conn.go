@@ -1,0 +1,157 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+)
+
+// conn is a connection of a Listener.
+type conn struct {
+	net.Conn
+	listener *Listener
+	source   netip.Addr // that it counts for, if any; guarded by listener.mu
+	place    int        // in listener.all, or -1; guarded by listener.mu
+
+	// What the listener asks to choose one that waits.
+	answering atomic.Int32 // requests that are there as a whole and have no answer yet
+	since     atomic.Int64 // by tick, the last time that it began to wait
+
+	named   atomic.Bool // the header of the PROXY protocol is there and good
+	framing framing
+	refusal int // bytes of refused that were read; only if refused is what is left to be read
+	refused bool
+}
+
+var started = time.Now()
+
+// tick is the time by a clock that nobody sets.
+func tick() int64 { return int64(time.Since(started)) }
+
+// grace is how long a connection is left alone once its answer has begun, so that the
+// client gets all of it.
+const grace = int64(100 * time.Millisecond)
+
+// begin notes that a request has come as a whole, and end that its answer begins.
+func (c *conn) begin() { c.answering.Add(1) }
+
+func (c *conn) end() {
+	c.since.Store(tick() + grace)
+	c.answering.Add(-1)
+}
+
+type connKey struct{}
+
+// connContext lets the requests of a connection find it. It is the ConnContext of a server.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if own, ok := c.(*conn); ok {
+		return context.WithValue(ctx, connKey{}, own)
+	}
+	return ctx
+}
+
+// refusal is what is read in place of a request that is refused, so that net/http answers
+// 400 in its turn, behind the answers that are still due, and closes the connection. It is
+// well-formed nowhere: as a line, behind one that has begun, or in a chunk.
+const refusal = "\x00\r\n\x00\r\n\r\n"
+
+func (c *conn) Read(b []byte) (int, error) {
+	if c.refused {
+		n := copy(b, refusal[c.refusal:])
+		if c.refusal += n; n == 0 && len(b) > 0 {
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+	n, err := c.Conn.Read(b)
+	if err != nil && c.listener.config.ProxyProtocol && !c.named.Load() {
+		c.unnamed(err)
+	}
+	if n > 0 && c.listener.config.Plain {
+		return c.check(b, n, err)
+	}
+	return n, err
+}
+
+// check is Read for the n bytes that were read.
+func (c *conn) check(b []byte, n int, err error) (int, error) {
+	good, why := c.framing.scan(b[:n])
+	switch {
+	case why != "":
+		c.refused = true
+		c.refusal = copy(b[good:], refusal)
+		c.listener.config.Log.LogAttrs(context.Background(), slog.LevelInfo, "a request was refused with 400 before it was read, and its connection closed: if a client or proxy of yours sent it, mend that one",
+			slog.String("cause", why), slog.String("source", addressOf(c.RemoteAddr()).String()))
+		return good + c.refusal, nil
+	case good < n:
+		c.refused, c.refusal = true, len(refusal)
+		return good, err
+	}
+	return n, err
+}
+
+// Close closes the connection, and gives its place to another.
+func (c *conn) Close() error {
+	c.listener.mu.Lock()
+	c.listener.drop(c)
+	c.listener.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// CloseWrite is for net/http, which lets a client read the answer to a request of which it
+// reads no more.
+func (c *conn) CloseWrite() error {
+	below := c.Conn
+	if p, ok := below.(*proxyproto.Conn); ok {
+		below = p.Raw()
+	}
+	if half, ok := below.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// introductionWait is how long a proxy may take to say who its client is.
+const introductionWait = 10 * time.Second
+
+var (
+	errNoStream = errors.New("the header names no TCP connection")
+	errNoRoom   = errors.New("too many connections of one source")
+)
+
+// introduced has the connection begin with a header of the PROXY protocol, version 1 or 2,
+// which is read at the first Read, or when somebody asks for the address.
+func (c *conn) introduced() {
+	c.Conn = proxyproto.NewConn(c.Conn, proxyproto.WithPolicy(proxyproto.REQUIRE), proxyproto.SetReadHeaderTimeout(introductionWait),
+		proxyproto.ValidateHeader(func(h *proxyproto.Header) error {
+			if h.Command.IsLocal() { // the proxy's own connection, such as a health check
+				c.named.Store(true)
+				return nil
+			}
+			if h.TransportProtocol != proxyproto.TCPv4 && h.TransportProtocol != proxyproto.TCPv6 {
+				return errNoStream
+			}
+			c.named.Store(true)
+			if !c.listener.name(c, addressOf(h.SourceAddr)) {
+				return errNoRoom
+			}
+			return nil
+		}))
+}
+
+// unnamed says that a proxy did not say who its client is.
+func (c *conn) unnamed(err error) {
+	peer := c.Conn.RemoteAddr() // the proxy's, since there is no other
+	c.listener.note("connections without a good header of the PROXY protocol were closed: have the proxy send one (send-proxy-v2), or unset proxy_protocol", addressOf(peer), err)
+}
