@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
+	"github.com/ostiary/ostiary/internal/throttle"
 )
 
 // drain is how long requests in flight may take after SIGTERM.
@@ -50,6 +51,7 @@ type server struct {
 	hasher   *password.Hasher
 	by       auth.Client
 
+	gate   *throttle.Gate // of all sites, so that a reload lets nobody guess more
 	site   atomic.Pointer[site]
 	cert   pair
 	retend chan struct{} // wakes tendKeys
@@ -65,7 +67,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
 	boundMemory()
 	slots := spareProcessors(a.set.HashSlots)
-	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), retend: make(chan struct{}, 1)}
+	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), retend: make(chan struct{}, 1)}
 	s.log = s.newLog()
 	if err := s.open(); err != nil {
 		return err
@@ -216,7 +218,7 @@ func (s *server) tend(ctx context.Context) {
 		case <-next.C:
 		}
 		boundMemory()
-		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch)
+		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch, s.site.Load().svc.Budgets())
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.log.Warn("old rows not deleted", "err", err)

@@ -30,7 +30,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 		return nil, misuse(err.Error())
 	}
 	o := coreOptions(set, s.store, s.master, s.hasher, s.log)
-	o.Mounts = mounts
+	o.Mounts, o.Gate = mounts, s.gate
 	svc := auth.New(o)
 	if err := s.settle(svc, mounts); err != nil {
 		return nil, err

@@ -76,10 +76,7 @@ func openStore(ctx context.Context, set *config.Shared) (*store.Store, error) {
 
 // coreOptions are what the core is made of, in a server and on the command line.
 func coreOptions(set *config.Shared, st *store.Store, master seal.Key, hasher *password.Hasher, log *slog.Logger) auth.Options {
-	budgets := auth.DefaultBudgets()
-	budgets.Account.Free, budgets.Known.Free = set.GuessAccount, set.GuessAccount
-	budgets.Source.Free, budgets.Factor.Free = set.GuessSource, set.GuessFactor
-	keys := keyPolicy(set)
+	budgets, keys := set.Budgets(), keyPolicy(set)
 	o := auth.Options{
 		Store: st, Master: master, Hasher: hasher, Log: log, Budgets: &budgets, Keys: &keys,
 		TOTPIssuer: set.TOTPIssuer, Dialects: map[auth.Dialect]auth.Rules{},

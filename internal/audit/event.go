@@ -35,6 +35,8 @@ const (
 	AccountEnabled   Kind = "account_enabled"
 	AccountDeleted   Kind = "account_deleted"
 	AccountUnlocked  Kind = "account_unlocked"
+	BudgetSpent      Kind = "budget_spent"   // from now on guesses have to wait
+	BudgetCleared    Kind = "budget_cleared" // of a source
 	PasswordChanged  Kind = "password_changed"
 	PasswordRehashed Kind = "password_rehashed"
 	SecretRotated    Kind = "secret_rotated"

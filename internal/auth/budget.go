@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,18 +24,24 @@ const (
 	BudgetFactor  BudgetKind = "factor"  // the second factor of one account
 )
 
-// knownFor is how long a source stays known to an account that it signed in.
-const knownFor = 30 * 24 * time.Hour
-
 // Budgets are the limits of all guess budgets; a Free of 0 turns one off.
 type Budgets struct {
 	Account, Known, Source, Factor throttle.Policy
+
+	KnownFor time.Duration  // how long a source stays known to an account that it signed in
+	Exempt   []netip.Prefix // sources that have no budget of their own
 }
 
 // DefaultBudgets are the limits unless the configuration says otherwise.
 func DefaultBudgets() Budgets {
-	return Budgets{throttle.Account, throttle.Known, throttle.Source, throttle.Factor}
+	return Budgets{
+		Account: throttle.Account, Known: throttle.Known, Source: throttle.Source, Factor: throttle.Factor,
+		KnownFor: 30 * 24 * time.Hour,
+	}
 }
+
+// Budgets are the limits in force.
+func (s *Service) Budgets() Budgets { return s.budgets }
 
 func (b Budgets) policy(k BudgetKind) throttle.Policy {
 	switch k {
@@ -48,18 +56,38 @@ func (b Budgets) policy(k BudgetKind) throttle.Policy {
 	}
 }
 
+// exempt tells whether a client's source has no budget. An address that may stand for
+// anybody is never exempt.
+func (b Budgets) exempt(cl Client) bool {
+	address := cl.Address.Unmap().WithZone("")
+	return !address.IsValid() || !cl.Undeclared && slices.ContainsFunc(b.Exempt, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
 // BudgetKey names one counter.
 type BudgetKey struct {
 	Realm   uuid.UUID
 	Kind    BudgetKind
-	Subject string // an account's id, or a hash of an unknown name
+	Subject string // an account's id, or a hash of a name that none has; empty for a source
 	Source  string
+}
+
+// unknownName is what a name that no account has is counted under: an id that looks like
+// none of an account, which are all of version 7.
+func unknownName(name string) uuid.UUID { return uuid.NewSHA1(uuid.Nil, []byte(name)) }
+
+// account is whose counter it is; uuid.Nil if it is nobody's.
+func (k BudgetKey) account() uuid.UUID {
+	id, err := uuid.Parse(k.Subject)
+	if err != nil || id.Version() == 5 {
+		return uuid.Nil
+	}
+	return id
 }
 
 // Budget is a counter that somebody may have to wait for.
 type Budget struct {
-	Kind     BudgetKind
-	Source   string
+	BudgetKey
+	Account  uuid.UUID // uuid.Nil: a source's, or that of a name that no account has
 	Failures int
 	Until    time.Time // the next guess is allowed then; not after now: at once
 	Walled   bool      // only an operator can help
@@ -70,15 +98,21 @@ type BudgetReader interface {
 	Budget(ctx context.Context, k BudgetKey) (throttle.State, error)
 	// BudgetsOf returns the counters of one subject.
 	BudgetsOf(ctx context.Context, realm uuid.UUID, subject string) (map[BudgetKey]throttle.State, error)
+	// Budgets lists counters in the order of subject, kind and source, from the first after
+	// the given one.
+	Budgets(ctx context.Context, after BudgetKey, limit int) ([]BudgetKey, []throttle.State, error)
 	// KnownSource reports whether the source signed the account in since the given time.
 	KnownSource(ctx context.Context, account uuid.UUID, source string, since time.Time) (bool, error)
 }
 
 type BudgetWriter interface {
-	// ChargeBudget counts one failure, in one statement.
-	ChargeBudget(ctx context.Context, k BudgetKey, p throttle.Policy, now time.Time) error
+	// ChargeBudget counts one failure, in one statement, and returns what the counter is then.
+	ChargeBudget(ctx context.Context, k BudgetKey, p throttle.Policy, now time.Time) (throttle.State, error)
+	// RebaseBudget moves a counter that is from the future to now; see throttle.State.Rebased.
+	RebaseBudget(ctx context.Context, k BudgetKey, now time.Time) error
 	ClearBudget(ctx context.Context, k BudgetKey) error
-	ClearBudgets(ctx context.Context, realm uuid.UUID, subject string) error
+	// ClearBudgets clears the counters of a subject, but those of one kind; "": all.
+	ClearBudgets(ctx context.Context, realm uuid.UUID, subject string, but BudgetKind) error
 	NoteSource(ctx context.Context, account uuid.UUID, source string, now time.Time) error
 }
 
@@ -94,115 +128,63 @@ func sourceOf(a netip.Addr) string {
 	return a.String()
 }
 
-// guess is one attempt that holds its place in the budgets until it is known to be
-// right or wrong.
-type guess struct {
-	svc    *Service
-	keys   []BudgetKey // those that a failure charges
-	leaves []func()
+// budget reads a counter. One that is from the future, since the clock was set back, is
+// moved to now: its wait would else begin again whenever somebody looks.
+func (s *Service) budget(ctx context.Context, k BudgetKey) (throttle.State, error) {
+	state, err := s.store.Budget(ctx, k)
+	now := s.now()
+	if err != nil || !state.Ahead(now) {
+		return state, err
+	}
+	return state.Rebased(now), s.change(ctx, func(tx Tx) error { return tx.RebaseBudget(ctx, k, now) })
 }
 
-// enter reserves the guess before anything costly is done for it: in the source's
-// budget, and in the account's. Unknown names have budgets like accounts.
-func (s *Service) enter(ctx context.Context, realm uuid.UUID, acc *AccountRecord, name string, cl Client) (*guess, error) {
-	g := &guess{svc: s}
-	source := sourceOf(cl.Address)
-	key := BudgetKey{Realm: realm, Kind: BudgetAccount}
-	if acc == nil {
-		sum := sha256.Sum256([]byte(name))
-		key.Subject = uuid.NewSHA1(uuid.Nil, sum[:]).String()
-	} else {
-		key.Subject = acc.ID.String()
-		known, err := s.store.KnownSource(ctx, acc.ID, source, s.now().Add(-knownFor))
-		if err != nil {
-			return nil, err
-		}
-		if known && !cl.Undeclared {
-			key.Kind, key.Source = BudgetKnown, source
-		}
-	}
-	if source != "" {
-		if err := g.reserve(ctx, BudgetKey{Realm: realm, Kind: BudgetSource, Source: source}); err != nil {
-			return nil, err
-		}
-	}
-	if err := g.reserve(ctx, key); err != nil {
-		g.leave()
-		return nil, err
-	}
-	return g, nil
-}
-
-func (g *guess) reserve(ctx context.Context, k BudgetKey) error {
-	s := g.svc
-	gate := k.Realm.String() + "|" + string(k.Kind) + "|" + k.Subject + "|" + k.Source
-	leave, wait, err := s.gate.Enter(ctx, gate, s.budgets.policy(k.Kind), s.now,
-		func() (throttle.State, error) { return s.store.Budget(ctx, k) })
-	if err != nil {
-		return err
-	}
-	if wait > 0 {
-		return &Error{Code: CodeThrottled, Detail: "too many failed attempts", RetryAfter: wait,
-			Cause: errThrottled(k.Kind)}
-	}
-	g.keys = append(g.keys, k)
-	g.leaves = append(g.leaves, leave)
-	return nil
-}
-
-type errThrottled BudgetKind
-
-func (e errThrottled) Error() string { return "the " + string(e) + " budget is spent" }
-
-// charge counts the guess as wrong.
-func (g *guess) charge(ctx context.Context, tx Tx) error {
-	for _, k := range g.keys {
-		p := g.svc.budgets.policy(k.Kind)
-		if p.Free == 0 {
-			continue
-		}
-		if err := tx.ChargeBudget(ctx, k, p, g.svc.now()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// clear forgets what a known source got wrong, now that it got it right. A stranger's
-// failures stay, whoever signs in.
-func (g *guess) clear(ctx context.Context, tx Tx) error {
-	for _, k := range g.keys {
-		if k.Kind == BudgetKnown {
-			if err := tx.ClearBudget(ctx, k); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// leave lets the next guess in; everything the guess changed must be stored by then.
-func (g *guess) leave() {
-	for i := len(g.leaves) - 1; i >= 0; i-- {
-		g.leaves[i]()
-	}
-}
-
-// BudgetOf returns the counters of an account that are not empty.
+// BudgetOf returns the counters of an account that are not empty, in the order of kind and source.
 func (s *Service) BudgetOf(ctx context.Context, realm, account uuid.UUID) ([]Budget, error) {
 	states, err := s.store.BudgetsOf(ctx, realm, account.String())
 	if err != nil {
 		return nil, storeError(err)
 	}
 	var out []Budget
-	now := s.now()
-	for k, st := range states {
-		p := s.budgets.policy(k.Kind)
-		if n := p.Failures(st, now); n > 0 {
-			out = append(out, Budget{Kind: k.Kind, Source: k.Source, Failures: n, Until: p.Until(st, now), Walled: p.Walled(st)})
+	for k, state := range states {
+		if b, ok := s.seen(k, state); ok {
+			out = append(out, b)
 		}
 	}
+	slices.SortFunc(out, func(x, y Budget) int {
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Source, y.Source))
+	})
 	return out, nil
+}
+
+// EachBudget calls fn with each counter of a realm that is not empty: those of sources
+// first, then by account.
+func (s *Service) EachBudget(ctx context.Context, realm uuid.UUID, fn func(Budget) error) error {
+	after := BudgetKey{Realm: realm}
+	for {
+		keys, states, err := s.store.Budgets(ctx, after, 500)
+		if err != nil || len(keys) == 0 {
+			return storeError(err)
+		}
+		for i, k := range keys {
+			if b, ok := s.seen(k, states[i]); ok {
+				if err := fn(b); err != nil {
+					return err
+				}
+			}
+			after = k
+		}
+	}
+}
+
+// seen is what a counter amounts to now; false if it is empty.
+func (s *Service) seen(k BudgetKey, state throttle.State) (Budget, bool) {
+	now, p := s.now(), s.budgets.policy(k.Kind)
+	if state.Ahead(now) {
+		state = state.Rebased(now)
+	}
+	n := p.Failures(state, now)
+	return Budget{BudgetKey: k, Account: k.account(), Failures: n, Until: p.Until(state, now), Walled: p.Walled(state)}, n > 0
 }
 
 // Unlock forgets all failed guesses at an account's password and second factor.
@@ -211,9 +193,30 @@ func (s *Service) Unlock(ctx context.Context, realm, account uuid.UUID, cl Clien
 		if _, err := tx.AccountByID(ctx, realm, account, ""); err != nil {
 			return err
 		}
-		if err := tx.ClearBudgets(ctx, realm, account.String()); err != nil {
+		if err := tx.ClearBudgets(ctx, realm, account.String(), ""); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, s.event(realm, audit.AccountUnlocked, account, cl))
+	})
+}
+
+// ClearSource forgets the failed guesses of the source that an address belongs to.
+// CodeNotFound if none count.
+func (s *Service) ClearSource(ctx context.Context, realm uuid.UUID, address netip.Addr, cl Client) error {
+	k := BudgetKey{Realm: realm, Kind: BudgetSource, Source: sourceOf(address)}
+	return s.change(ctx, func(tx Tx) error {
+		state, err := tx.Budget(ctx, k)
+		if err != nil {
+			return err
+		}
+		if s.budgets.Source.Failures(state, s.now()) == 0 {
+			return Errorf(CodeNotFound, "no wrong guesses of %s count", k.Source)
+		}
+		if err := tx.ClearBudget(ctx, k); err != nil {
+			return err
+		}
+		e := s.event(realm, audit.BudgetCleared, uuid.Nil, cl)
+		e.Detail = fmt.Sprintf("source %s: %d wrong guesses", k.Source, state.Failures)
+		return tx.InsertEvent(ctx, e)
 	})
 }

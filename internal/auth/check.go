@@ -56,11 +56,15 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 	if a.began.IsZero() {
 		a.began = time.Now()
 	}
-	g, err := s.enter(ctx, a.realm, rec, nameOrRaw(c.Name), a.client)
+	got := &checked{began: a.began, stretch: password.Stretch(string(c.Password))}
+	g, err := s.enter(ctx, a, rec, nameOrRaw(c.Name))
+	if CodeOf(err) == CodeThrottled {
+		s.waitFloor(ctx, a, got) // what was read of the account until here took its time
+	}
 	if err != nil {
 		return nil, storeError(err)
 	}
-	got := &checked{guess: g, began: a.began, stretch: password.Stretch(string(c.Password))}
+	got.guess = g
 	if rec != nil {
 		got.rec = *rec
 	}
@@ -155,10 +159,10 @@ func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.
 	e := s.event(a.realm, kind, got.rec.ID, a.client)
 	e.Dialect, e.Detail = string(a.dialect), reason
 	err := s.change(ctx, func(tx Tx) error {
-		if err := got.guess.charge(ctx, tx); err != nil {
+		if err := tx.InsertEvent(ctx, e); err != nil {
 			return err
 		}
-		return tx.InsertEvent(ctx, e)
+		return got.guess.charge(ctx, tx)
 	})
 	got.guess.leave()
 	if err != nil {

@@ -42,7 +42,7 @@ func (s *Service) replacePassword(ctx context.Context, tx Tx, realm, id uuid.UUI
 	if err := countSchemes(ctx, tx, realm, rec.PasswordHash, hash); err != nil {
 		return err
 	}
-	if err := tx.ClearBudgets(ctx, realm, id.String()); err != nil {
+	if err := tx.ClearBudgets(ctx, realm, id.String(), BudgetFactor); err != nil {
 		return err
 	}
 	if _, err := tx.EndSessions(ctx, id, keep, reason, s.now()); err != nil {

@@ -7,6 +7,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -48,6 +49,8 @@ type Options struct {
 	Budgets    *Budgets   // nil: DefaultBudgets
 	Keys       *KeyPolicy // nil: DefaultKeyPolicy
 	TOTPIssuer string     // who the authenticator app says the code is for; "" is "Ostiary"
+	// Gate is shared by services that count the same guesses, one after the other; nil: its own.
+	Gate *throttle.Gate
 }
 
 // Service is the core. It is safe for concurrent use.
@@ -77,7 +80,7 @@ func New(o Options) *Service {
 	s := &Service{
 		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
 		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer,
-		gate: throttle.NewGate(), touch: make(chan struct{}, 64),
+		gate: cmp.Or(o.Gate, throttle.NewGate()), touch: make(chan struct{}, 64),
 	}
 	s.store = watched{o.Store, &s.changes}
 	if s.now == nil {

@@ -37,7 +37,11 @@ func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client
 	defer got.guess.leave()
 	factor := s.factorState(got.rec.Factor) == FactorConfirmed
 	if factor {
-		if reason := s.mayTryCode(ctx, m, got); reason != "" {
+		reason, err := s.mayTryCode(ctx, m, got)
+		if err != nil {
+			return nil, storeError(err)
+		}
+		if reason != "" {
 			return nil, s.fail(ctx, a, got, audit.FactorFailed, reason)
 		}
 	}
@@ -79,17 +83,18 @@ func (s *Service) passed(ctx context.Context, tx Tx, got *checked, cl Client) er
 }
 
 // mayTryCode reserves a guess at the second factor, and says why it can't be made.
-func (s *Service) mayTryCode(ctx context.Context, m *Mount, got *checked) (reason string) {
+func (s *Service) mayTryCode(ctx context.Context, m *Mount, got *checked) (reason string, err error) {
 	switch {
 	case !m.AppendCode:
-		return "factor_required"
+		return "factor_required", nil
 	case got.code == "":
-		return errMissingCode.Error()
+		return errMissingCode.Error(), nil
 	}
-	if err := got.guess.reserve(ctx, factorBudget(got.rec.RealmID, got.rec.ID)); err != nil {
-		return err.Error() // the same answer as a wrong password
+	err = got.guess.reserveFactor(ctx)
+	if CodeOf(err) == CodeThrottled {
+		return "factor_budget_spent", nil // the same answer as a wrong password
 	}
-	return ""
+	return "", err
 }
 
 // amrOf is how a login was proven, in the words of RFC 8176.
@@ -150,21 +155,27 @@ func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	if !ok {
 		return nil, s.refuse(ctx, m, uuid.Nil, errNoTicket, cl)
 	}
-	g := &guess{svc: s}
+	owner, err := s.ticketOwner(ctx, m, hash)
+	if err != nil {
+		return nil, s.refuse(ctx, m, uuid.Nil, err, cl)
+	}
+	if err := s.notWalled(ctx, m.RealmID, owner, cl); err != nil {
+		return nil, storeError(err)
+	}
+	g := &guess{svc: s, attempt: attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}, account: owner}
 	defer g.leave()
 	if code != "" {
-		account, err := s.ticketOwner(ctx, m, hash)
-		if err != nil {
-			return nil, s.refuse(ctx, m, uuid.Nil, err, cl)
+		if err := g.reserveSource(ctx); err != nil {
+			return nil, storeError(err)
 		}
-		if err := g.reserve(ctx, factorBudget(m.RealmID, account)); err != nil {
+		if err := g.reserveFactor(ctx); err != nil {
 			return nil, storeError(err)
 		}
 	}
 	var grant *Grant
 	var refused error
 	var account uuid.UUID
-	err := s.store.InTx(ctx, func(tx Tx) error {
+	err = s.store.InTx(ctx, func(tx Tx) error {
 		grant, refused = nil, nil
 		t, err := tx.TryTicket(ctx, m.RealmID, hash, ticketAttempts, s.now())
 		if errors.Is(err, ErrNotFound) {
@@ -251,7 +262,7 @@ func (s *Service) codePassed(ctx context.Context, tx Tx, rec *AccountRecord, sta
 	return nil
 }
 
-// ticketOwner finds whose ticket it is, to reserve a guess before the code is tried.
+// ticketOwner finds whose ticket it is, before anything is made of it.
 func (s *Service) ticketOwner(ctx context.Context, m *Mount, hash [32]byte) (uuid.UUID, error) {
 	account, err := s.store.TicketAccount(ctx, m.RealmID, hash)
 	if errors.Is(err, ErrNotFound) {

@@ -56,11 +56,7 @@ type Shared struct {
 	HashSlots int `toml:"hash_slots" default:"0" placeholder:"N" env:"OSTIARY_HASH_SLOTS" help:"Passwords hashed at once, each in 19 MiB of memory. 0: one a core."`
 	// HashWait is how long a login waits for a slot before it is told to come back.
 	HashWait Duration `toml:"hash_wait" default:"5s" env:"OSTIARY_HASH_WAIT" help:"How long a login waits for its turn to be hashed before it is answered 503."`
-	// GuessAccount, GuessSource and GuessFactor are how many wrong guesses cost nothing:
-	// at one account, from one source, and at one second factor. 0: no limit.
-	GuessAccount int `toml:"guess_account" default:"5" placeholder:"N" env:"OSTIARY_GUESS_ACCOUNT" help:"Wrong passwords for one account before the next must wait. 0: no limit."`
-	GuessSource  int `toml:"guess_source" default:"60" placeholder:"N" env:"OSTIARY_GUESS_SOURCE" help:"Wrong passwords from one address in ten minutes. 0: no limit."`
-	GuessFactor  int `toml:"guess_factor" default:"10" placeholder:"N" env:"OSTIARY_GUESS_FACTOR" help:"Wrong codes for one second factor in an hour before the next must wait. 0: no limit."`
+	Guess
 	// TOTPIssuer is the name that an authenticator app shows.
 	TOTPIssuer string `toml:"totp_issuer" default:"Ostiary" placeholder:"NAME" env:"OSTIARY_TOTP_ISSUER" help:"The name that authenticator apps show."`
 
@@ -73,9 +69,6 @@ type Shared struct {
 
 	file *File
 }
-
-// maxGuesses is a limit that limits nothing.
-const maxGuesses = 1_000_000
 
 // The shortest times of a key's life.
 const (
@@ -128,10 +121,8 @@ func (s *Shared) AfterApply() error {
 	if s.HashWait <= 0 {
 		return fmt.Errorf("hash_wait: must be more than zero")
 	}
-	for name, free := range map[string]int{"guess_account": s.GuessAccount, "guess_source": s.GuessSource, "guess_factor": s.GuessFactor} {
-		if free < 0 || free > maxGuesses {
-			return fmt.Errorf("%s: must be between 0 and %d", name, maxGuesses)
-		}
+	if err := s.Guess.check(); err != nil {
+		return err
 	}
 	if err := checkTOTPIssuer(s.TOTPIssuer); err != nil {
 		return fmt.Errorf("totp_issuer: %w", err)

@@ -78,7 +78,11 @@ func TestConfig_Defaults(t *testing.T) {
 	want := Shared{
 		Data: "ostiary-data", Realm: "default", LogLevel: "info", LogFormat: "text",
 		HashWait: Duration(5 * time.Second), TOTPIssuer: "Ostiary", file: &File{},
-		GuessAccount: 5, GuessSource: 60, GuessFactor: 10,
+		Guess: Guess{
+			GuessAccount: 5, GuessKnown: 5, GuessSource: 60, GuessFactor: 10, GuessWall: 100,
+			GuessDelay: Duration(time.Second), GuessDelayMax: Duration(15 * time.Minute), GuessDecay: Duration(time.Hour),
+			GuessSourceWindow: Duration(10 * time.Minute), GuessFactorWindow: Duration(time.Hour), GuessKnownFor: Duration(30 * 24 * time.Hour),
+		},
 		KeyRotation: Duration(90 * 24 * time.Hour), KeyAhead: Duration(24 * time.Hour),
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Shared{}, File{})); diff != "" {

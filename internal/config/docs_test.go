@@ -16,8 +16,8 @@ func TestDocs_NameEverySetting(t *testing.T) {
 	}
 	named := 0
 	for _, of := range []reflect.Type{reflect.TypeFor[Shared](), reflect.TypeFor[Server](), reflect.TypeFor[Mount]()} {
-		for i := range of.NumField() {
-			key := of.Field(i).Tag.Get("toml")
+		for _, field := range reflect.VisibleFields(of) {
+			key := field.Tag.Get("toml")
 			if key == "" || key == "-" {
 				continue
 			}
@@ -29,7 +29,7 @@ func TestDocs_NameEverySetting(t *testing.T) {
 			if !strings.Contains(text, "`"+key+"`") && !strings.Contains(text, "\n"+key+" = ") {
 				t.Errorf("docs/configuration.md does not name %s", key)
 			}
-			if value := of.Field(i).Tag.Get("default"); value != "" && value != "0" && !strings.Contains(text, "| `"+key+"` | `"+value+"` |") {
+			if value := field.Tag.Get("default"); value != "" && value != "0" && !strings.Contains(text, "| `"+key+"` | `"+value+"` |") {
 				t.Errorf("docs/configuration.md does not say that %s is %s by default", key, value)
 			}
 		}

@@ -180,7 +180,7 @@ func (q queries) DeleteAccount(ctx context.Context, realm, id uuid.UUID) (bool, 
 			return false, err
 		}
 	}
-	return true, q.ClearBudgets(ctx, realm, id.String())
+	return true, q.ClearBudgets(ctx, realm, id.String(), "")
 }
 
 func (q queries) SetAlias(ctx context.Context, realm, account uuid.UUID, d auth.Dialect, subject string) error {

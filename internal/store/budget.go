@@ -34,17 +34,30 @@ func (q queries) BudgetsOf(ctx context.Context, realm uuid.UUID, subject string)
 	return out, err
 }
 
+// Budgets lists counters in the order of the primary key.
+func (q queries) Budgets(ctx context.Context, after auth.BudgetKey, limit int) (keys []auth.BudgetKey, states []throttle.State, err error) {
+	states, err = list(ctx, q.prepared, func(row scanner) (s throttle.State, err error) {
+		k := auth.BudgetKey{Realm: after.Realm}
+		err = row.Scan(&k.Subject, &k.Kind, &k.Source, &s.Failures, at{&s.FirstAt}, at{&s.LastAt})
+		keys = append(keys, k)
+		return s, err
+	}, `SELECT subject, kind, source, failures, first_at, last_at FROM guess_budget
+		WHERE realm_id = $1 AND (subject, kind, source) > ($2, $3, $4)
+		ORDER BY subject, kind, source LIMIT $5`, after.Realm[:], after.Subject, string(after.Kind), after.Source, limit)
+	return keys, states, err
+}
+
 // ChargeBudget counts one failure. A counter with a window starts again when the
 // window is over; another one first forgets what has decayed, unless it is at its wall.
-func (q queries) ChargeBudget(ctx context.Context, k auth.BudgetKey, p throttle.Policy, now time.Time) error {
-	kept, first := "guess_budget.failures - ($5 - guess_budget.last_at) / $6", "guess_budget.first_at"
-	span := p.Decay
+func (q queries) ChargeBudget(ctx context.Context, k auth.BudgetKey, p throttle.Policy, now time.Time) (s throttle.State, err error) {
+	kept := "guess_budget.failures - CASE WHEN $5 > guess_budget.last_at THEN ($5 - guess_budget.last_at) / $6 ELSE 0 END"
+	first, span := "guess_budget.first_at", p.Decay
 	if p.Window > 0 {
 		kept = "CASE WHEN $5 - guess_budget.first_at >= $6 THEN 0 ELSE guess_budget.failures END"
 		first = "CASE WHEN $5 - guess_budget.first_at >= $6 THEN CAST($5 AS BIGINT) ELSE guess_budget.first_at END"
 		span = p.Window
 	}
-	_, err := q.exec(ctx, `INSERT INTO guess_budget (realm_id, subject, kind, source, failures, first_at, last_at)
+	err = q.row(ctx, `INSERT INTO guess_budget (realm_id, subject, kind, source, failures, first_at, last_at)
 		VALUES ($1, $2, $3, $4, 1, CAST($5 AS BIGINT), $5)
 		ON CONFLICT (realm_id, subject, kind, source) DO UPDATE SET
 			failures = 1 + CASE
@@ -52,8 +65,17 @@ func (q queries) ChargeBudget(ctx context.Context, k auth.BudgetKey, p throttle.
 				WHEN `+kept+` < 0 THEN 0
 				ELSE `+kept+` END,
 			first_at = `+first+`,
-			last_at  = $5`,
-		k.Realm[:], k.Subject, string(k.Kind), k.Source, micros(now), span.Microseconds(), p.Wall)
+			last_at  = $5
+		RETURNING failures, first_at, last_at`,
+		k.Realm[:], k.Subject, string(k.Kind), k.Source, micros(now), span.Microseconds(), p.Wall).
+		Scan(&s.Failures, at{&s.FirstAt}, at{&s.LastAt})
+	return s, classify(err)
+}
+
+func (q queries) RebaseBudget(ctx context.Context, k auth.BudgetKey, now time.Time) error {
+	_, err := q.exec(ctx, `UPDATE guess_budget SET first_at = first_at - (last_at - $5), last_at = $5
+		WHERE realm_id = $1 AND subject = $2 AND kind = $3 AND source = $4 AND last_at > $6`,
+		k.Realm[:], k.Subject, string(k.Kind), k.Source, micros(now), micros(now.Add(throttle.Skew)))
 	return err
 }
 
@@ -63,8 +85,8 @@ func (q queries) ClearBudget(ctx context.Context, k auth.BudgetKey) error {
 	return err
 }
 
-func (q queries) ClearBudgets(ctx context.Context, realm uuid.UUID, subject string) error {
-	_, err := q.exec(ctx, "DELETE FROM guess_budget WHERE realm_id = $1 AND subject = $2", realm[:], subject)
+func (q queries) ClearBudgets(ctx context.Context, realm uuid.UUID, subject string, but auth.BudgetKind) error {
+	_, err := q.exec(ctx, "DELETE FROM guess_budget WHERE realm_id = $1 AND subject = $2 AND kind <> $3", realm[:], subject, string(but))
 	return err
 }
 

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -15,22 +17,30 @@ const keepEnded = 7 * 24 * time.Hour
 // became of it: a sealed key that signs nothing any more had better not lie around.
 const keepKeys = 30 * 24 * time.Hour
 
+// keepGuesses is how long a counter of wrong guesses stays that is not at its wall.
+const keepGuesses = 30 * 24 * time.Hour
+
 // Sweep deletes at most limit rows of each kind that nothing can use any more, and
 // returns how many it deleted.
-func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (deleted int, err error) {
+func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budgets) (deleted int, err error) {
+	wall := cmp.Or(b.Account.Wall, math.MaxInt)
+	before := func(d time.Duration) int64 { return micros(now.Add(-d)) }
 	old := []struct {
-		query  string
-		before time.Time
+		query string
+		args  []any
 	}{
-		{"DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2)", now},
-		{"DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at < $1 LIMIT $2)", now.Add(-keepEnded)},
-		{"DELETE FROM signing_key WHERE id IN (SELECT id FROM signing_key WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", now.Add(-keepKeys)},
-		{"DELETE FROM guess_budget WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_budget WHERE last_at < $1 AND (failures < 100 OR kind IN ('factor', 'source')) LIMIT $2)", now.Add(-30 * 24 * time.Hour)},
+		{"DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2)", []any{before(0), limit}},
+		{"DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
+		{"DELETE FROM signing_key WHERE id IN (SELECT id FROM signing_key WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepKeys), limit}},
+		{"DELETE FROM service_secret WHERE hash IN (SELECT hash FROM service_secret WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
+		{"DELETE FROM known_source WHERE (account_id, source) IN (SELECT account_id, source FROM known_source WHERE seen_at < $1 LIMIT $2)", []any{before(b.KnownFor), limit}},
+		{`DELETE FROM guess_budget WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_budget
+			WHERE last_at < $1 AND (failures < $3 OR kind IN ('factor', 'source')) LIMIT $2)`, []any{before(keepGuesses), limit, wall}},
 	}
 	for _, o := range old {
 		var n int
 		err := s.InTx(ctx, func(tx auth.Tx) error {
-			n, err = tx.(txQueries).exec(ctx, o.query, micros(o.before), limit)
+			n, err = tx.(txQueries).exec(ctx, o.query, o.args...)
 			return err
 		})
 		if err != nil {

@@ -11,7 +11,7 @@ type Policy struct {
 	Free  int           // failures without a consequence; 0 turns the budget off
 	First time.Duration // the delay after the last free failure; doubles with each one more
 	Max   time.Duration // the longest delay
-	Decay time.Duration // one failure is forgotten in this time
+	Decay time.Duration // one failure is forgotten in this time; longer than Max, or the wall is never reached
 	Wall  int           // failures after which only an operator helps; 0: none
 
 	// Window counts differently: Free failures in one window, then nothing until it ends.
@@ -20,8 +20,8 @@ type Policy struct {
 
 // The budgets of the wire contract.
 var (
-	Account = Policy{Free: 5, First: time.Second, Max: 15 * time.Minute, Decay: 15 * time.Minute, Wall: 100}
-	Known   = Policy{Free: 5, First: time.Second, Max: 15 * time.Minute, Decay: 15 * time.Minute, Wall: 100}
+	Account = Policy{Free: 5, First: time.Second, Max: 15 * time.Minute, Decay: time.Hour, Wall: 100}
+	Known   = Policy{Free: 5, First: time.Second, Max: 15 * time.Minute, Decay: time.Hour, Wall: 100}
 	Source  = Policy{Free: 60, Window: 10 * time.Minute}
 	Factor  = Policy{Free: 10, First: time.Second, Max: 15 * time.Minute, Decay: 6 * time.Minute}
 )
@@ -31,6 +31,21 @@ type State struct {
 	Failures int
 	FirstAt  time.Time // of the window
 	LastAt   time.Time
+}
+
+// Skew is how far two clocks may differ that count the same failures.
+const Skew = 5 * time.Second
+
+// Ahead tells whether the counter is from the future: the clock was set back.
+func (s State) Ahead(now time.Time) bool { return s.LastAt.After(now.Add(Skew)) }
+
+// Rebased is a counter whose last failure is at the given time. A wait that began before
+// the clock was set back then takes as long as it would have taken.
+func (s State) Rebased(now time.Time) State {
+	if s.Failures == 0 {
+		return s
+	}
+	return State{Failures: s.Failures, FirstAt: s.FirstAt.Add(now.Sub(s.LastAt)), LastAt: now}
 }
 
 // Failures is what is left of the counter at a time.
@@ -76,6 +91,10 @@ func earlier(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// Spent tells whether a counter that has just been charged begins to make guesses wait, or
+// has come to its wall: the two changes that somebody should hear of.
+func (p Policy) Spent(s State) bool { return s.Failures == p.Free || s.Failures == p.Wall }
 
 // Walled tells whether only an operator can help.
 func (p Policy) Walled(s State) bool { return p.Wall > 0 && s.Failures >= p.Wall }

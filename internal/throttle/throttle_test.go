@@ -27,7 +27,7 @@ func TestPolicy_Until(t *testing.T) {
 		"up to its end":        {Account, at(60, 0), 15 * time.Minute},
 		"the wait goes on":     {Account, at(8, -5*time.Second), 3 * time.Second},
 		"it is over":           {Account, at(8, -8*time.Second), 0},
-		"failures decay":       {Account, at(8, -46*time.Minute), 0},
+		"it is long over":      {Account, at(8, -4*time.Hour), 0},
 		"the wall":             {Account, at(100, -24*time.Hour), 15 * time.Minute},
 		"a clock set back":     {Account, at(5, 24*time.Hour), time.Second},
 		"a window":             {Source, at(60, -4*time.Minute), 6 * time.Minute},
@@ -40,6 +40,61 @@ func TestPolicy_Until(t *testing.T) {
 		if got != c.wait {
 			t.Errorf("%s: wait %v, want %v", name, got, c.wait)
 		}
+	}
+}
+
+func TestPolicy_Failures(t *testing.T) {
+	for name, c := range map[string]struct {
+		failures int
+		ago      time.Duration
+		left     int
+	}{
+		"no time":             {8, 0, 8},
+		"less than the decay": {8, time.Hour - time.Second, 8},
+		"one is forgotten":    {8, time.Hour, 7},
+		"all are":             {8, 9 * time.Hour, 0},
+		"short of the wall":   {99, 30 * time.Hour, 69},
+		"the wall stays":      {100, 1000 * time.Hour, 100},
+		"a clock set back":    {8, -24 * time.Hour, 8},
+	} {
+		if got := Account.Failures(State{Failures: c.failures, FirstAt: noon, LastAt: noon}, noon.Add(c.ago)); got != c.left {
+			t.Errorf("%s: %d, want %d", name, got, c.left)
+		}
+	}
+}
+
+// Whoever guesses as soon as it is allowed comes to the wall: what a wait takes must not
+// be what a failure is forgotten in.
+func TestPolicy_PatientGuesserMeetsTheWall(t *testing.T) {
+	state, now := State{}, noon
+	for guesses := range 2 * Account.Wall {
+		if Account.Walled(state) {
+			if took := now.Sub(noon); took < 20*time.Hour || guesses != Account.Wall {
+				t.Errorf("%d guesses in %v", guesses, took)
+			}
+			return
+		}
+		if until := Account.Until(state, now); until.After(now) {
+			now = until
+		}
+		state = State{Failures: Account.Failures(state, now) + 1, FirstAt: noon, LastAt: now}
+	}
+	t.Errorf("after %v: %d failures", now.Sub(noon), state.Failures)
+}
+
+// A wait that has begun takes no longer than it would have, though the clock is set back.
+func TestState_Rebased(t *testing.T) {
+	s := State{Failures: 60, FirstAt: noon.Add(-4 * time.Minute), LastAt: noon}
+	back := noon.Add(-time.Hour)
+	if s.Ahead(noon) || s.Ahead(noon.Add(-Skew)) || !s.Ahead(back) {
+		t.Error("which counters are from the future")
+	}
+	r := s.Rebased(back)
+	if r.Ahead(back) || r.Failures != 60 || Source.Until(r, back).Sub(back) != 6*time.Minute {
+		t.Errorf("%+v", r)
+	}
+	if (State{}).Rebased(back) != (State{}) {
+		t.Error("an empty counter")
 	}
 }
 

@@ -14,6 +14,8 @@ var budgetCases = []testCase{
 	{"Clear", budgetClear},
 	{"Wall", budgetWall},
 	{"Model", budgetModel},
+	{"Rebase", budgetRebase},
+	{"List", budgetList},
 	{"KnownSource", knownSource},
 }
 
@@ -23,7 +25,10 @@ func (w *world) budgetKey(kind auth.BudgetKind) auth.BudgetKey {
 
 func (w *world) charge(k auth.BudgetKey, p throttle.Policy, at time.Time) {
 	w.Helper()
-	w.in(func(tx auth.Tx) error { return tx.ChargeBudget(w.ctx, k, p, at) })
+	w.in(func(tx auth.Tx) error {
+		_, err := tx.ChargeBudget(w.ctx, k, p, at)
+		return err
+	})
 }
 
 func (w *world) budget(k auth.BudgetKey) throttle.State {
@@ -68,7 +73,11 @@ func budgetClear(w *world) {
 	w.in(func(tx auth.Tx) error { return tx.ClearBudget(w.ctx, k) })
 	w.same("cleared", w.budget(k), throttle.State{})
 	w.same("another kind", w.budget(factor), one)
-	w.in(func(tx auth.Tx) error { return tx.ClearBudgets(w.ctx, w.realm, k.Subject) })
+	w.charge(k, throttle.Known, w.now)
+	w.in(func(tx auth.Tx) error { return tx.ClearBudgets(w.ctx, w.realm, k.Subject, auth.BudgetFactor) })
+	w.same("all but one kind", w.budget(k), throttle.State{})
+	w.same("the kind that is kept", w.budget(factor), one)
+	w.in(func(tx auth.Tx) error { return tx.ClearBudgets(w.ctx, w.realm, k.Subject, "") })
 	w.same("all cleared", w.budget(factor), throttle.State{})
 	w.same("another subject", w.budget(source), one)
 	w.in(func(tx auth.Tx) error { return tx.ClearBudget(w.ctx, k) })
@@ -85,6 +94,50 @@ func budgetWall(w *world) {
 	}
 	w.charge(k, p, w.now)
 	w.same("one more", w.budget(k).Failures, 4)
+}
+
+// A counter from the future is moved to now, with the beginning of its window; another is not.
+func budgetRebase(w *world) {
+	k := w.budgetKey(auth.BudgetSource)
+	w.charge(k, throttle.Source, w.now)
+	w.charge(k, throttle.Source, w.now.Add(time.Minute))
+	rebase := func(now time.Time) throttle.State {
+		w.in(func(tx auth.Tx) error { return tx.RebaseBudget(w.ctx, k, now) })
+		return w.budget(k)
+	}
+	two := throttle.State{Failures: 2, FirstAt: w.now, LastAt: w.now.Add(time.Minute)}
+	w.same("one of now", rebase(two.LastAt.Add(-throttle.Skew)), two)
+	w.same("one of the past", rebase(two.LastAt.Add(time.Hour)), two)
+	w.same("one of the future", rebase(two.LastAt.Add(-time.Hour)), two.Rebased(two.LastAt.Add(-time.Hour)))
+}
+
+func budgetList(w *world) {
+	var want []auth.BudgetKey
+	for _, kind := range []auth.BudgetKind{auth.BudgetAccount, auth.BudgetFactor, auth.BudgetKnown} { // in their order
+		want = append(want, auth.BudgetKey{Realm: w.realm, Kind: kind, Subject: "b", Source: "192.0.2.1"})
+	}
+	want = append([]auth.BudgetKey{
+		{Realm: w.realm, Kind: auth.BudgetSource, Source: "192.0.2.1"}, {Realm: w.realm, Kind: auth.BudgetSource, Source: "192.0.2.2"},
+		{Realm: w.realm, Kind: auth.BudgetKnown, Subject: "a"},
+	}, want...)
+	other := want[0]
+	other.Realm = w.newRealm().ID
+	for _, k := range append([]auth.BudgetKey{other}, want...) {
+		w.charge(k, throttle.Known, w.now)
+	}
+	var got []auth.BudgetKey
+	for after := (auth.BudgetKey{Realm: w.realm}); ; {
+		keys, states, err := w.store.Budgets(w.ctx, after, 4)
+		w.wantErr("list", err, nil)
+		if len(keys) == 0 {
+			break
+		}
+		for i := range keys {
+			w.same("a state", states[i], throttle.State{Failures: 1, FirstAt: w.now, LastAt: w.now})
+		}
+		got, after = append(got, keys...), keys[len(keys)-1]
+	}
+	w.same("the keys", got, want)
 }
 
 // charged is what a failure makes of a counter: the policy says what is left of it.
@@ -107,18 +160,19 @@ func budgetModel(w *world) {
 			p.Wall = rapid.IntRange(0, 8).Draw(t, "wall")
 		}
 		k, now, model := w.budgetKey(auth.BudgetAccount), w.now, throttle.State{}
-		for _, step := range rapid.SliceOfN(rapid.IntRange(0, 60_000_000), 1, 12).Draw(t, "steps") {
+		for _, step := range rapid.SliceOfN(rapid.IntRange(-5_000_000, 60_000_000), 1, 12).Draw(t, "steps") {
 			if step < 30_000_000 { // often less than a second, or none
 				step /= 10
 			}
 			now = now.Add(time.Duration(step) * time.Microsecond)
 			model = charged(p, model, now)
-			if err := w.store.InTx(w.ctx, func(tx auth.Tx) error { return tx.ChargeBudget(w.ctx, k, p, now) }); err != nil {
+			var told throttle.State
+			if err := w.store.InTx(w.ctx, func(tx auth.Tx) (err error) { told, err = tx.ChargeBudget(w.ctx, k, p, now); return err }); err != nil {
 				t.Fatal(err)
 			}
 			got, err := w.store.Budget(w.ctx, k)
-			if err != nil || text(got) != text(model) {
-				t.Fatalf("%+v\n got %s, %v\nwant %s", p, text(got), err, text(model))
+			if err != nil || text(got) != text(model) || text(told) != text(model) {
+				t.Fatalf("%+v\n got %s, %v\ntold %s\nwant %s", p, text(got), err, text(told), text(model))
 			}
 		}
 	})

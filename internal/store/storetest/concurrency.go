@@ -248,7 +248,10 @@ func raceChargeBudget(w *world) {
 		k, now, model := w.budgetKey(auth.BudgetAccount), w.now, throttle.State{}
 		for _, pause := range []time.Duration{0, 2 * time.Second, time.Minute, 90 * time.Minute} {
 			now = now.Add(pause)
-			n := w.raceTx(racers, func(tx auth.Tx, _ int) (bool, error) { return true, tx.ChargeBudget(w.ctx, k, p, now) })
+			n := w.raceTx(racers, func(tx auth.Tx, _ int) (bool, error) {
+				_, err := tx.ChargeBudget(w.ctx, k, p, now)
+				return true, err
+			})
 			for range n {
 				model = charged(p, model, now)
 			}

@@ -176,7 +176,7 @@ func txReadYourWrites(w *world) {
 		if live, err := tx.Sessions(w.ctx, w.realm, a.ID, uuid.Nil, 10, w.now); err != nil || len(live) != 0 {
 			return fmt.Errorf("live sessions: %v, %w", live, err)
 		}
-		if err := tx.ChargeBudget(w.ctx, budget, charging, w.now); err != nil {
+		if _, err := tx.ChargeBudget(w.ctx, budget, charging, w.now); err != nil {
 			return err
 		}
 		if s, err := tx.Budget(w.ctx, budget); err != nil || s.Failures != 1 {

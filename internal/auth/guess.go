@@ -1,0 +1,185 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/throttle"
+)
+
+// guess is one attempt that holds its place in the budgets until it is known to be
+// right or wrong.
+type guess struct {
+	svc     *Service
+	attempt attempt
+	account uuid.UUID   // uuid.Nil: no account has the name
+	keys    []BudgetKey // those that a failure charges
+	leaves  []func()
+}
+
+// enter reserves the guess before anything costly is done for it: in the source's
+// budget, and in the account's. Unknown names have budgets like accounts.
+func (s *Service) enter(ctx context.Context, a attempt, acc *AccountRecord, name string) (*guess, error) {
+	g := &guess{svc: s, attempt: a}
+	id := unknownName(name)
+	if acc != nil {
+		id, g.account = acc.ID, acc.ID
+	}
+	key, err := s.accountBudget(ctx, a.realm, id, a.client)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.reserveSource(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.reserve(ctx, key); err != nil {
+		g.leave()
+		return nil, err
+	}
+	return g, nil
+}
+
+// accountBudget is what a client's guesses at an account's password are counted under.
+func (s *Service) accountBudget(ctx context.Context, realm, account uuid.UUID, cl Client) (BudgetKey, error) {
+	k := BudgetKey{Realm: realm, Kind: BudgetAccount, Subject: account.String()}
+	source := sourceOf(cl.Address)
+	known, err := s.store.KnownSource(ctx, account, source, s.now().Add(-s.budgets.KnownFor))
+	if known && !cl.Undeclared && s.budgets.KnownFor > 0 {
+		k.Kind, k.Source = BudgetKnown, source
+	}
+	return k, err
+}
+
+// notWalled refuses whoever may no longer prove the account's password, since it has had
+// too many failures, the next step of a login whose password was right before.
+func (s *Service) notWalled(ctx context.Context, realm, account uuid.UUID, cl Client) error {
+	k, err := s.accountBudget(ctx, realm, account, cl)
+	if err != nil {
+		return err
+	}
+	state, err := s.budget(ctx, k)
+	if p := s.budgets.policy(k.Kind); err == nil && p.Walled(state) {
+		return throttled(k, p.Max)
+	}
+	return err
+}
+
+// reserveSource reserves the guess in its source's budget, if it has one.
+func (g *guess) reserveSource(ctx context.Context) error {
+	if g.svc.budgets.exempt(g.attempt.client) {
+		return nil
+	}
+	return g.reserve(ctx, BudgetKey{Realm: g.attempt.realm, Kind: BudgetSource, Source: sourceOf(g.attempt.client.Address)})
+}
+
+// reserveFactor reserves a guess at the account's second factor.
+func (g *guess) reserveFactor(ctx context.Context) error {
+	return g.reserve(ctx, factorBudget(g.attempt.realm, g.account))
+}
+
+func (g *guess) reserve(ctx context.Context, k BudgetKey) error {
+	s := g.svc
+	gate := k.Realm.String() + "|" + string(k.Kind) + "|" + k.Subject + "|" + k.Source
+	leave, wait, err := s.gate.Enter(ctx, gate, s.budgets.policy(k.Kind), s.now,
+		func() (throttle.State, error) { return s.budget(ctx, k) })
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return throttled(k, wait)
+	}
+	g.keys = append(g.keys, k)
+	g.leaves = append(g.leaves, leave)
+	return nil
+}
+
+func throttled(k BudgetKey, wait time.Duration) error {
+	return &Error{Code: CodeThrottled, Detail: "too many failed attempts", RetryAfter: wait, Cause: errThrottled(k)}
+}
+
+// errThrottled says which budget is spent, and what an operator can do.
+type errThrottled BudgetKey
+
+func (e errThrottled) Error() string {
+	id := BudgetKey(e).account()
+	remedy := fmt.Sprintf(`"ostiary account show %s" says until when, "ostiary account unlock %s" ends it`, id, id)
+	switch {
+	case e.Kind == BudgetSource:
+		return fmt.Sprintf(`too many wrong guesses from %s: "ostiary budget list" says until when, "ostiary budget clear --source %s" ends it`, e.Source, e.Source)
+	case e.Kind == BudgetFactor:
+		return fmt.Sprintf("too many wrong codes for the second factor of account %s: %s", id, remedy)
+	case e.Kind == BudgetKnown:
+		return fmt.Sprintf("too many wrong passwords for account %s from its known source %s: %s", id, e.Source, remedy)
+	case id == uuid.Nil:
+		return "too many wrong passwords for a name that no account has: it is spelled wrong, or guessed at"
+	}
+	return fmt.Sprintf("too many wrong passwords for account %s from sources that never signed it in: %s", id, remedy)
+}
+
+// charge counts the guess as wrong, and records it where a budget is spent by that.
+func (g *guess) charge(ctx context.Context, tx Tx) error {
+	now := g.svc.now()
+	for _, k := range g.keys {
+		p := g.svc.budgets.policy(k.Kind)
+		if p.Free == 0 {
+			continue
+		}
+		state, err := tx.ChargeBudget(ctx, k, p, now)
+		if err != nil {
+			return err
+		}
+		if !p.Spent(state) {
+			continue
+		}
+		if err := tx.InsertEvent(ctx, g.spent(k, p, state)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spent is the entry of the audit log about a budget from which on guesses must wait.
+func (g *guess) spent(k BudgetKey, p throttle.Policy, state throttle.State) audit.Event {
+	e := g.svc.event(k.Realm, audit.BudgetSpent, k.account(), g.attempt.client)
+	e.Dialect = string(g.attempt.dialect)
+	what := string(k.Kind)
+	switch {
+	case k.Kind == BudgetSource, k.Kind == BudgetKnown:
+		what += " " + k.Source
+	case e.Account == uuid.Nil:
+		what = "a name that no account has"
+	}
+	then := "the next not before " + p.Until(state, e.At).UTC().Format(time.RFC3339)
+	switch {
+	case p.Walled(state) && k.Kind == BudgetAccount:
+		then = "only known sources pass until it is unlocked"
+	case p.Walled(state):
+		then = "no more until the account is unlocked"
+	}
+	e.Detail = fmt.Sprintf("%s: %d wrong guesses, %s", what, state.Failures, then)
+	return e
+}
+
+// clear forgets what a known source got wrong, now that it got it right. A stranger's
+// failures stay, whoever signs in.
+func (g *guess) clear(ctx context.Context, tx Tx) error {
+	for _, k := range g.keys {
+		if k.Kind == BudgetKnown {
+			if err := tx.ClearBudget(ctx, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// leave lets the next guess in; everything the guess changed must be stored by then.
+func (g *guess) leave() {
+	for i := len(g.leaves) - 1; i >= 0; i-- {
+		g.leaves[i]()
+	}
+}
