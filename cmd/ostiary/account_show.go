@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -82,15 +81,6 @@ type accountDetail struct {
 	Budgets       []budgetJSON `json:"budgets"`
 }
 
-// budgetJSON is wrong guesses that still count.
-type budgetJSON struct {
-	Kind     auth.BudgetKind `json:"kind"`
-	Source   string          `json:"source,omitempty"`
-	Failures int             `json:"failures"`
-	Until    *time.Time      `json:"until"`  // the next guess is allowed then; null: at once
-	Locked   bool            `json:"locked"` // only "account unlock" or a new password helps
-}
-
 func (c *accountShow) Run(a *app) error {
 	return a.onAccount(c.U, func(d *desk, acc auth.Account) error {
 		detail, err := d.detail(a, acc)
@@ -121,16 +111,9 @@ func (d *desk) detail(a *app, acc auth.Account) (detail accountDetail, err error
 		return detail, err
 	}
 	budgets, err := d.BudgetOf(a, d.realm.ID, acc.ID)
-	slices.SortFunc(budgets, func(x, y auth.Budget) int {
-		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Source, y.Source))
-	})
 	detail.Budgets = []budgetJSON{}
 	for _, b := range budgets {
-		j := budgetJSON{Kind: b.Kind, Source: b.Source, Failures: b.Failures, Locked: b.Walled}
-		if b.Until.After(time.Now()) && !b.Walled {
-			j.Until = when(b.Until)
-		}
-		detail.Budgets = append(detail.Budgets, j)
+		detail.Budgets = append(detail.Budgets, ofBudget(b))
 	}
 	return detail, err
 }
@@ -171,7 +154,7 @@ func (d accountDetail) print(a *app) error {
 		{"CREATED", fmt.Sprintf("%s by %s", stamp(d.CreatedAt), d.Origin)}, {"UPDATED", d.UpdatedAt},
 	}
 	for _, b := range d.Budgets {
-		rows = append(rows, []any{"WAITS", b.text()})
+		rows = append(rows, []any{"WAITS", b.Why})
 	}
 	for _, r := range rows {
 		if err := l.row(nil, r...); err != nil {
@@ -179,21 +162,4 @@ func (d accountDetail) print(a *app) error {
 		}
 	}
 	return l.end()
-}
-
-// text says who must wait, why and until when.
-func (b budgetJSON) text() string {
-	who := map[auth.BudgetKind]string{
-		auth.BudgetAccount: "strangers (sources that never signed it in)",
-		auth.BudgetKnown:   "the known source " + b.Source,
-		auth.BudgetFactor:  "its second factor",
-	}[b.Kind]
-	text := fmt.Sprintf("%s: %d wrong guesses", who, b.Failures)
-	switch {
-	case b.Locked:
-		return text + ", locked until ostiary account unlock or a new password"
-	case b.Until != nil:
-		return text + ", next allowed at " + stamp(*b.Until)
-	}
-	return text + ", may try now"
 }

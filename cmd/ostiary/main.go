@@ -32,6 +32,7 @@ type commandLine struct {
 	Role       roleCmd       `cmd:"" help:"Roles: who has them, and which datasources they open."`
 	Datasource datasourceCmd `cmd:"" help:"Datasources: what roles open."`
 	Session    sessionCmd    `cmd:"" help:"Sessions: who is signed in."`
+	Budget     budgetCmd     `cmd:"" help:"Guess budgets: who must wait after wrong passwords and codes."`
 	Key        keyCmd        `cmd:"" help:"Signing keys of the realm's tokens."`
 	Audit      auditCmd      `cmd:"" help:"The audit log: what happened, and who did it."`
 	Doctor     doctorCmd     `cmd:"" help:"Check the installation, and say what to do about each finding."`

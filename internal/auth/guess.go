@@ -106,10 +106,10 @@ type errThrottled BudgetKey
 
 func (e errThrottled) Error() string {
 	id := BudgetKey(e).account()
-	remedy := fmt.Sprintf(`"ostiary account show %s" says until when, "ostiary account unlock %s" ends it`, id, id)
+	remedy := fmt.Sprintf("until when says ostiary account show %s, and ostiary account unlock %s ends it", id, id)
 	switch {
 	case e.Kind == BudgetSource:
-		return fmt.Sprintf(`too many wrong guesses from %s: "ostiary budget list" says until when, "ostiary budget clear --source %s" ends it`, e.Source, e.Source)
+		return fmt.Sprintf("too many wrong guesses from %s: until when says ostiary budget list, and ostiary budget clear --source %s ends it", e.Source, e.Source)
 	case e.Kind == BudgetFactor:
 		return fmt.Sprintf("too many wrong codes for the second factor of account %s: %s", id, remedy)
 	case e.Kind == BudgetKnown:
