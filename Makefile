@@ -23,8 +23,8 @@ fuzz: ## every fuzz target, one at a time
 bench: ## every figure of the README, in one run
 	go run ./internal/bench $(BENCHFLAGS)
 
-attack: ## every attack of the catalogue on a real server, a line each
-	go run ./internal/attack $(ATTACKFLAGS)
+attack: ## every attack of the catalogue on a real server, a line each; installs what it needs
+	./scripts/attack.sh $(ATTACKFLAGS)
 
 build: ## the one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ostiary ./cmd/ostiary
