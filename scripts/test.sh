@@ -25,6 +25,7 @@ need nginx nginx
 need caddy caddy
 need haproxy haproxy
 need wrk wrk
+need strace strace # makes a disk fail
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 
