@@ -45,7 +45,7 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 	if err != nil {
 		return Account{}, "", err
 	}
-	if rec.PasswordHash, err = s.firstHash(ctx, n); err != nil {
+	if rec.PasswordHash, err = s.firstHash(ctx, rec, n); err != nil {
 		return Account{}, "", err
 	}
 	var secret string
@@ -70,7 +70,12 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 				return err
 			}
 		}
-		if err := tx.InsertEvent(ctx, s.event(realm, audit.AccountCreated, rec.ID, cl)); err != nil {
+		e := s.event(realm, audit.AccountCreated, rec.ID, cl)
+		e.Detail = string(rec.Kind)
+		if secret != "" {
+			e.Token = audit.TagOf(hash)
+		}
+		if err := tx.InsertEvent(ctx, e); err != nil {
 			return err
 		}
 		return s.firstRoles(ctx, tx, realm, rec.ID, n.Roles, cl)
@@ -131,7 +136,7 @@ func checkText(what, text string) error {
 	return nil
 }
 
-func (s *Service) firstHash(ctx context.Context, n NewAccount) (string, error) {
+func (s *Service) firstHash(ctx context.Context, rec AccountRecord, n NewAccount) (string, error) {
 	given := 0
 	for _, set := range []bool{n.Password != "", n.PasswordHash != "", n.NoPassword} {
 		if set {
@@ -153,16 +158,11 @@ func (s *Service) firstHash(ctx context.Context, n NewAccount) (string, error) {
 	case n.NoPassword:
 		return "", nil
 	}
-	return s.hash(ctx, n.Password, nil)
-}
-
-// hash checks a new password against the policy and hashes it. f is the account's factor.
-func (s *Service) hash(ctx context.Context, p Secret, f *Factor) (string, error) {
-	if err := password.Policy(string(p), s.factorState(f) == FactorConfirmed); err != nil {
-		return "", Errorf(CodeInvalidInput, "%v", err)
+	c, err := s.choose(ctx, rec, "", n.Password)
+	if err != nil {
+		return "", err
 	}
-	hash, err := s.hasher.Hash(ctx, string(p))
-	return hash, hashError(err)
+	return c.hash, nil
 }
 
 // FindAccount finds an account by its username, its e-mail address or its id.
@@ -202,6 +202,7 @@ func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c Acco
 			return err
 		}
 		a = rec.Account
+		was := a
 		if c.Email != nil && *c.Email != a.Email {
 			a.EmailVerified = false // what was verified is another address
 		}
@@ -222,12 +223,31 @@ func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c Acco
 		if err := tx.UpdateAccount(ctx, a, keys); err != nil {
 			return err
 		}
-		return tx.InsertEvent(ctx, s.event(realm, audit.AccountUpdated, id, cl))
+		e := s.event(realm, audit.AccountUpdated, id, cl)
+		e.Detail = strings.Join(changedFields(was, a), " ")
+		return tx.InsertEvent(ctx, e)
 	})
 	if CodeOf(err) == CodeConflict {
 		err = Errorf(CodeConflict, "the username, the e-mail address or the number is taken")
 	}
 	return a, err
+}
+
+// changedFields names what an update changes. The values are for the log no more than
+// those that an account begins with.
+func changedFields(was, is Account) (names []string) {
+	for _, f := range []struct {
+		name string
+		same bool
+	}{
+		{"username", was.Username == is.Username}, {"email", was.Email == is.Email}, {"email_verified", was.EmailVerified == is.EmailVerified},
+		{"display_name", was.DisplayName == is.DisplayName}, {"org", was.Org == is.Org}, {"number", was.Number == is.Number},
+	} {
+		if !f.same {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 func set[T any](field *T, value *T) {

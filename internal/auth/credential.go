@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -14,43 +15,24 @@ import (
 
 // SetPassword resets a person's password, which ends all sessions of the account.
 func (s *Service) SetPassword(ctx context.Context, realm, id uuid.UUID, p Secret, cl Client) error {
-	rec, err := s.store.AccountByID(ctx, realm, id, "")
-	if err != nil {
-		return storeError(err)
+	var err error
+	for range changeTries {
+		var rec AccountRecord
+		if rec, err = s.store.AccountByID(ctx, realm, id, ""); err != nil {
+			return storeError(err)
+		}
+		var c *chosen
+		if c, err = s.choose(ctx, rec, "", p); err != nil {
+			return err
+		}
+		err = s.change(ctx, func(tx Tx) error {
+			return s.replacePassword(ctx, tx, c, uuid.Nil, "password_reset", cl)
+		})
+		if !errors.Is(err, errChanged) {
+			break
+		}
 	}
-	hash, err := s.hash(ctx, p, rec.Factor)
-	if err != nil {
-		return err
-	}
-	return s.change(ctx, func(tx Tx) error {
-		return s.replacePassword(ctx, tx, realm, id, hash, uuid.Nil, "password_reset", cl)
-	})
-}
-
-// replacePassword stores a new hash and ends the sessions but one.
-func (s *Service) replacePassword(ctx context.Context, tx Tx, realm, id uuid.UUID, hash string, keep uuid.UUID, reason string, cl Client) error {
-	rec, err := tx.AccountByID(ctx, realm, id, "")
-	if err != nil {
-		return err
-	}
-	if rec.Kind == KindService {
-		return Errorf(CodeInvalidInput, "a service account has no password: rotate its secret instead")
-	}
-	if err := tx.SetPassword(ctx, id, hash, s.now()); err != nil {
-		return err
-	}
-	if err := countSchemes(ctx, tx, realm, rec.PasswordHash, hash); err != nil {
-		return err
-	}
-	if err := tx.ClearBudgets(ctx, realm, id.String(), BudgetFactor); err != nil {
-		return err
-	}
-	if _, err := tx.EndSessions(ctx, id, keep, reason, s.now()); err != nil {
-		return err
-	}
-	e := s.event(realm, audit.PasswordChanged, id, cl)
-	e.Session, e.Detail = keep, reason
-	return tx.InsertEvent(ctx, e)
+	return err
 }
 
 // RotateSecret gives a service a new secret, returned this once. The old one stays
@@ -80,6 +62,7 @@ func (s *Service) RotateSecret(ctx context.Context, realm, id uuid.UUID, overlap
 				return err
 			}
 		}
+		cl.token = audit.TagOf(hash)
 		return tx.InsertEvent(ctx, s.event(realm, audit.SecretRotated, id, cl))
 	})
 	if err != nil {
@@ -105,19 +88,17 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	if err != nil {
 		return storeError(err)
 	}
+	cl.token = audit.TokenTag(p.Token)
 	a := attempt{realm: realm, dialect: who.Dialect, client: cl}
 	if _, err := s.checkRecord(ctx, a, &rec, Credentials{Name: rec.Username, Password: current}, nil); err != nil {
 		return err
 	}
-	if err := password.Policy(string(next), s.factorState(rec.Factor) == FactorConfirmed); err != nil {
-		return Errorf(CodeInvalidInput, "new: %v", err)
-	}
-	hash, err := s.hash(ctx, next, rec.Factor)
+	c, err := s.choose(ctx, rec, "new: ", next)
 	if err != nil {
 		return err
 	}
 	// A change that came meanwhile, such as a reset, stands: what was proven is void.
-	return s.change(ctx, func(tx Tx) error {
+	err = s.change(ctx, func(tx Tx) error {
 		ok, err := tx.RecordSignIn(ctx, rec.ID, rec.Version, s.now())
 		if err != nil {
 			return err
@@ -125,8 +106,14 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 		if !ok {
 			return &Error{Code: CodeBadCredentials, Cause: errChanged}
 		}
-		return s.replacePassword(ctx, tx, realm, rec.ID, hash, who.Session, "password_changed", cl)
+		return s.replacePassword(ctx, tx, c, who.Session, "password_changed", cl)
 	})
+	if CodeOf(err) != CodeBadCredentials {
+		return err
+	}
+	e := s.event(realm, audit.SignInFailed, rec.ID, cl)
+	e.Session, e.Dialect, e.Detail = who.Session, string(who.Dialect), errChanged.Error()
+	return cmp.Or(s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }), err)
 }
 
 // countSchemes keeps the count of the realm's hashes by their cost, for its floor, when

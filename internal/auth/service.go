@@ -46,9 +46,12 @@ type Options struct {
 	Log        *slog.Logger     // nil: slog.Default
 	Mounts     []*Mount         // whose tokens are good; none on the command line
 	Dialects   map[Dialect]Rules
-	Budgets    *Budgets   // nil: DefaultBudgets
-	Keys       *KeyPolicy // nil: DefaultKeyPolicy
-	TOTPIssuer string     // who the authenticator app says the code is for; "" is "Ostiary"
+	Budgets    *Budgets      // nil: DefaultBudgets
+	Keys       *KeyPolicy    // nil: DefaultKeyPolicy
+	AuditKeep  time.Duration // entries of the audit log that are older are deleted by TendAudit; 0: none
+	TOTPIssuer string        // who the authenticator app says the code is for; "" is "Ostiary"
+	// Passwords are the rules for new ones, by the realm's name; where there are none, those of NIST.
+	Passwords map[string]password.Rules
 	// Gate is shared by services that count the same guesses, one after the other; nil: its own.
 	Gate *throttle.Gate
 }
@@ -66,6 +69,9 @@ type Service struct {
 	keys     KeyPolicy
 	issuer   string
 
+	auditKeep time.Duration
+	passwords map[string]password.Rules
+
 	gate    *throttle.Gate
 	realms  sync.Map // uuid.UUID → *realmState
 	jwts    token.Verifier
@@ -79,7 +85,7 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{
 		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
-		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer,
+		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer, auditKeep: o.AuditKeep, passwords: o.Passwords,
 		gate: cmp.Or(o.Gate, throttle.NewGate()), touch: make(chan struct{}, 64),
 	}
 	s.store = watched{o.Store, &s.changes}
@@ -128,7 +134,7 @@ func storeError(err error) error {
 func (s *Service) event(realm uuid.UUID, kind audit.Kind, account uuid.UUID, cl Client) audit.Event {
 	e := audit.Event{
 		ID: newID(), RealmID: realm, At: s.now(), Kind: kind, Account: account,
-		RequestID: cl.RequestID, Actor: cl.Actor,
+		RequestID: cl.RequestID, Actor: cl.Actor, Token: cl.token,
 	}
 	if cl.Address.IsValid() {
 		e.Address = cl.Address.Unmap().String()

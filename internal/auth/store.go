@@ -51,7 +51,7 @@ type Tx interface {
 	TicketWriter
 	SessionWriter
 	BudgetWriter
-	InsertEvent(ctx context.Context, e audit.Event) error
+	AuditWriter
 }
 
 // Realm is a closed set of accounts, keys and policies.
@@ -102,6 +102,8 @@ type AccountReader interface {
 	// Accounts lists by id, from the first after the given one.
 	Accounts(ctx context.Context, realm, after uuid.UUID, limit int) ([]Account, error)
 	Aliases(ctx context.Context, account uuid.UUID) (map[Dialect]string, error)
+	// PastPasswords are the hashes that KeepPassword remembered, the last first.
+	PastPasswords(ctx context.Context, account uuid.UUID) ([]string, error)
 	// SecretLives tells whether the hash is a service secret of the account that has not expired.
 	SecretLives(ctx context.Context, account uuid.UUID, hash [32]byte, now time.Time) (bool, error)
 }
@@ -157,8 +159,12 @@ type RoleWriter interface {
 }
 
 type CredentialWriter interface {
-	// SetPassword replaces the hash, whatever it was, and changes the version.
-	SetPassword(ctx context.Context, account uuid.UUID, hash string, now time.Time) error
+	// SetPassword replaces the hash, whatever it was, and changes the version; it reports
+	// whether that was still the given one.
+	SetPassword(ctx context.Context, account uuid.UUID, version int64, hash string, now time.Time) (bool, error)
+	// KeepPassword remembers the hash that is about to be replaced, if there is one, and
+	// forgets all but the last n.
+	KeepPassword(ctx context.Context, account uuid.UUID, n int, now time.Time) error
 	// Rehash replaces the hash old, and nothing else; it reports whether old was still there.
 	Rehash(ctx context.Context, account uuid.UUID, old, hash string) (bool, error)
 	// CountScheme adds to how many hashes of a cost class the realm stores.
@@ -264,14 +270,36 @@ type SessionWriter interface {
 	EndSessions(ctx context.Context, account, except uuid.UUID, reason string, now time.Time) (int, error)
 }
 
-// AuditFilter selects entries of the audit log, oldest first.
+// AuditFilter selects entries of the audit log, in their order.
 type AuditFilter struct {
-	After   uuid.UUID // the entry before the first
-	Limit   int
-	Account uuid.UUID // uuid.Nil: any
-	Kind    audit.Kind
+	After, Last  int64 // the numbers of the entry before the first, and of the last; 0: no bound
+	Limit        int
+	Account      uuid.UUID // uuid.Nil: any
+	Session      uuid.UUID // uuid.Nil: any
+	Kinds        []audit.Kind
+	Actor        string
+	Address      string
+	Since, Until time.Time // from, and before; zero: no bound
 }
 
 type AuditReader interface {
 	Events(ctx context.Context, realm uuid.UUID, f AuditFilter) ([]audit.Event, error)
+	// EventSpan is the lowest and the highest number of the entries of a time: what it
+	// costs grows with their number, and not with that of the others. 0, 0: there are none.
+	EventSpan(ctx context.Context, realm uuid.UUID, since, until time.Time) (first, last int64, err error)
+	// AuditHead is the end of a realm's log. ErrNotFound if it has never had an entry.
+	AuditHead(ctx context.Context, realm uuid.UUID) (audit.Head, error)
+	Checkpoints(ctx context.Context, realm uuid.UUID, after int64, limit int) ([]audit.Checkpoint, error)
+	// LastCheckpoint returns ErrNotFound if there is none.
+	LastCheckpoint(ctx context.Context, realm uuid.UUID) (audit.Checkpoint, error)
+}
+
+type AuditWriter interface {
+	// InsertEvent stores an entry behind the realm's last one: Follow says how.
+	InsertEvent(ctx context.Context, e audit.Event) error
+	// InsertCheckpoint stores a checkpoint, in place of one of the same entry; one that is no
+	// cut does not take the place of one that is.
+	InsertCheckpoint(ctx context.Context, c audit.Checkpoint) error
+	// CutEvents deletes the entries up to a number, and the checkpoints before it.
+	CutEvents(ctx context.Context, realm uuid.UUID, through int64) (int, error)
 }

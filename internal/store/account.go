@@ -175,7 +175,7 @@ func (q queries) DeleteAccount(ctx context.Context, realm, id uuid.UUID) (bool, 
 	if err != nil || n == 0 {
 		return false, err
 	}
-	for _, table := range []string{"account_name", "account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source", "account_role"} {
+	for _, table := range []string{"account_name", "account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source", "account_role", "password_history"} {
 		if _, err := q.exec(ctx, "DELETE FROM "+table+" WHERE account_id = $1", id[:]); err != nil {
 			return false, err
 		}

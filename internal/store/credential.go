@@ -9,9 +9,28 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
-func (q queries) SetPassword(ctx context.Context, account uuid.UUID, hash string, now time.Time) error {
-	return must(q.exec(ctx, "UPDATE account SET password_hash = $2, version = version + 1, updated_at = $3 WHERE id = $1",
-		account[:], hash, micros(now)))
+func (q queries) SetPassword(ctx context.Context, account uuid.UUID, version int64, hash string, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, "UPDATE account SET password_hash = $3, version = version + 1, updated_at = $4 WHERE id = $1 AND version = $2",
+		account[:], version, hash, micros(now))
+	return n > 0, err
+}
+
+func (q queries) KeepPassword(ctx context.Context, account uuid.UUID, n int, now time.Time) error {
+	if _, err := q.exec(ctx, `INSERT INTO password_history (account_id, seq, realm_id, hash, replaced_at)
+		SELECT a.id, COALESCE((SELECT MAX(h.seq) FROM password_history h WHERE h.account_id = a.id), 0) + 1, a.realm_id, a.password_hash, $2
+		FROM account a WHERE a.id = $1 AND a.password_hash <> ''`, account[:], micros(now)); err != nil {
+		return err
+	}
+	_, err := q.exec(ctx, `DELETE FROM password_history WHERE account_id = $1
+		AND seq <= (SELECT MAX(h.seq) FROM password_history h WHERE h.account_id = $1) - $2`, account[:], n)
+	return err
+}
+
+func (q queries) PastPasswords(ctx context.Context, account uuid.UUID) ([]string, error) {
+	return list(ctx, q.prepared, func(row scanner) (hash string, err error) {
+		err = row.Scan(&hash)
+		return hash, err
+	}, "SELECT hash FROM password_history WHERE account_id = $1 ORDER BY seq DESC", account[:])
 }
 
 func (q queries) Rehash(ctx context.Context, account uuid.UUID, old, hash string) (bool, error) {

@@ -310,6 +310,10 @@ func raceSignInAndDisable(w *world) {
 
 func raceSignInAndPassword(w *world) {
 	w.raceSignIns(func(tx auth.Tx, a auth.AccountRecord) error {
-		return tx.SetPassword(w.ctx, a.ID, "new", w.now)
+		changed, err := tx.SetPassword(w.ctx, a.ID, a.Version, "new", w.now)
+		if err == nil && !changed {
+			err = errors.New("nothing changed")
+		}
+		return err
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 var credentialCases = []testCase{
 	{"SetPassword", setPassword},
+	{"KeepPassword", keepPassword},
 	{"Rehash", rehash},
 	{"ChangeVersion", changeVersion},
 	{"Secrets", secrets},
@@ -22,12 +23,58 @@ var credentialCases = []testCase{
 func setPassword(w *world) {
 	a := w.account("anna")
 	w.now = w.now.Add(time.Second)
-	w.in(func(tx auth.Tx) error { return tx.SetPassword(w.ctx, a.ID, "new", w.now) })
+	try := func(id uuid.UUID, version int64) bool {
+		return w.yes(func(tx auth.Tx) (bool, error) { return tx.SetPassword(w.ctx, id, version, "new", w.now) })
+	}
+	if try(newID(), a.Version) || try(a.ID, a.Version+1) || !try(a.ID, a.Version) || try(a.ID, a.Version) {
+		w.Fatal("only the account that was looked at is changed")
+	}
 	got := w.byID(a.ID)
 	if got.PasswordHash != "new" || got.Version == a.Version || !got.UpdatedAt.Equal(w.now) {
 		w.Fatalf("got %+v", got)
 	}
-	w.fails(auth.ErrNotFound, func(tx auth.Tx) error { return tx.SetPassword(w.ctx, newID(), "new", w.now) })
+}
+
+func keepPassword(w *world) {
+	a, b := w.account("anna"), w.account("bert")
+	set := func(id uuid.UUID, hash string, n int) {
+		w.in(func(tx auth.Tx) error {
+			rec, err := tx.AccountByID(w.ctx, w.realm, id, "")
+			if err != nil {
+				return err
+			}
+			if err := tx.KeepPassword(w.ctx, id, n, w.now); err != nil {
+				return err
+			}
+			_, err = tx.SetPassword(w.ctx, id, rec.Version, hash, w.now)
+			return err
+		})
+	}
+	past := func(what string, id uuid.UUID, want ...string) {
+		w.Helper()
+		got, err := w.store.PastPasswords(w.ctx, id)
+		w.wantErr(what, err, nil)
+		w.same(what, got, want)
+	}
+	past("before any change", a.ID)
+	set(b.ID, "of bert", 3)
+	for _, hash := range []string{"one", "two", "three"} {
+		set(a.ID, hash, 3)
+	}
+	past("three changes", a.ID, "two", "one", a.PasswordHash)
+	set(a.ID, "four", 3)
+	past("the first is forgotten", a.ID, "three", "two", "one")
+	set(a.ID, "five", 1)
+	past("one is kept", a.ID, "four")
+	set(a.ID, "", 3)
+	set(a.ID, "six", 3)
+	past("none is no password", a.ID, "five", "four")
+	past("another's", b.ID, b.PasswordHash)
+	set(b.ID, "none is kept", 0)
+	past("none is kept", b.ID)
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID) })
+	past("deleted", a.ID)
+	w.in(func(tx auth.Tx) error { return tx.KeepPassword(w.ctx, newID(), 3, w.now) })
 }
 
 func rehash(w *world) {

@@ -43,7 +43,7 @@ func sessionRoundTrip(w *world) {
 
 	bare := w.session(a.ID, func(s *auth.Session) { s.AMR, s.IdleAt = []string{"pwd"}, time.Time{} })
 	w.same("without a bearer or an idle limit", w.sessionByID(bare.ID).Session, bare)
-	w.in(func(tx auth.Tx) error { return tx.SetPassword(w.ctx, a.ID, "new", w.now) })
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.SetPassword(w.ctx, a.ID, a.Version, "new", w.now) })
 	if got := w.sessionByID(s.ID); got.Account.PasswordHash != "new" {
 		w.Fatal("a session has its account as it is now")
 	}
