@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
-	"encoding/binary"
-	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,27 +15,39 @@ import (
 )
 
 type auditCmd struct {
-	List auditList `cmd:"" help:"List what happened, the oldest first."`
+	List   auditList   `cmd:"" help:"List what happened, the oldest first."`
+	Verify auditVerify `cmd:"" help:"See that the log is as it was written: nothing changed, removed or moved."`
+	Export auditExport `cmd:"" help:"Print the log as JSON Lines that others can verify."`
 }
 
 type auditList struct {
 	listFlags
-	Account accountName   `placeholder:"U" help:"Only what concerns this account, or the id of one that was deleted."`
-	Kind    string        `help:"Only events of this kind, such as sign_in_failed."`
-	Since   time.Duration `placeholder:"DURATION" help:"Only the last so many hours, such as 24h."`
-	After   string        `placeholder:"ID" help:"Only what came after this event."`
-	Limit   int           `placeholder:"N" help:"At most so many events."`
+	Follow  bool        `help:"Go on with what happens from now on, until interrupted."`
+	Account accountName `placeholder:"U" help:"Only what concerns this account, or the id of one that was deleted."`
+	Kind    []string    `placeholder:"KIND" help:"Only events of this kind, such as sign_in_failed. May be given more than once."`
+	Since   moment      `placeholder:"TIME" help:"Only from then on: a time (2026-03-01, 2026-03-01T12:00:00Z), or how long ago (24h, 7d)."`
+	Until   moment      `placeholder:"TIME" help:"Only what was before then."`
+	Actor   *string     `placeholder:"NAME" help:"Only what this operator, service or part of the server did, as the list shows it."`
+	Address *string     `placeholder:"IP" help:"Only what came from this address."`
+	Session *string     `placeholder:"ID" help:"Only what concerns this session."`
+	After   int64       `placeholder:"SEQ" help:"Only what came after the entry of this number."`
+	Limit   int         `placeholder:"N" help:"At most so many events."`
 }
 
 func (auditList) Help() string {
-	return `Examples:
+	return `The kinds of events are in docs/audit.md.
+
+Examples:
     ostiary audit list --since 1h
-    ostiary audit list --account ada --kind sign_in_failed --json`
+    ostiary audit list --account ada --kind sign_in_failed --kind factor_failed --json
+    ostiary audit list --follow --json --since 1s
+    ostiary audit list --since 2026-03-01 --until 2026-04-01 --actor 'cli: root'`
 }
 
 type eventJSON struct {
+	Seq       int64      `json:"seq"`
 	ID        uuid.UUID  `json:"id"`
-	At        time.Time  `json:"at"`
+	At        string     `json:"at"`
 	Kind      audit.Kind `json:"kind"`
 	Account   *uuid.UUID `json:"account"`
 	Session   *uuid.UUID `json:"session"`
@@ -41,49 +55,14 @@ type eventJSON struct {
 	Address   string     `json:"address"`
 	RequestID string     `json:"request_id"`
 	Actor     string     `json:"actor"`
+	Token     string     `json:"token"`
 	Detail    string     `json:"detail"`
-}
-
-var errEnough = errors.New("enough")
-
-func (c *auditList) Run(a *app) error {
-	after := uuid.Nil
-	switch {
-	case c.Limit < 0 || c.Since < 0:
-		return misusef("--limit and --since: must not be negative")
-	case c.After != "":
-		var err error
-		if after, err = uuid.Parse(c.After); err != nil {
-			return misusef("--after: %q is no event's id", c.After)
-		}
-	}
-	if c.Since > 0 {
-		if from := firstID(time.Now().Add(-c.Since)); string(from[:]) > string(after[:]) {
-			after = from
-		}
-	}
-	return a.inRealm(func(d *desk) error {
-		account, err := d.accountID(a, string(c.Account))
-		if err != nil {
-			return err
-		}
-		l := a.list(c.listFlags, "AT", "KIND", "ACCOUNT", "DIALECT", "ADDRESS", "ACTOR", "DETAIL")
-		n := 0
-		err = d.eachEvent(a, auth.AuditFilter{After: after, Account: account, Kind: audit.Kind(c.Kind)}, func(e audit.Event) error {
-			if n++; c.Limit > 0 && n > c.Limit {
-				return errEnough
-			}
-			return l.row(ofEvent(e), e.At, e.Kind, e.Account, e.Dialect, e.Address, e.Actor, e.Detail)
-		})
-		if errors.Is(err, errEnough) {
-			err = nil
-		}
-		return cmp.Or(err, l.end())
-	})
+	Hash      audit.Hash `json:"hash"`
 }
 
 func ofEvent(e audit.Event) eventJSON {
-	return eventJSON{e.ID, e.At, e.Kind, some(e.Account), some(e.Session), e.Dialect, e.Address, e.RequestID, e.Actor, e.Detail}
+	return eventJSON{e.Seq, e.ID, audit.Stamp(e.At), e.Kind, some(e.Account), some(e.Session),
+		e.Dialect, e.Address, e.RequestID, e.Actor, e.Token, e.Detail, e.Hash}
 }
 
 func some(id uuid.UUID) *uuid.UUID {
@@ -91,6 +70,85 @@ func some(id uuid.UUID) *uuid.UUID {
 		return nil
 	}
 	return &id
+}
+
+// followEvery is how often a list that goes on looks for more.
+const followEvery = 500 * time.Millisecond
+
+func (c *auditList) Run(a *app) error {
+	f, err := c.filter()
+	if err != nil {
+		return err
+	}
+	return a.inRealm(func(d *desk) error {
+		if f.Account, err = d.accountID(a, string(c.Account)); err != nil {
+			return err
+		}
+		l := a.list(c.listFlags, "SEQ", "AT", "KIND", "ACCOUNT", "DIALECT", "ADDRESS", "ACTOR", "TOKEN", "DETAIL")
+		for {
+			n, err := d.listEvents(a, &f, l)
+			if err := cmp.Or(err, l.end()); err != nil || !c.Follow || c.Limit > 0 && n == f.Limit {
+				return err
+			}
+			if c.Limit > 0 {
+				f.Limit -= n
+			}
+			if err := a.out.Flush(); err != nil {
+				return err
+			}
+			time.Sleep(followEvery)
+		}
+	})
+}
+
+// filter is what the flags select, but for the account.
+func (c *auditList) filter() (f auth.AuditFilter, err error) {
+	f = auth.AuditFilter{After: c.After, Limit: c.Limit, Since: c.Since.Time, Until: c.Until.Time}
+	switch {
+	case c.Limit < 0 || c.After < 0:
+		return f, misusef("--limit and --after: must not be negative")
+	case c.Follow && !f.Until.IsZero():
+		return f, misusef("--follow has no end: give it or --until, not both")
+	case c.Actor != nil && *c.Actor == "":
+		return f, misusef("--actor: must not be empty")
+	case c.Actor != nil:
+		f.Actor = *c.Actor
+	}
+	for _, name := range c.Kind {
+		kind := audit.Kind(name)
+		if !slices.Contains(audit.Kinds, kind) {
+			return f, misusef("--kind: there is no kind %q: %s", name, strings.Trim(fmt.Sprint(audit.Kinds), "[]"))
+		}
+		f.Kinds = append(f.Kinds, kind)
+	}
+	if c.Address != nil {
+		address, err := netip.ParseAddr(*c.Address)
+		if err != nil {
+			return f, misusef("--address: %q is no IP address", *c.Address)
+		}
+		f.Address = address.Unmap().String()
+	}
+	if c.Session != nil {
+		if f.Session, err = uuid.Parse(*c.Session); err != nil || f.Session == uuid.Nil {
+			return f, misusef("--session: %q is no session's id", *c.Session)
+		}
+	}
+	return f, nil
+}
+
+// listEvents prints what is there by now, counts it, and sets f to what comes after it.
+func (d *desk) listEvents(a *app, f *auth.AuditFilter, l *list) (n int, err error) {
+	head, err := d.AuditHead(a, d.realm.ID)
+	if err != nil || head.Seq <= f.After {
+		return 0, err
+	}
+	f.Last = head.Seq
+	err = d.EachEvent(a, d.realm.ID, *f, func(e audit.Event) error {
+		n++
+		return l.row(ofEvent(e), e.Seq, e.At, e.Kind, e.Account, e.Dialect, e.Address, e.Actor, e.Token, e.Detail)
+	})
+	f.After, f.Since = head.Seq, time.Time{} // what is new is later
+	return n, err
 }
 
 // accountID finds an account's id; an id need not be that of an account that is still there.
@@ -105,28 +163,4 @@ func (d *desk) accountID(a *app, name string) (uuid.UUID, error) {
 		}
 	}
 	return acc.ID, err
-}
-
-// eachEvent calls fn with every event of the realm that f selects.
-func (d *desk) eachEvent(a *app, f auth.AuditFilter, fn func(audit.Event) error) error {
-	f.Limit = page
-	for {
-		events, err := d.ListAudit(a, d.realm.ID, f)
-		if err != nil || len(events) == 0 {
-			return err
-		}
-		for _, e := range events {
-			if err := fn(e); err != nil {
-				return err
-			}
-			f.After = e.ID
-		}
-	}
-}
-
-// firstID is the smallest UUIDv7 of a time (RFC 9562, section 5.7).
-func firstID(t time.Time) (id uuid.UUID) {
-	binary.BigEndian.PutUint64(id[:8], uint64(max(0, t.UnixMilli()))<<16|0x7000)
-	id[8] = 0x80
-	return id
 }

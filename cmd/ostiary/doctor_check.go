@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/keyring"
 )
@@ -31,13 +32,13 @@ func (d *doctor) checkClock() {
 // checkEvents sees that nothing was recorded at a time that has yet to come.
 func (d *doctor) checkEvents(desk *desk) {
 	ahead := time.Now().Add(time.Minute)
-	events, err := desk.ListAudit(d, desk.realm.ID, auth.AuditFilter{After: firstID(ahead), Limit: 1})
-	switch {
-	case err != nil:
-		d.fault("realm "+desk.realm.Name, err)
-	case len(events) > 0:
+	err := desk.EachEvent(d, desk.realm.ID, auth.AuditFilter{Since: ahead, Limit: 1}, func(e audit.Event) error {
 		d.find(wrong, "clock", "see which clock was wrong: this machine's, or that of the node that wrote it",
-			"the audit log of realm %s has an event of %s, in the future", desk.realm.Name, stamp(events[0].At))
+			"the audit log of realm %s has an event of %s, in the future", desk.realm.Name, stamp(e.At))
+		return nil
+	})
+	if err != nil {
+		d.fault("realm "+desk.realm.Name, err)
 	}
 }
 

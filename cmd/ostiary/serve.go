@@ -114,6 +114,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 	}
 	tending, stop := context.WithCancel(a)
+	defer s.signAudit()
 	var tended sync.WaitGroup
 	defer tended.Wait() // the store is closed with nobody in it
 	defer stop()
@@ -211,6 +212,7 @@ const (
 func (s *server) tend(ctx context.Context) {
 	next := time.NewTimer(tendEvery)
 	defer next.Stop()
+	s.tendAudit(ctx) // a log that was never signed is signed at once
 	for {
 		select {
 		case <-ctx.Done():
@@ -218,12 +220,13 @@ func (s *server) tend(ctx context.Context) {
 		case <-next.C:
 		}
 		boundMemory()
+		more := s.tendAudit(ctx)
 		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch, s.site.Load().svc.Budgets())
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.log.Warn("old rows not deleted", "err", err)
 			next.Reset(tendEvery)
-		case n >= sweepBatch: // there may be more
+		case n >= sweepBatch || more: // there may be more
 			next.Reset(100 * time.Millisecond)
 		default:
 			next.Reset(tendEvery)

@@ -31,6 +31,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	}
 	o := coreOptions(set, s.store, s.master, s.hasher, s.log)
 	o.Mounts, o.Gate = mounts, s.gate
+	o.AuditKeep = time.Duration(srv.AuditKeep)
 	svc := auth.New(o)
 	if err := s.settle(svc, mounts); err != nil {
 		return nil, err

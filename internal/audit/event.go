@@ -1,8 +1,11 @@
-// Package audit is the vocabulary of what the audit log records. The log is the
-// table audit_event; every entry is written in the transaction of what it records.
+// Package audit is the vocabulary of what the audit log records, and the chain of hashes
+// that keeps it from being rewritten (chain.go). The log is the table audit_event; every
+// entry is written in the transaction of what it records.
 package audit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +19,7 @@ const (
 	PasswordPassed  Kind = "password_passed"  // first of two steps; a ticket was issued
 	SignInFailed    Kind = "sign_in_failed"   // Detail says why
 	FactorFailed    Kind = "factor_failed"    // a wrong, spent or missing code
+	BudgetSpent     Kind = "budget_spent"     // from now on guesses have to wait
 	FactorEnrolled  Kind = "factor_enrolled"  // an enrolment was started
 	FactorConfirmed Kind = "factor_confirmed" // the first right code came
 	FactorReset     Kind = "factor_reset"
@@ -35,7 +39,6 @@ const (
 	AccountEnabled   Kind = "account_enabled"
 	AccountDeleted   Kind = "account_deleted"
 	AccountUnlocked  Kind = "account_unlocked"
-	BudgetSpent      Kind = "budget_spent"   // from now on guesses have to wait
 	BudgetCleared    Kind = "budget_cleared" // of a source
 	PasswordChanged  Kind = "password_changed"
 	PasswordRehashed Kind = "password_rehashed"
@@ -43,6 +46,7 @@ const (
 	AliasSet         Kind = "alias_set"
 	KeyCreated       Kind = "key_created"
 	KeyRotated       Kind = "key_rotated"
+	KeyExtended      Kind = "key_extended" // its end was put off
 
 	RoleCreated       Kind = "role_created"
 	RoleDeleted       Kind = "role_deleted"
@@ -54,10 +58,20 @@ const (
 	DatasourceRevoked Kind = "datasource_revoked" // from a role
 )
 
+// Kinds are all kinds, in the order of docs/audit.md.
+var Kinds = []Kind{
+	SignedIn, PasswordPassed, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
+	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded,
+	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, BudgetCleared,
+	PasswordChanged, PasswordRehashed, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
+	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
+}
+
 // Event is one entry of the audit log. It never holds a secret or a whole token.
 type Event struct {
-	ID        uuid.UUID // version 7: entries sort by time
+	ID        uuid.UUID // version 7
 	RealmID   uuid.UUID
+	Seq       int64 // its place in the realm's log: 1, 2, 3…; set when it is stored
 	At        time.Time
 	Kind      Kind
 	Account   uuid.UUID // uuid.Nil if there is none
@@ -66,5 +80,21 @@ type Event struct {
 	Address   string // the client's network address
 	RequestID string
 	Actor     string // the operator on the command line; empty for the account itself
+	Token     string // what TokenTag makes of the token concerned; empty if there is none
 	Detail    string // a reason or a name
+	Hash      Hash   // of the entry and of all before it; set when it is stored
 }
+
+// TokenTag is how the log names a token, or a service's secret: by the first eight
+// hexadecimal digits of the SHA-256 of its text. Passwords and codes, which can be guessed,
+// must never be named so.
+func TokenTag(token string) string {
+	if token == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(token))
+	return TagOf(sum)
+}
+
+// TagOf is TokenTag of a token whose hash is known.
+func TagOf(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:4]) }

@@ -29,6 +29,8 @@ type checked struct {
 	code  string // what followed the password, if the mount takes codes there
 	hash  string // a better hash of the same password, or ""
 
+	secret string // what the audit log calls the service secret that was right, or ""
+
 	began   time.Time     // the first thing that depends on the account
 	queued  time.Duration // the wait for a turn at hashing, which tells nothing of the account
 	stretch int           // of the floor, for this password
@@ -69,6 +71,10 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		got.rec = *rec
 	}
 	pass := string(c.Password)
+	if hash, ok := token.HashServiceSecret(pass); ok {
+		a.client.token = audit.TagOf(hash)
+		got.secret = a.client.token
+	}
 	if rec != nil && m != nil && m.AppendCode && s.factorState(rec.Factor) == FactorConfirmed {
 		pass, got.code = splitCode(pass)
 	}

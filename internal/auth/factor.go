@@ -123,7 +123,8 @@ func (s *Service) factorURI(rec AccountRecord) (string, error) {
 // ConfirmFactor confirms an enrolment with a first right code, which ends the
 // account's sessions. CodeFactorInvalid if the code is wrong.
 func (s *Service) ConfirmFactor(ctx context.Context, realm, id uuid.UUID, code Secret, cl Client) error {
-	return s.change(ctx, func(tx Tx) error {
+	wrong := false
+	err := s.change(ctx, func(tx Tx) error {
 		rec, err := tx.AccountByID(ctx, realm, id, "")
 		if err != nil {
 			return err
@@ -138,11 +139,17 @@ func (s *Service) ConfirmFactor(ctx context.Context, realm, id uuid.UUID, code S
 		if err != nil {
 			return err
 		}
-		if how == "" {
-			return Errorf(CodeFactorInvalid, "the code is wrong: take a fresh one, and see that the clocks agree")
+		if wrong = how == ""; wrong {
+			e := s.event(realm, audit.FactorFailed, id, cl)
+			e.Detail = errWrongCode.Error()
+			return tx.InsertEvent(ctx, e)
 		}
 		return s.confirmed(ctx, tx, &rec, cl)
 	})
+	if err == nil && wrong {
+		err = Errorf(CodeFactorInvalid, "the code is wrong: take a fresh one, and see that the clocks agree")
+	}
+	return err
 }
 
 // ResetFactor removes an account's factor and recovery codes, which ends its sessions.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/token"
 )
 
@@ -45,6 +46,7 @@ func (s *Service) Logout(ctx context.Context, realm uuid.UUID, p Presented, cl C
 	if err != nil {
 		return err
 	}
+	cl.token = audit.TokenTag(p.Token)
 	err = s.EndSession(ctx, realm, f.rec.ID, "logout", cl)
 	if CodeOf(err) == CodeNotFound {
 		return nil // somebody else ended it meanwhile

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/token"
 )
 
@@ -51,6 +52,7 @@ func (s *Service) Introspect(ctx context.Context, realm uuid.UUID, p Presented) 
 func (s *Service) Revoke(ctx context.Context, realm uuid.UUID, tok string, cl Client) error {
 	id, err := s.sessionOf(ctx, realm, tok)
 	if err == nil {
+		cl.token = audit.TokenTag(tok)
 		err = s.EndSession(ctx, realm, id, "revoked", cl)
 	}
 	switch CodeOf(err) {

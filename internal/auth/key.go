@@ -102,7 +102,7 @@ func (s *Service) TendKeys(ctx context.Context, realm uuid.UUID, algorithm strin
 		return next, err
 	}
 	life := TokenLife(s.mounts)
-	if err := s.extendKeys(ctx, realm, algorithm, life); err != nil || s.keys.Every == 0 {
+	if err := s.extendKeys(ctx, realm, algorithm, life, cl); err != nil || s.keys.Every == 0 {
 		return next, err
 	}
 	key, made, err := s.addKey(ctx, realm, algorithm, 0, cl, func(keys []keyring.Record, now time.Time) (succession, bool) {
@@ -195,7 +195,7 @@ func keyDetail(key keyring.Record, now bool) string {
 
 // extendKeys puts off the ends of keys whose tokens may live longer than whoever
 // planned the ends could know.
-func (s *Service) extendKeys(ctx context.Context, realm uuid.UUID, algorithm string, life time.Duration) error {
+func (s *Service) extendKeys(ctx context.Context, realm uuid.UUID, algorithm string, life time.Duration, cl Client) error {
 	keys, err := keysOf(ctx, s.store, realm, algorithm)
 	if err != nil || len(earlyEnds(keys, s.keyTime(), life)) == 0 {
 		return storeError(err)
@@ -205,8 +205,18 @@ func (s *Service) extendKeys(ctx context.Context, realm uuid.UUID, algorithm str
 		if err != nil {
 			return err
 		}
-		for id, end := range earlyEnds(keys, s.keyTime(), life) {
-			if err := tx.EndKey(ctx, id, end); err != nil {
+		ends := earlyEnds(keys, s.keyTime(), life)
+		for _, k := range keys {
+			end, early := ends[k.ID]
+			if !early {
+				continue
+			}
+			if err := tx.EndKey(ctx, k.ID, end); err != nil {
+				return err
+			}
+			e := s.event(realm, audit.KeyExtended, uuid.Nil, cl)
+			e.Detail = k.Kid + " " + k.Algorithm + " ends " + end.UTC().Format(time.RFC3339)
+			if err := tx.InsertEvent(ctx, e); err != nil {
 				return err
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
 )
 
 // OwnSessions lists the live sessions of the account that p, a live access credential,
@@ -25,6 +27,7 @@ func (s *Service) EndOwnSession(ctx context.Context, realm uuid.UUID, p Presente
 	if err != nil {
 		return err
 	}
+	cl.token = audit.TokenTag(p.Token)
 	return s.endSession(ctx, realm, f.rec.AccountID, id, endedByOwner, cl)
 }
 
@@ -34,6 +37,7 @@ func (s *Service) EndOwnSessions(ctx context.Context, realm uuid.UUID, p Present
 	if err != nil {
 		return err
 	}
+	cl.token = audit.TokenTag(p.Token)
 	_, err = s.EndSessions(ctx, realm, f.rec.AccountID, endedByOwner, cl)
 	return err
 }

@@ -45,6 +45,13 @@ func (s *Service) CreateRealm(ctx context.Context, name string, cl Client) (Real
 	if CodeOf(err) == CodeConflict {
 		return Realm{}, Errorf(CodeConflict, "realm %q exists", name)
 	}
+	if err != nil {
+		return Realm{}, err
+	}
+	head, err := s.AuditHead(ctx, r.ID)
+	if err == nil {
+		err = s.signHead(ctx, r, head)
+	}
 	return r, err
 }
 

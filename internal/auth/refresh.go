@@ -22,6 +22,7 @@ func (s *Service) Refresh(ctx context.Context, m *Mount, presented Secret, cl Cl
 	if !ok {
 		return nil, Because(CodeTokenInvalid, "not a refresh token of this realm")
 	}
+	cl.token = audit.TokenTag(string(presented))
 	var rot Rotation
 	var g *Grant
 	now := s.now()
@@ -62,11 +63,26 @@ func (s *Service) refreshed(rot Rotation, cl Client) audit.Event {
 
 func (s *Service) refreshFailed(ctx context.Context, m *Mount, session uuid.UUID, cl Client) error {
 	e := s.event(m.RealmID, audit.RefreshFailed, uuid.Nil, cl)
-	e.Session, e.Dialect, e.Detail = session, string(m.Dialect), "session_ended"
-	if err := s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }); err != nil {
+	e.Session, e.Dialect, e.Detail = session, string(m.Dialect), "session_gone"
+	err := s.change(ctx, func(tx Tx) error {
+		rec, err := tx.SessionByID(ctx, m.RealmID, session)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return tx.InsertEvent(ctx, e)
+		case err != nil:
+			return err
+		case rec.live(s.now()):
+			e.Detail = "not_of_this_mount"
+		default:
+			e.Detail = "session_ended"
+		}
+		e.Account = rec.AccountID
+		return tx.InsertEvent(ctx, e)
+	})
+	if err != nil {
 		return err
 	}
-	return Because(CodeTokenInvalid, "session %s has ended", session)
+	return Because(CodeTokenInvalid, "refresh token of session %s: %s", session, e.Detail)
 }
 
 // RefreshToken makes the refresh token of a grant's generation.
@@ -90,6 +106,7 @@ func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (
 		return nil, Because(CodeTokenInvalid, "a token of %s for the audience %q", rec.Dialect, rec.Audience)
 	}
 	now := s.now()
+	cl.token = audit.TokenTag(p.Token)
 	err = s.change(ctx, func(tx Tx) error {
 		alive, err := tx.TouchSession(ctx, m.RealmID, rec.ID, idleAt(now, m.SessionIdle), now)
 		if err != nil {

@@ -39,7 +39,7 @@ func (w *world) mustRefresh(token auth.Secret) auth.Secret {
 
 func (w *world) events(kind audit.Kind) []audit.Event {
 	w.t.Helper()
-	list, err := w.svc.ListAudit(w.ctx, w.realm.ID, auth.AuditFilter{Kind: kind, Limit: 1000})
+	list, err := w.svc.ListAudit(w.ctx, w.realm.ID, auth.AuditFilter{Kinds: []audit.Kind{kind}, Limit: 1000})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -42,6 +42,9 @@ func (s *Service) openSession(ctx context.Context, tx Tx, m *Mount, rec AccountR
 	}
 	e := s.event(rec.RealmID, audit.SignedIn, rec.ID, cl)
 	e.Session, e.Dialect = ses.ID, string(m.Dialect)
+	if len(bearer) == len(e.Hash) {
+		e.Token = audit.TagOf([32]byte(bearer))
+	}
 	if err := tx.InsertEvent(ctx, e); err != nil {
 		return nil, err
 	}

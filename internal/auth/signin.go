@@ -23,6 +23,7 @@ var (
 	errMissingCode = errors.New("missing_code")
 	errChanged     = errors.New("account_changed_meanwhile")
 	errNoTicket    = errors.New("no_such_ticket")
+	errDeadTicket  = errors.New("ticket_over") // spent, expired, or tried too often
 )
 
 // SignIn completes a login in one step, for the dialects that have no step for a
@@ -45,6 +46,7 @@ func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client
 			return nil, s.fail(ctx, a, got, audit.FactorFailed, reason)
 		}
 	}
+	cl.token = got.secret
 	var g *Grant
 	err = s.store.InTx(ctx, func(tx Tx) error {
 		amr := []string{"pwd"}
@@ -127,6 +129,7 @@ func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 	}
 	ticket, hash := token.NewOpaque()
 	p.Ticket = Secret(ticket)
+	cl.token = audit.TagOf(hash)
 	now := s.now()
 	t := Ticket{Hash: hash, RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
 	err = s.change(ctx, func(tx Tx) error {
@@ -162,6 +165,7 @@ func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	if err := s.notWalled(ctx, m.RealmID, owner, cl); err != nil {
 		return nil, storeError(err)
 	}
+	cl.token = audit.TagOf(hash)
 	g := &guess{svc: s, attempt: attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}, account: owner}
 	defer g.leave()
 	if code != "" {
@@ -174,19 +178,20 @@ func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	}
 	var grant *Grant
 	var refused error
-	var account uuid.UUID
 	err = s.store.InTx(ctx, func(tx Tx) error {
 		grant, refused = nil, nil
 		t, err := tx.TryTicket(ctx, m.RealmID, hash, ticketAttempts, s.now())
 		if errors.Is(err, ErrNotFound) {
-			return errNoTicket
+			return errDeadTicket
 		}
 		if err != nil {
 			return err
 		}
-		account = t.AccountID
 		grant, refused, err = s.redeem(ctx, tx, m, t, string(code), cl)
 		if err != nil || refused == nil {
+			return err
+		}
+		if err := tx.InsertEvent(ctx, s.redemptionFailed(m, owner, refused, cl)); err != nil {
 			return err
 		}
 		if errors.Is(refused, errWrongCode) {
@@ -195,12 +200,12 @@ func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Sec
 		return tx.ForgiveTicket(ctx, hash)
 	})
 	switch {
-	case errors.Is(err, errNoTicket), errors.Is(err, errChanged):
-		return nil, s.refuse(ctx, m, account, err, cl)
+	case errors.Is(err, errDeadTicket), errors.Is(err, errChanged):
+		return nil, s.refuse(ctx, m, owner, err, cl)
 	case err != nil:
 		return nil, storeError(err)
 	case refused != nil:
-		return nil, s.refuse(ctx, m, account, refused, cl)
+		return nil, refusal(refused)
 	}
 	return grant, nil
 }
@@ -237,7 +242,7 @@ func (s *Service) redeem(ctx context.Context, tx Tx, m *Mount, t Ticket, code st
 		return nil, nil, err
 	}
 	if !spent {
-		return nil, nil, errNoTicket
+		return nil, nil, errDeadTicket
 	}
 	bearer, hash := token.NewOpaque()
 	g, err := s.openSession(ctx, tx, m, rec, amr, hash[:], cl)
@@ -250,9 +255,6 @@ func (s *Service) redeem(ctx context.Context, tx Tx, m *Mount, t Ticket, code st
 
 // codePassed stores what a right code changes besides being spent.
 func (s *Service) codePassed(ctx context.Context, tx Tx, rec *AccountRecord, state FactorState, how string, cl Client) error {
-	if err := tx.ClearBudget(ctx, factorBudget(rec.RealmID, rec.ID)); err != nil {
-		return err
-	}
 	if how == "recovery" {
 		return tx.InsertEvent(ctx, s.event(rec.RealmID, audit.RecoveryUsed, rec.ID, cl))
 	}
@@ -271,25 +273,36 @@ func (s *Service) ticketOwner(ctx context.Context, m *Mount, hash [32]byte) (uui
 	return account, err
 }
 
-// refuse audits a redemption that failed and maps the cause to its code. A ticket that
+// refuse records a redemption that failed and maps the cause to its code. A ticket that
 // is nobody's is no entry: anybody could fill the disk with those.
 func (s *Service) refuse(ctx context.Context, m *Mount, account uuid.UUID, cause error, cl Client) error {
-	kind, code := audit.FactorFailed, CodeFactorInvalid
+	if account != uuid.Nil {
+		e := s.redemptionFailed(m, account, cause, cl)
+		if err := s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }); err != nil {
+			return err
+		}
+	}
+	return refusal(cause)
+}
+
+func (s *Service) redemptionFailed(m *Mount, account uuid.UUID, cause error, cl Client) audit.Event {
+	e := s.event(m.RealmID, audit.FactorFailed, account, cl)
+	if CodeOf(refusal(cause)) == CodeTokenInvalid {
+		e.Kind = audit.SignInFailed
+	}
+	e.Dialect, e.Detail = string(m.Dialect), cause.Error()
+	return e
+}
+
+// refusal is what the client learns of a redemption that failed.
+func refusal(cause error) error {
 	switch {
 	case errors.Is(cause, errMissingCode):
-		code = CodeFactorRequired
-	case errors.Is(cause, errNoTicket), errors.Is(cause, errChanged):
-		kind, code = audit.SignInFailed, CodeTokenInvalid
-	case !errors.Is(cause, errWrongCode):
-		return storeError(cause)
+		return &Error{Code: CodeFactorRequired, Cause: cause}
+	case errors.Is(cause, errWrongCode):
+		return &Error{Code: CodeFactorInvalid, Cause: cause}
+	case errors.Is(cause, errNoTicket), errors.Is(cause, errDeadTicket), errors.Is(cause, errChanged):
+		return &Error{Code: CodeTokenInvalid, Cause: cause}
 	}
-	if account == uuid.Nil {
-		return &Error{Code: code, Cause: cause}
-	}
-	e := s.event(m.RealmID, kind, account, cl)
-	e.Dialect, e.Detail = string(m.Dialect), cause.Error()
-	if err := s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }); err != nil {
-		return err
-	}
-	return &Error{Code: code, Cause: cause}
+	return storeError(cause)
 }

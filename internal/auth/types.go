@@ -59,6 +59,8 @@ type Client struct {
 	// Undeclared is set if forwarded headers came from a peer that is no declared
 	// proxy: its address may stand for many clients, so it is known to no account.
 	Undeclared bool
+
+	token string // what the audit log calls the token that the request is about
 }
 
 // Credentials are what a login presents: a username or e-mail address, and a password.

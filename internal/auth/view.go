@@ -122,6 +122,8 @@ func (c *changes) since(account uuid.UUID, mark uint64) bool {
 
 // watched is a store that notes what is changed: whatever the audit log is told of an
 // account makes the views of it void, unless its kind is one that changes none of them.
+// The log is told at the end of a transaction: all those of a realm follow one another
+// there, and so it is taken last, by whoever holds what else he needs.
 type watched struct {
 	Store
 	changes *changes
@@ -129,17 +131,26 @@ type watched struct {
 
 // quiet are the events that leave sessions, names and roles as they were.
 var quiet = []audit.Kind{
-	audit.SignedIn, audit.PasswordPassed, audit.SignInFailed, audit.FactorFailed, audit.FactorEnrolled,
+	audit.SignedIn, audit.PasswordPassed, audit.SignInFailed, audit.FactorFailed, audit.BudgetSpent, audit.FactorEnrolled,
 	audit.RecoveryMade, audit.RecoveryUsed, audit.TokenRefreshed, audit.TokenRenewed, audit.RefreshFailed,
 	audit.PasswordRehashed, audit.AccountCreated, audit.AccountUnlocked, audit.RealmCreated,
-	audit.KeyCreated, audit.KeyRotated,
+	audit.KeyCreated, audit.KeyRotated, audit.KeyExtended,
 }
 
 func (w watched) InTx(ctx context.Context, fn func(tx Tx) error) error {
 	var noted []uuid.UUID
 	err := w.Store.InTx(ctx, func(tx Tx) error {
 		// What an earlier run noted stays: its commit may have failed in word only.
-		return fn(watchedTx{tx, &noted})
+		var events []audit.Event
+		if err := fn(watchedTx{tx, &noted, &events}); err != nil {
+			return err
+		}
+		for _, e := range events {
+			if err := tx.InsertEvent(ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	for _, account := range noted { // with an error, too: it may be stored all the same
 		w.changes.note(account)
@@ -149,12 +160,14 @@ func (w watched) InTx(ctx context.Context, fn func(tx Tx) error) error {
 
 type watchedTx struct {
 	Tx
-	noted *[]uuid.UUID
+	noted  *[]uuid.UUID
+	events *[]audit.Event
 }
 
-func (t watchedTx) InsertEvent(ctx context.Context, e audit.Event) error {
+func (t watchedTx) InsertEvent(_ context.Context, e audit.Event) error {
 	if !slices.Contains(quiet, e.Kind) {
 		*t.noted = append(*t.noted, e.Account)
 	}
-	return t.Tx.InsertEvent(ctx, e)
+	*t.events = append(*t.events, e)
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Server is what ostiary serve reads beside Shared.
@@ -27,6 +28,8 @@ type Server struct {
 	ACMERoot      string   `name:"acme-root" toml:"acme_root" placeholder:"FILE" env:"OSTIARY_ACME_ROOT" help:"Root certificate (PEM) of a private CA, for the connections to its directory."`
 	// HSTS is how long browsers are told to come back by TLS alone.
 	HSTS Duration `name:"hsts" toml:"hsts" default:"365d" env:"OSTIARY_HSTS" help:"How long browsers shall use TLS alone, sent with answers over the server's own TLS. 0s: not sent."`
+	// AuditKeep is how long entries of the audit log are kept; 0: for ever.
+	AuditKeep Duration `name:"audit-keep" toml:"audit_keep" default:"0s" env:"OSTIARY_AUDIT_KEEP" help:"How long entries of the audit log are kept; older ones are deleted. 0s: for ever."`
 	// TrustedProxy are the networks of the proxies that speak TLS for this server. Only
 	// they may connect then, and their forwarded headers are believed.
 	TrustedProxy []string `toml:"trusted_proxy" placeholder:"CIDR" env:"OSTIARY_TRUSTED_PROXY" help:"Networks of the TLS proxies in front; no other peer is answered then."`
@@ -60,11 +63,17 @@ func (s *Server) AfterApply() error {
 	if err := s.checkLoad(); err != nil {
 		return err
 	}
+	if s.AuditKeep != 0 && s.AuditKeep < leastKeep {
+		return fmt.Errorf("audit_keep: must be 0s, or at least %s", leastKeep)
+	}
 	if !s.Loopback() && !s.TLS() && len(s.TrustedProxy) == 0 {
 		return fmt.Errorf("listen: %s is not a loopback address: passwords would travel in the clear; give tls_cert and tls_key, acme_domain, or trusted_proxy", s.Listen)
 	}
 	return nil
 }
+
+// leastKeep is for whoever meant 90d and wrote 90s: what was deleted is gone.
+const leastKeep = Duration(24 * time.Hour)
 
 // maxAtOnce is a limit that limits nothing.
 const maxAtOnce = 1_000_000

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/keyring"
 )
@@ -70,33 +69,5 @@ func (q queries) HashSchemes(ctx context.Context, realm uuid.UUID) ([]string, er
 func (q queries) CountScheme(ctx context.Context, realm uuid.UUID, scheme string, add int) error {
 	_, err := q.exec(ctx, `INSERT INTO hash_scheme (realm_id, scheme, accounts) VALUES ($1, $2, $3)
 		ON CONFLICT (realm_id, scheme) DO UPDATE SET accounts = hash_scheme.accounts + excluded.accounts`, realm[:], scheme, add)
-	return err
-}
-
-const selectEvent = `SELECT id, realm_id, at, kind, account_id, session_id, dialect, address, request_id, actor, detail
-	FROM audit_event WHERE realm_id = $1 AND id > $2 `
-
-func scanEvent(row scanner) (e audit.Event, err error) {
-	err = row.Scan(&e.ID, &e.RealmID, at{&e.At}, &e.Kind, &e.Account, &e.Session, &e.Dialect, &e.Address, &e.RequestID, &e.Actor, &e.Detail)
-	return e, err
-}
-
-func (q queries) Events(ctx context.Context, realm uuid.UUID, f auth.AuditFilter) ([]audit.Event, error) {
-	where, args := "", []any{realm[:], f.After[:], f.Limit}
-	switch {
-	case f.Account != uuid.Nil && f.Kind != "":
-		where, args = "AND account_id = $4 AND kind = $5 ", append(args, f.Account[:], string(f.Kind))
-	case f.Account != uuid.Nil:
-		where, args = "AND account_id = $4 ", append(args, f.Account[:])
-	case f.Kind != "":
-		where, args = "AND kind = $4 ", append(args, string(f.Kind))
-	}
-	return list(ctx, q.prepared, scanEvent, selectEvent+where+"ORDER BY id LIMIT $3", args...)
-}
-
-func (q queries) InsertEvent(ctx context.Context, e audit.Event) error {
-	_, err := q.exec(ctx, `INSERT INTO audit_event (realm_id, id, at, kind, account_id, session_id, dialect, address, request_id, actor, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		e.RealmID[:], e.ID[:], micros(e.At), string(e.Kind), nullable(e.Account), nullable(e.Session), e.Dialect, e.Address, e.RequestID, e.Actor, e.Detail)
 	return err
 }

@@ -153,7 +153,7 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	if err != nil {
 		return err
 	}
-	s.info.Current = int64(len(names))
+	s.info.Current = int64(len(names) + len(goMigrations()))
 	// A database without the table of versions is a new one.
 	_ = s.db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version").Scan(&s.info.Schema)
 	s.info.Before = s.info.Schema
@@ -167,7 +167,7 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	case !migrate:
 		return fmt.Errorf("the database has schema %d and this binary needs %d: start ostiary serve once to bring it up to date", s.info.Schema, s.info.Current)
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files, goose.WithGoMigrations(goMigrations()...))
 	if err != nil {
 		return err
 	}

@@ -199,8 +199,16 @@ func TestMigrations_Rerunnable(t *testing.T) {
 	if err := conn.QueryRowContext(t.Context(), changes).Scan(&before); err != nil {
 		t.Fatal(err)
 	}
+	taken := map[int64]bool{} // by migrations in Go
+	for _, m := range goMigrations() {
+		taken[m.Version] = true
+	}
 	for range 2 {
-		for i, name := range names {
+		number := int64(0)
+		for _, name := range names {
+			if number++; taken[number] {
+				number++
+			}
 			text, err := fs.ReadFile(migrations, name)
 			if err != nil {
 				t.Fatal(err)
@@ -209,12 +217,15 @@ func TestMigrations_Rerunnable(t *testing.T) {
 			if !oneDDL.MatchString(statement) && !oneFill.MatchString(statement) || notPlain.MatchString(statement) {
 				t.Errorf("%s is not one plain statement that can be run again", name)
 			}
-			if n, err := strconv.Atoi(filepath.Base(name)[:5]); err != nil || n != i+1 {
-				t.Errorf("%s has number %d, %v; want %d", name, n, err, i+1)
+			if n, err := strconv.ParseInt(filepath.Base(name)[:5], 10, 64); err != nil || n != number {
+				t.Errorf("%s has number %d, %v; want %d", name, n, err, number)
 			}
 			if _, err := conn.ExecContext(t.Context(), statement); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+		if err := chainEvents(t.Context(), s.db); err != nil {
+			t.Error(err)
 		}
 	}
 	if err := conn.QueryRowContext(t.Context(), changes).Scan(&after); err != nil || after != before {

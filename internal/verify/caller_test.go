@@ -79,7 +79,7 @@ func TestCaller_Readings(t *testing.T) {
 	}
 	unpadded := strings.TrimRight(base64.StdEncoding.EncodeToString([]byte("gate-1:"+s)), "=")
 	h.ask(t, "POST", "/ostiary/introspect", "token=x", "Authorization: bASIC  "+unpadded).is(t, "unpadded, without a type", 200, dead)
-	if n := h.guesses(t, a.ID); n != 0 || len(h.events(t, auth.AuditFilter{Kind: audit.SignInFailed})) != 0 {
+	if n := h.guesses(t, a.ID); n != 0 || len(h.events(t, auth.AuditFilter{Kinds: []audit.Kind{audit.SignInFailed}})) != 0 {
 		t.Errorf("%d guesses", n)
 	}
 }
@@ -211,7 +211,7 @@ func TestCaller_WrongSecretIsAGuess(t *testing.T) {
 		}
 		break
 	}
-	failed := h.events(t, auth.AuditFilter{Kind: audit.SignInFailed})
+	failed := h.events(t, auth.AuditFilter{Kinds: []audit.Kind{audit.SignInFailed}})
 	if len(failed) != 5 || h.guesses(t, gate.ID) == 0 {
 		t.Fatalf("%d events, %d guesses", len(failed), h.guesses(t, gate.ID))
 	}

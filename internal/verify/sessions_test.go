@@ -122,7 +122,7 @@ func TestSessions_Ends(t *testing.T) {
 	if _, err := h.svc.CompleteSignIn(t.Context(), h.mounts["one/opaque"], p.Ticket, "", auth.Client{}); err == nil {
 		t.Error("a login that was half done goes on")
 	}
-	events, err := h.svc.ListAudit(t.Context(), h.one.ID, auth.AuditFilter{Limit: 1000, Account: a.ID, Kind: audit.SessionEnded})
+	events, err := h.svc.ListAudit(t.Context(), h.one.ID, auth.AuditFilter{Limit: 1000, Account: a.ID, Kinds: []audit.Kind{audit.SessionEnded}})
 	if err != nil || len(events) != 2 {
 		t.Fatalf("%+v: %v", events, err)
 	}

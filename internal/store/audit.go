@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+const selectEvent = `SELECT realm_id, seq, id, at, kind, account_id, session_id, dialect, address, request_id, actor, token, detail, hash
+	FROM audit_event WHERE realm_id = $1 AND seq > $2 `
+
+func scanEvent(row scanner) (e audit.Event, err error) {
+	err = row.Scan(bytesOf{e.RealmID[:]}, &e.Seq, bytesOf{e.ID[:]}, instant{&e.At}, &e.Kind, bytesOf{e.Account[:]}, bytesOf{e.Session[:]},
+		&e.Dialect, &e.Address, &e.RequestID, &e.Actor, &e.Token, &e.Detail, bytesOf{e.Hash[:]})
+	return e, err
+}
+
+// bytesOf scans a value of a fixed length. One of another length is something that nobody
+// here wrote: it is read as other bytes, for the chain to find.
+type bytesOf struct{ to []byte }
+
+func (b bytesOf) Scan(src any) error {
+	from, ok := src.([]byte)
+	switch {
+	case src == nil:
+		clear(b.to)
+	case ok && len(from) == len(b.to):
+		copy(b.to, from)
+	default:
+		sum := sha256.Sum256(fmt.Append(nil, src))
+		copy(b.to, sum[:])
+	}
+	return nil
+}
+
+// instant is at without its zero time: an entry has the time that it has.
+type instant struct{ t *time.Time }
+
+func (i instant) Scan(src any) error {
+	us, _ := src.(int64)
+	*i.t = time.UnixMicro(us).UTC()
+	return nil
+}
+
+func (q queries) Events(ctx context.Context, realm uuid.UUID, f auth.AuditFilter) ([]audit.Event, error) {
+	query, args := selectEvent, []any{realm[:], f.After}
+	and := func(what string, values ...any) {
+		var places []string
+		for _, v := range values {
+			args = append(args, v)
+			places = append(places, "$"+strconv.Itoa(len(args)))
+		}
+		query += "AND " + what + strings.Join(places, ", ")
+		if strings.HasSuffix(what, "(") {
+			query += ")"
+		}
+		query += " "
+	}
+	if f.Last > 0 {
+		and("seq <= ", f.Last)
+	}
+	if f.Account != uuid.Nil {
+		and("account_id = ", f.Account[:])
+	}
+	if f.Session != uuid.Nil {
+		and("session_id = ", f.Session[:])
+	}
+	if len(f.Kinds) > 0 {
+		kinds := make([]any, len(f.Kinds))
+		for i, k := range f.Kinds {
+			kinds[i] = string(k)
+		}
+		and("kind IN (", kinds...)
+	}
+	if f.Actor != "" {
+		and("actor = ", f.Actor)
+	}
+	if f.Address != "" {
+		and("address = ", f.Address)
+	}
+	// The plus keeps the index of times, which is not in the order of entries, out of it.
+	if !f.Since.IsZero() {
+		and("+at >= ", micros(f.Since))
+	}
+	if !f.Until.IsZero() {
+		and("+at < ", micros(f.Until))
+	}
+	args = append(args, f.Limit)
+	return list(ctx, q.prepared, scanEvent, query+"ORDER BY seq LIMIT $"+strconv.Itoa(len(args)), args...)
+}
+
+func (q queries) EventSpan(ctx context.Context, realm uuid.UUID, since, until time.Time) (first, last int64, err error) {
+	end := int64(math.MaxInt64)
+	if !until.IsZero() {
+		end = micros(until)
+	}
+	err = q.row(ctx, `SELECT COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM audit_event
+		WHERE realm_id = $1 AND at >= $2 AND at < $3`, realm[:], micros(since), end).Scan(&first, &last)
+	return first, last, classify(err)
+}
+
+func (q queries) AuditHead(ctx context.Context, realm uuid.UUID) (h audit.Head, err error) {
+	err = q.row(ctx, "SELECT seq, hash FROM audit_head WHERE realm_id = $1", realm[:]).Scan(&h.Seq, bytesOf{h.Hash[:]})
+	return h, classify(err)
+}
+
+const selectCheckpoint = "SELECT realm_id, seq, hash, at, cut, signature FROM audit_checkpoint WHERE realm_id = $1 "
+
+func scanCheckpoint(row scanner) (c audit.Checkpoint, err error) {
+	var cut int64
+	err = row.Scan(bytesOf{c.RealmID[:]}, &c.Seq, bytesOf{c.Hash[:]}, instant{&c.At}, &cut, &c.Signature)
+	c.Cut = cut == 1
+	return c, err
+}
+
+func (q queries) Checkpoints(ctx context.Context, realm uuid.UUID, after int64, limit int) ([]audit.Checkpoint, error) {
+	return list(ctx, q.prepared, scanCheckpoint, selectCheckpoint+"AND seq > $2 ORDER BY seq LIMIT $3", realm[:], after, limit)
+}
+
+func (q queries) LastCheckpoint(ctx context.Context, realm uuid.UUID) (audit.Checkpoint, error) {
+	c, err := scanCheckpoint(q.row(ctx, selectCheckpoint+"ORDER BY seq DESC LIMIT 1", realm[:]))
+	return c, classify(err)
+}
+
+// InsertEvent takes the next place in the realm's log, which holds off every other entry of
+// the realm until the commit.
+func (q queries) InsertEvent(ctx context.Context, e audit.Event) error {
+	var head audit.Head
+	err := q.row(ctx, `INSERT INTO audit_head (realm_id, seq, hash) VALUES ($1, 1, $2)
+		ON CONFLICT (realm_id) DO UPDATE SET seq = audit_head.seq + 1 RETURNING seq, hash`,
+		e.RealmID[:], head.Hash[:]).Scan(&head.Seq, bytesOf{head.Hash[:]})
+	if err != nil {
+		return classify(err)
+	}
+	head.Seq--
+	e.Follow(head)
+	if _, err := q.exec(ctx, insertEvent, eventArgs(e)...); err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, "UPDATE audit_head SET hash = $2 WHERE realm_id = $1", e.RealmID[:], e.Hash[:])
+	return err
+}
+
+const insertEvent = `INSERT INTO audit_event (realm_id, seq, id, at, kind, account_id, session_id, dialect, address, request_id, actor, token, detail, hash)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+
+func eventArgs(e audit.Event) []any {
+	return []any{
+		e.RealmID[:], e.Seq, e.ID[:], e.At.UnixMicro(), string(e.Kind), nullable(e.Account), nullable(e.Session),
+		e.Dialect, e.Address, e.RequestID, e.Actor, e.Token, e.Detail, e.Hash[:],
+	}
+}
+
+func (q queries) InsertCheckpoint(ctx context.Context, c audit.Checkpoint) error {
+	_, err := q.exec(ctx, `INSERT INTO audit_checkpoint (realm_id, seq, hash, at, cut, signature) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (realm_id, seq) DO UPDATE SET hash = excluded.hash, at = excluded.at, cut = excluded.cut, signature = excluded.signature
+		WHERE excluded.cut >= audit_checkpoint.cut`,
+		c.RealmID[:], c.Seq, c.Hash[:], micros(c.At), bit(c.Cut), c.Signature)
+	return err
+}
+
+func (q queries) CutEvents(ctx context.Context, realm uuid.UUID, through int64) (int, error) {
+	n, err := q.exec(ctx, "DELETE FROM audit_event WHERE realm_id = $1 AND seq <= $2", realm[:], through)
+	if err == nil {
+		_, err = q.exec(ctx, "DELETE FROM audit_checkpoint WHERE realm_id = $1 AND seq < $2", realm[:], through)
+	}
+	return n, err
+}

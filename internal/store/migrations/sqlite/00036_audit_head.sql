@@ -1,0 +1,6 @@
+-- +goose Up
+CREATE TABLE IF NOT EXISTS audit_head (
+    realm_id BLOB    NOT NULL PRIMARY KEY,
+    seq      INTEGER NOT NULL, -- of the last entry of the realm's log
+    hash     BLOB    NOT NULL  -- its hash
+) STRICT, WITHOUT ROWID;
