@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -77,6 +78,7 @@ type Options struct {
 	Mount   func(m *auth.Mount)
 	Budgets *auth.Budgets    // nil: the default ones
 	Hasher  *password.Hasher // nil: one with much patience
+	Proxies []netip.Prefix   // whose forwarded headers are believed
 }
 
 // NoBudgets lets everybody guess, for tests that must fail often.
@@ -149,7 +151,7 @@ func Open(t testing.TB, o Options, dialects ...dialect.Dialect) *House {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Handler = web.Middleware(slog.New(slog.DiscardHandler), mux, web.Options{Timeout: 5 * time.Minute, Now: h.Clock.Now})
+	h.Handler = web.Middleware(slog.New(slog.DiscardHandler), mux, web.Options{Timeout: 5 * time.Minute, Now: h.Clock.Now, TrustedProxies: o.Proxies})
 	server := httptest.NewServer(h.Handler)
 	t.Cleanup(server.Close)
 	h.URL = server.URL

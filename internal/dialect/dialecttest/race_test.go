@@ -151,8 +151,8 @@ func TestThreat18_RecoveryCodeRace(t *testing.T) {
 func TestThreat05_ParallelHonestLogins(t *testing.T) {
 	h := Open(t, Options{}, four...)
 	ask := []func(name, password string) Request{token, first, basic, login}
-	_, statuses := together(t, h, 40, func(i int) Request { return ask[i%4]("ada", Password) })
-	if statuses[http.StatusOK] != 40 {
+	_, statuses := together(t, h, 52, func(i int) Request { return ask[i%4]("ada", Password) })
+	if statuses[http.StatusOK] != 52 {
 		t.Errorf("statuses %v", statuses)
 	}
 }
