@@ -72,16 +72,8 @@ func newEstate(t *testing.T, flags ...string) *estate {
 	}
 	for _, name := range []string{"ada", "eve"} {
 		uri, _, _ := strings.Cut(e.run("", "mfa", "enroll", name), "\n")
-		u, err := url.Parse(uri)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := u.Query().Get("secret")
-		e.factor, err = base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.issued("second factor of "+name, text, e.factor)
+		e.factor = secretOf(t, uri)
+		e.issued("second factor of "+name, base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(e.factor), e.factor)
 		if name == "ada" {
 			e.run("", "mfa", "confirm", name, "--code", totp.Code(e.factor, totp.Step(time.Now())))
 		}
@@ -281,6 +273,9 @@ func (m marker) spelled() []string {
 		m.text, strings.Trim(json2.String(), "\"\n"), url.QueryEscape(m.text), url.PathEscape(m.text), hex.EncodeToString([]byte(m.text)),
 		strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(m.text)), "="), fmt.Sprintf("%q", m.text),
 	}
+	if strings.HasPrefix(m.what, "recovery code") {
+		list = append(list, strings.ReplaceAll(m.text, "-", ""))
+	}
 	if parts := strings.Split(m.text, "."); len(parts) == 3 { // a JWT: its signature is what makes it one
 		list = append(list, parts[2])
 	}
@@ -309,6 +304,20 @@ func (e *estate) clean(where, text string, database bool) {
 func around(text, s string) string {
 	i := strings.Index(text, s)
 	return text[max(0, i-150):min(len(text), i+len(s)+150)]
+}
+
+// secretOf is the secret of an otpauth URI.
+func secretOf(t *testing.T, uri string) []byte {
+	t.Helper()
+	u, err := url.Parse(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(u.Query().Get("secret"))
+	if err != nil || len(secret) == 0 {
+		t.Fatalf("%q: %v", uri, err)
+	}
+	return secret
 }
 
 func basicOf(name, password string) string {
