@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole test suite, as "make test" and CI run it. It installs the programs that
 # the tests talk to as real peers: an authenticator, a QR code reader, JWT libraries,
-# proxies.
+# proxies, a CA.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +26,7 @@ need caddy caddy
 need haproxy haproxy
 need wrk wrk
 need strace strace # makes a disk fail
+need openssl openssl
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 
@@ -51,6 +52,14 @@ for peer in jose aws-jwt-verify oauth4webapi @readme/openapi-parser; do
     (cd test/peers && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
   fi
 done
+
+# A CA that speaks ACME, and its name server.
+pebble=v2.10.1
+if [ ! -x ".cache/pebble-$pebble/pebble" ] || [ ! -x ".cache/pebble-$pebble/pebble-challtestsrv" ]; then
+  GOBIN=$PWD/.cache/pebble-$pebble go install \
+    github.com/letsencrypt/pebble/v2/cmd/pebble@$pebble github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv@$pebble
+fi
+export PATH=$PWD/.cache/pebble-$pebble:$PATH
 
 # From here on a peer that is missing is a failure, not a skip.
 export OSTIARY_PEERS=1

@@ -93,7 +93,7 @@ func (c *serveCmd) mayDemo() error {
 	case !c.Loopback():
 		return misusef("--demo: is for a loopback address only, not %s", c.Listen)
 	case c.TLS() || len(c.TrustedProxy) > 0:
-		return misusef("--demo: speaks plain HTTP to this machine: leave out tls_cert and trusted_proxy")
+		return misusef("--demo: speaks plain HTTP to this machine: leave out tls_cert, acme_domain and trusted_proxy")
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ func (d *doctor) checkSettings() []*auth.Mount {
 	case srv.TLSCert != "":
 		how = "TLS"
 		d.checkCertificate(srv)
+	case srv.TLS():
+		how = "TLS with certificates by ACME"
 	case len(srv.TrustedProxy) > 0:
 		how = "behind a TLS proxy"
 	}
@@ -77,6 +79,8 @@ func (d *doctor) probe(srv *config.Server) (state, do, text string) {
 	_ = conn.Close()
 	status, body, err := ask(ctx, srv, "/ostiary/healthz")
 	switch {
+	case err != nil && len(srv.ACMEDomain) > 0 && strings.Contains(err.Error(), "remote error: tls: internal error"):
+		return wrong, "see the log of the server: it says why it gets none from the CA", "what answers there now has no certificate yet"
 	case err != nil:
 		return wrong, other, fmt.Sprintf("what has the address is no Ostiary: %v", err)
 	case status == http.StatusForbidden && strings.Contains(body, "declared proxies only"):

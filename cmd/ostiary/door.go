@@ -32,7 +32,12 @@ func (s *server) listen(secure *tls.Config) (all doors, err error) {
 	if err != nil || s.settings.HTTPListen == "" {
 		return all, err
 	}
-	if err := add(s.settings.HTTPListen, web.Plain(s.log, nil, web.Options{}), nil); err != nil {
+	var challenge func(http.ResponseWriter, *http.Request) bool
+	if s.acme != nil {
+		challenge = s.acme.ServeChallenge
+	}
+	plain := web.Plain(s.log, challenge, web.Options{Introduced: s.settings.ProxyProtocol, SourceRequests: s.settings.SourceRequests})
+	if err := add(s.settings.HTTPListen, plain, nil); err != nil {
 		all.close()
 		return nil, err
 	}

@@ -73,12 +73,12 @@ func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string)
 		{"hash_wait", set.HashWait == s.set.HashWait},
 		{"listen", srv.Listen == s.settings.Listen},
 		{"http_listen", srv.HTTPListen == s.settings.HTTPListen},
-		{"proxy_protocol", srv.ProxyProtocol == s.settings.ProxyProtocol},
 		{"tls_cert", (srv.TLSCert == "") == (s.settings.TLSCert == "")},
 		{"acme_domain", slices.Equal(srv.ACMEDomain, s.settings.ACMEDomain)},
 		{"acme_email", srv.ACMEEmail == s.settings.ACMEEmail},
 		{"acme_directory", srv.ACMEDirectory == s.settings.ACMEDirectory},
 		{"acme_root", srv.ACMERoot == s.settings.ACMERoot},
+		{"proxy_protocol", srv.ProxyProtocol == s.settings.ProxyProtocol},
 	} {
 		if !f.same {
 			changed = append(changed, f.name)

@@ -26,7 +26,7 @@ func TestReload_Fixed(t *testing.T) {
 		Guess: config.Guess{GuessAccount: 1, GuessSource: 1, GuessFactor: 1}, TOTPIssuer: "a", KeyRotation: 1, KeyAhead: 1, RSABits: 1,
 	}
 	got := s.fixed(other, config.Server{
-		Listen: "a", HTTPListen: "a", ACMEDomain: []string{"a"}, ACMEEmail: "a", ACMEDirectory: "a", ACMERoot: "a", HSTS: 1, AdminListen: "a", TLSCert: "a", TLSKey: "a", TrustedProxy: []string{"a"},
+		Listen: "a", HTTPListen: "a", ACMEDomain: []string{"a"}, ACMEEmail: "a", ACMEDirectory: "a", ACMERoot: "a", HSTS: 1, AdminListen: "a", TLSCert: "a", TLSKey: "a", TrustedProxy: []string{"a"}, ProxyProtocol: true,
 	})
 	got = slices.DeleteFunc(got, func(name string) bool { return name == "tls_cert" }) // of which the page says more
 	if len(want) < 5 || !slices.Equal(got, want) {
@@ -39,7 +39,9 @@ func TestReload_Fixed(t *testing.T) {
 
 // The address stays, whatever the file says now: it must not be left without its proxy.
 func TestReload_KeepsTheProxy(t *testing.T) {
-	s := &server{app: &app{set: &config.Shared{}}, settings: config.Server{Listen: "0.0.0.0:80", TrustedProxy: []string{"10.0.0.1"}}}
+	s := &server{app: &app{set: &config.Shared{}}, settings: config.Server{
+		Listen: "0.0.0.0:80", TrustedProxy: []string{"10.0.0.1"}, MaxConnections: 1, SourceConnections: 1, SourceRequests: 1,
+	}}
 	err := s.apply(s.set, config.Server{Listen: "127.0.0.1:80"})
 	if err == nil || !strings.Contains(err.Error(), "listen: 0.0.0.0:80 is not a loopback address") {
 		t.Errorf("reloaded: %v", err)

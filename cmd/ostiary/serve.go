@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/acme"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/password"
@@ -54,6 +55,7 @@ type server struct {
 	gate   *throttle.Gate // of all sites, so that a reload lets nobody guess more
 	site   atomic.Pointer[site]
 	cert   pair
+	acme   *acme.Manager // nil without acme_domain
 	retend chan struct{} // wakes tendKeys
 	bounds bounds
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,12 +12,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/acme"
 	"github.com/ostiary/ostiary/internal/web"
 )
 
 // tlsConfig is how the server speaks TLS, or nil if it does not.
 func (s *server) tlsConfig() (*tls.Config, error) {
-	if s.settings.TLSCert == "" {
+	switch {
+	case len(s.settings.ACMEDomain) > 0:
+		return s.acmeConfig()
+	case s.settings.TLSCert == "":
 		return nil, nil
 	}
 	files, err := readPair(s.settings.TLSCert, s.settings.TLSKey)
@@ -25,6 +30,31 @@ func (s *server) tlsConfig() (*tls.Config, error) {
 	}
 	s.cert.use(s.log, files)
 	return web.TLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.served.Load(), nil }), nil
+}
+
+// acmeConfig is tlsConfig with certificates of a CA.
+func (s *server) acmeConfig() (*tls.Config, error) {
+	o := acme.Options{
+		Domains: s.settings.ACMEDomain, Email: s.settings.ACMEEmail, Directory: s.settings.ACMEDirectory,
+		HTTP: s.settings.HTTPListen != "", Store: s.store, Master: s.master, Log: s.log,
+	}
+	if file := s.settings.ACMERoot; file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("acme_root: %w", err)
+		}
+		if o.Roots = x509.NewCertPool(); !o.Roots.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("acme_root: %s has no certificate in it (PEM)", file)
+		}
+	}
+	manager, err := acme.New(o)
+	if err != nil {
+		return nil, err
+	}
+	s.acme = manager
+	config := web.TLSConfig(nil)
+	manager.Serve(config)
+	return config, nil
 }
 
 // pair is the certificate of tls_cert, with its tls_key, that is served. It is read again when
@@ -90,9 +120,13 @@ func (c *pair) reread(log *slog.Logger) {
 	}
 }
 
-// tendCertificate sees when the files of the certificate change.
+// tendCertificate sees when the files of the certificate change, or has the CA's renewed.
 func (s *server) tendCertificate(ctx context.Context) {
-	if s.cert.served.Load() == nil {
+	switch {
+	case s.acme != nil:
+		s.acme.Run(ctx)
+		return
+	case s.cert.served.Load() == nil:
 		return
 	}
 	tick := time.NewTicker(tendEvery)

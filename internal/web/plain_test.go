@@ -52,6 +52,7 @@ func TestPlain_RefusesAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
 		h := response.Header
 		if response.StatusCode != http.StatusForbidden || string(body) != want || h.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%.40q: %d %s", request, response.StatusCode, body)

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 		{"Refresh", refreshCases},
 		{"Budget", budgetCases},
 		{"Audit", auditCases},
+		{"TLS", tlsCases},
 		{"Transaction", transactionCases},
 		{"Concurrency", concurrencyCases},
 	}
