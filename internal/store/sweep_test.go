@@ -1,0 +1,111 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// Sources that are no longer known, service secrets that have ended, and counters that
+// have decayed are deleted; a counter at its wall stays for whoever unlocks it.
+func TestSweep_Guesses(t *testing.T) {
+	s, now := create(t), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ctx, realm, account := t.Context(), uuid.New(), uuid.New()
+	b := auth.DefaultBudgets()
+	b.Account.Wall, b.KnownFor = 3, 60*24*time.Hour
+	day := func(n int) time.Time { return now.Add(time.Duration(n) * 24 * time.Hour) }
+	key := func(kind auth.BudgetKind, subject string) auth.BudgetKey {
+		return auth.BudgetKey{Realm: realm, Kind: kind, Subject: subject}
+	}
+	err := s.InTx(ctx, func(tx auth.Tx) error {
+		for i, d := range []int{-61, -59, 0} {
+			if err := tx.NoteSource(ctx, account, fmt.Sprint(i), day(d)); err != nil {
+				return err
+			}
+		}
+		for i, end := range []time.Time{day(-8), day(-6), day(1)} {
+			one := uuid.New()
+			if err := tx.InsertSecret(ctx, realm, one, [32]byte{byte(i + 1)}, day(-9)); err != nil {
+				return err
+			}
+			if err := tx.ExpireSecrets(ctx, one, end); err != nil {
+				return err
+			}
+		}
+		if err := tx.InsertSecret(ctx, realm, account, [32]byte{9}, day(-900)); err != nil { // for ever
+			return err
+		}
+		for _, k := range []auth.BudgetKey{key(auth.BudgetAccount, "walled"), key(auth.BudgetFactor, "a"), key(auth.BudgetSource, "")} {
+			for range 3 {
+				if _, err := tx.ChargeBudget(ctx, k, b.Account, day(-31)); err != nil {
+					return err
+				}
+			}
+		}
+		if _, err := tx.ChargeBudget(ctx, key(auth.BudgetAccount, "old"), b.Account, day(-31)); err != nil {
+			return err
+		}
+		_, err := tx.ChargeBudget(ctx, key(auth.BudgetAccount, "new"), b.Account, day(-29))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := func() (sources, secrets, counters int) {
+		t.Helper()
+		err := s.row(ctx, "SELECT (SELECT COUNT(*) FROM known_source), (SELECT COUNT(*) FROM service_secret), (SELECT COUNT(*) FROM guess_budget)").
+			Scan(&sources, &secrets, &counters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sources, secrets, counters
+	}
+	for range 4 { // one of a kind at a time
+		if _, err := s.Sweep(ctx, now, 1, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sources, secrets, counters := left(); sources != 2 || secrets != 3 || counters != 2 {
+		t.Errorf("%d sources, %d secrets and %d counters are left", sources, secrets, counters)
+	}
+	for subject, want := range map[string]int{"walled": 3, "new": 1, "old": 0} {
+		if state, err := s.Budget(ctx, key(auth.BudgetAccount, subject)); err != nil || state.Failures != want {
+			t.Errorf("%s: %+v, %v", subject, state, err)
+		}
+	}
+	b.Account.Wall = 0 // none is behind a wall
+	if n, err := s.Sweep(ctx, now, 10, b); err != nil || n != 1 {
+		t.Errorf("without a wall: %d, %v", n, err)
+	}
+}
+
+// What is swept is found by an index, however much there is that stays.
+func TestSweep_UsesIndexes(t *testing.T) {
+	s := create(t)
+	for table, query := range map[string]string{
+		"known_source":   "SELECT account_id, source FROM known_source WHERE seen_at < $1 LIMIT $2",
+		"service_secret": "SELECT hash FROM service_secret WHERE expires_at > 0 AND expires_at < $1 LIMIT $2",
+		"guess_budget":   "SELECT subject FROM guess_budget WHERE last_at < $1 LIMIT $2",
+	} {
+		rows, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := ""
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan += detail
+		}
+		if err := rows.Close(); err != nil || len(plan) < 6 || plan[:6] != "SEARCH" {
+			t.Errorf("%s: %q, %v", table, plan, err)
+		}
+	}
+}
