@@ -23,6 +23,7 @@ func TestThreats_Fast(t *testing.T) {
 	}
 	for _, threat := range chosen {
 		t.Run(fmt.Sprintf("%02d %s", threat.number, threat.name), func(t *testing.T) {
+			t.Parallel()
 			w := b.world(t.Context())
 			defer func() {
 				if err := w.close(); err != nil {

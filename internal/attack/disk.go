@@ -26,7 +26,7 @@ func diskFull(w *world) (string, error) {
 		}
 		return nil
 	})
-	s := w.serveIn(filepath.Join(disk, "data"), "guess_account = 0", "guess_source = 0")
+	s := w.serveIn(filepath.Join(disk, "data"), unlimited)
 	s.account("ada")
 	at := s.from(owner)
 	canary, chain := at.signIn(mikrocloud, "ada", passphrase), at.signIn(senmo, "ada", passphrase).refresh

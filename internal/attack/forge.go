@@ -30,7 +30,7 @@ type forger struct {
 }
 
 func (w *world) forger() *forger {
-	s := w.serve("guess_account = 0", "guess_source = 0")
+	s := w.serve(unlimited)
 	s.account("ada")
 	f := &forger{s: s, v: s.from(stranger)}
 	for _, d := range []door{cloudio, nomic, senmo} {

@@ -108,7 +108,7 @@ func stored(s *server) map[string][]byte {
 }
 
 func leakedSecrets(w *world) (string, error) {
-	s := w.serve(`log_level = "debug"`, "guess_account = 0")
+	s := w.serve(`log_level = "debug"`, unlimited)
 	var f findings
 	markers, answers := secretsOf(s, &f)
 	paths := []string{"/ostiary/openapi.json", "/.well-known/jwks.json", "/ostiary/healthz", "/ostiary/readyz", "/", "/ostiary/", "/debug/pprof/", "/debug/vars", "/metrics", "/ostiary.db"}
@@ -155,13 +155,13 @@ func logInjection(w *world) (string, error) {
 	var f findings
 	lines, planted := 0, 0
 	for _, format := range []string{"text", "json"} {
-		s := w.serve(`log_level = "debug"`, `log_format = "`+format+`"`, "guess_account = 0", "guess_source = 0")
+		s := w.serve(`log_level = "debug"`, `log_format = "`+format+`"`, unlimited)
 		markers, _ := secretsOf(s, &f)
-		for _, text := range hostileTexts {
+		spread(hostileTexts, func(text string) {
 			at := s.from(stranger)
 			for _, d := range doors {
 				d.login(at, text, markers[1].text)
-				d.login(at, "ada", text)
+				d.login(at, "ada", text[:min(len(text), 300)]) // a longer one is a longer wait
 			}
 			at.get("/" + url.PathEscape(text))
 			at.get("/ostiary/verify?role="+url.QueryEscape(text), "Authorization", "Bearer x")
@@ -171,8 +171,8 @@ func logInjection(w *world) (string, error) {
 			s.raw(stranger, head("GET /"+url.PathEscape(raw), "User-Agent: "+raw, "X-Forwarded-For: "+raw, "X-Original-Uri: /"+raw, "Authorization: Bearer "+raw, "Cookie: a="+raw, "Referer: "+raw)+"\r\n")
 			s.raw(stranger, "GET /"+raw+" HTTP/1.1\r\nHost: "+raw+"\r\n\r\n")
 			s.raw(stranger, text+"\r\n\r\n")
-			planted++
-		}
+		})
+		planted += len(hostileTexts)
 		if err := s.stop(); err != nil {
 			f.addf("%v", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // Hashes of other systems, of no password that is asked for here: bcrypt of cost 4 and 10.
@@ -45,14 +46,14 @@ func enumerationByReply(w *world) (string, error) {
 	s.account("joan") // whose second factor three of the doors have no step for
 	s.factor("joan")
 	var f findings
-	compared := 0
+	var compared atomic.Int32
 	compare := func(what string, a, b answer) {
-		compared++
+		compared.Add(1)
 		if x, y := stateless(a), stateless(b); x != y {
 			f.addf("%s:\n%s\n%s", what, x, y)
 		}
 	}
-	for _, d := range doors {
+	spread(doors, func(d door) {
 		v := s.from(stranger)
 		first := d.login(v, "ada", mistaken)
 		f.want("a wrong password at "+d.dialect, first, d.failed)
@@ -62,15 +63,15 @@ func enumerationByReply(w *world) (string, error) {
 		if d.dialect != "mikrocloud" {
 			compare("joan at "+d.dialect, first, d.login(v, "joan", passphrase))
 		}
-	}
+	})
 	// From the fifth failure on all wait, whether there is such an account or not.
 	waiting := append(slices.Clone(refusals), [2]string{"nobody-else", mistaken})
-	for i, r := range waiting {
-		v := s.from(source(i))
+	spread(waiting, func(r [2]string) {
+		v := s.from(owner)
 		for range 6 {
 			nomic.login(v, r[0], mistaken)
 		}
-	}
+	})
 	for _, d := range doors {
 		v := s.from(stranger)
 		first := d.login(v, "ada", passphrase)
@@ -79,7 +80,7 @@ func enumerationByReply(w *world) (string, error) {
 			compare(r[0]+", waiting at "+d.dialect, first, d.login(v, r[0], passphrase))
 		}
 	}
-	return fmt.Sprintf("%d answers byte-identical to that of a wrong password, over %d states at four doors", compared, len(refusals)+2), f.err()
+	return fmt.Sprintf("%d answers byte-identical to that of a wrong password, over %d states at four doors", compared.Load(), len(refusals)+2), f.err()
 }
 
 // lookalikes are names that could be taken for another account's.
@@ -92,7 +93,7 @@ var lookalikes = []struct{ victim, name string }{
 }
 
 func unicodeTakeover(w *world) (string, error) {
-	s := w.serve("guess_account = 0", "guess_source = 0")
+	s := w.serve(unlimited)
 	var f findings
 	at := s.from(stranger)
 	for _, victim := range []string{"admin", "big", "kim", "sam", "office", "strasse", "zo\u00eb", "\u00e5sa", "x2"} {
@@ -109,7 +110,7 @@ func unicodeTakeover(w *world) (string, error) {
 }
 
 func recycledNames(w *world) (string, error) {
-	s := w.serve("guess_account = 0", "guess_factor = 0")
+	s := w.serve(unlimited)
 	s.must("", "role", "create", "boss")
 	create := []string{"--email", "ada@example.com", "--role", "boss"}
 	s.account("ada", create...)

@@ -23,7 +23,7 @@ type server struct {
 	address      string
 	log          journal
 	process      *exec.Cmd
-	ended        chan struct{} // closed when the process has
+	ended        chan struct{} // of the process that was started, closed when it has
 }
 
 // journal gathers what a process prints, while it runs.
@@ -69,8 +69,8 @@ func (s *server) start() {
 	before := len(s.log.String())
 	s.process = exec.CommandContext(s.w.ctx, s.w.binary, "serve", "--config", s.config, "--listen", s.address)
 	s.process.Env, s.process.Stdout, s.process.Stderr = environment(), &s.log, &s.log
-	s.ended = make(chan struct{})
 	s.w.must(s.process.Start())
+	s.ended = make(chan struct{})
 	go func() {
 		_ = s.process.Wait() // whether it ended well, its state says
 		close(s.ended)
@@ -91,7 +91,7 @@ func (s *server) start() {
 
 // kill ends the process without a warning.
 func (s *server) kill() {
-	if s.process != nil {
+	if s.ended != nil {
 		_ = s.process.Process.Kill() // that it has ended already is well
 		<-s.ended
 	}

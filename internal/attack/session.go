@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,7 +14,7 @@ import (
 
 // crossedKinds takes every kind of credential to every door that is not its own.
 func crossedKinds(w *world) (string, error) {
-	s := w.serve("guess_account = 0", "guess_source = 0", "guess_factor = 0")
+	s := w.serve(unlimited)
 	s.account("ada")
 	secret := s.service("gateway", "--role", "ostiary:introspect", "--role", "ostiary:revoke")
 	at := s.from(owner)
@@ -27,8 +29,9 @@ func crossedKinds(w *world) (string, error) {
 		"refresh token": {"refresh"}, "ticket": {"passport"},
 	}
 	var f findings
-	asked := 0
-	for kind, text := range kinds {
+	var asked atomic.Int32
+	spread(slices.Collect(maps.Keys(kinds)), func(kind string) {
+		text := kinds[kind]
 		bearer := []string{"Authorization", "Bearer " + text}
 		asks := map[string]func() answer{
 			"verify":   func() answer { return at.get("/ostiary/verify", bearer...) },
@@ -59,12 +62,12 @@ func crossedKinds(w *world) (string, error) {
 				home = home || door == name || door == "verify" && name == "with its csrf"
 			}
 			if a := ask(); !home {
-				asked++
+				asked.Add(1)
 				f.want(fmt.Sprintf("%s at %s", kind, name), a, 400, 401, 403)
 			}
 		}
-	}
-	return fmt.Sprintf("%d kinds of credential at %d doors that are not theirs: all refused", len(kinds), asked), f.err()
+	})
+	return fmt.Sprintf("%d kinds of credential at %d doors that are not theirs: all refused", len(kinds), asked.Load()), f.err()
 }
 
 func refreshRace(w *world) (string, error) {
@@ -100,7 +103,7 @@ func refreshRace(w *world) (string, error) {
 
 // outlived uses every credential after what should have ended it.
 func outlived(w *world) (string, error) {
-	s := w.serve("guess_account = 0")
+	s := w.serve(unlimited)
 	ends := map[string][]string{
 		"disabled": {"account", "disable"}, "deleted": {"account", "delete"}, "revoked": {"session", "revoke", "--account"}, "with a new password": {"account", "set-password"},
 		"with a new factor": {"mfa", "confirm"},
@@ -150,7 +153,7 @@ func outlived(w *world) (string, error) {
 
 // planted sends what a browser could be made to send.
 func planted(w *world) (string, error) {
-	s := w.serve("guess_account = 0", "guess_source = 0")
+	s := w.serve(unlimited)
 	s.account("ada")
 	s.account("eve")
 	at := s.from(stranger)
@@ -222,7 +225,7 @@ func oddCookies(w *world) (string, error) {
 // abortedQueries has two people read what is theirs, and go away in the middle.
 func abortedQueries(w *world) (string, error) {
 	const many = 10_000
-	s := w.serve("guess_account = 0", "guess_source = 0")
+	s := w.serve(unlimited)
 	var f findings
 	var aborted, read atomic.Int32
 	people := []string{"ada", "grace"}

@@ -6,7 +6,7 @@ import (
 )
 
 func smuggling(w *world) (string, error) {
-	s := w.serve("guess_account = 0", "guess_source = 0")
+	s := w.serve(unlimited)
 	s.account("ada")
 	body := object("username", "ada", "password", passphrase)
 	length := fmt.Sprintf("Content-Length: %d", len(body))

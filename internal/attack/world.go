@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,7 +44,7 @@ type world struct {
 	*base
 	ctx     context.Context
 	timed   bool // times decide, too
-	dirs    int
+	mu      sync.Mutex
 	servers []*server
 	closers []func() error
 }
@@ -74,7 +75,11 @@ func (w *world) must(err error) {
 }
 
 // later has something undone in the end, the last first.
-func (w *world) later(undo func() error) { w.closers = append(w.closers, undo) }
+func (w *world) later(undo func() error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closers = append(w.closers, undo)
+}
 
 func (w *world) close() error {
 	var errs []error
@@ -88,8 +93,7 @@ func (w *world) close() error {
 }
 
 func (w *world) newDir() string {
-	w.dirs++
-	dir, err := os.MkdirTemp(w.dir, fmt.Sprintf("%d-", w.dirs))
+	dir, err := os.MkdirTemp(w.dir, "")
 	w.must(err)
 	return dir
 }
@@ -150,4 +154,16 @@ func atOnce(n int, fn func(i int)) {
 	}
 	close(start)
 	all.Wait()
+}
+
+// spread calls fn with each item, of which some are worked on at once: failed logins do
+// little but wait.
+func spread[T any](items []T, fn func(T)) {
+	const workers = 12
+	var next atomic.Int32
+	atOnce(min(workers, len(items)), func(int) {
+		for i := int(next.Add(1)) - 1; i < len(items); i = int(next.Add(1)) - 1 {
+			fn(items[i])
+		}
+	})
 }
