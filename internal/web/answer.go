@@ -44,33 +44,37 @@ func send(w http.ResponseWriter, status int, body any) error {
 			answers.Put(a)
 		}
 	}()
+	var data []byte
 	switch b := body.(type) {
 	case nil, *None:
 	case *Text:
 		a.WriteString(string(*b))
 	case *json.RawMessage:
-		a.Write(*b)
+		data = *b // no copy, which a slow reader would hold
 	default:
 		if err := a.json.Encode(body); err != nil {
 			return err
 		}
 		a.Truncate(a.Len() - 1) // the line end
 	}
+	if data == nil {
+		data = a.Bytes()
+	}
 	h := w.Header()
 	switch {
 	case status == http.StatusNoContent:
-		a.Reset()
-	case a.Len() == 0:
+		data = nil
+	case len(data) == 0:
 		h["Content-Length"] = noLength
 	default:
 		h["Content-Type"] = typeJSON
 		if t, ok := body.(typed); ok {
 			h["Content-Type"] = []string{t.ContentType()}
 		}
-		h["Content-Length"] = []string{strconv.Itoa(a.Len())}
+		h["Content-Length"] = []string{strconv.Itoa(len(data))}
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(a.Bytes()) // a client that is gone is no error of ours
+	_, _ = w.Write(data) // a client that is gone is no error of ours
 	return nil
 }
 

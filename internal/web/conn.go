@@ -126,15 +126,19 @@ func (c *conn) CloseWrite() error {
 const introductionWait = 10 * time.Second
 
 var (
+	errVersion  = errors.New("the header is of version 1")
 	errNoStream = errors.New("the header names no TCP connection")
 	errNoRoom   = errors.New("too many connections of one source")
 )
 
-// introduced has the connection begin with a header of the PROXY protocol, version 1 or 2,
-// which is read at the first Read, or when somebody asks for the address.
+// introduced has the connection begin with a header of the PROXY protocol, version 2, which
+// is read at the first Read, or when somebody asks for the address.
 func (c *conn) introduced() {
 	c.Conn = proxyproto.NewConn(c.Conn, proxyproto.WithPolicy(proxyproto.REQUIRE), proxyproto.SetReadHeaderTimeout(introductionWait),
 		proxyproto.ValidateHeader(func(h *proxyproto.Header) error {
+			if h.Version != 2 { // 1 has no length, and so no end that all find alike
+				return errVersion
+			}
 			if h.Command.IsLocal() { // the proxy's own connection, such as a health check
 				c.named.Store(true)
 				return nil

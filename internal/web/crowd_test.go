@@ -40,6 +40,13 @@ func TestSourceRequests_TooMany(t *testing.T) {
 	} {
 		gets(t, c.text, h.dial(t, c.from, c.text), c.status)
 	}
+	for range 2 {
+		slow := h.dial(t, "127.0.0.2", "GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+		if _, err := slow.Peek(1); err != nil { // it is not read to its end, and takes no place
+			t.Fatal(err)
+		}
+	}
+	gets(t, "beside slow readers", h.dial(t, "127.0.0.2", quick), 200)
 	server := h.dial(t, here, "POST /servers HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
 	inside(3)
 	close(h.leave)

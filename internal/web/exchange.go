@@ -128,19 +128,16 @@ func (x *exchange) come(whole bool) error {
 	return err
 }
 
-// begun is called when the answer begins: from here on it is the client who is waited for.
+// begun is called when the answer begins, or there is none. From here on it is the client
+// who is waited for: one that reads slowly takes no place of others.
 func (x *exchange) begun() {
 	if x.conn != nil {
 		x.conn.end()
 		x.conn = nil
 	}
-}
-
-// leave is called when the request is over.
-func (x *exchange) leave() {
-	x.begun()
 	if x.counted {
 		x.crowd.leave(x.client.Address)
+		x.counted = false
 	}
 }
 

@@ -75,12 +75,19 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
+// sendBuffer is what the system keeps for a client that does not read: more than any
+// answer has, and not the megabytes that it would keep of itself.
+const sendBuffer = 64 << 10
+
 // admit makes room for a connection, or returns nil.
 func (l *Listener) admit(below net.Conn) *conn {
 	peer := addressOf(below.RemoteAddr())
 	proxied := contains(l.limits.Load().TrustedProxies, peer)
 	c := &conn{Conn: below, listener: l}
 	c.since.Store(tick())
+	if tcp, ok := below.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer)
+	}
 	switch {
 	case l.config.ProxyProtocol && !proxied:
 		l.note("connections of peers that are no declared proxy were closed, since proxy_protocol is set: if these are yours, add them to trusted_proxy", peer, nil)

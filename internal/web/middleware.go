@@ -103,7 +103,7 @@ func (m *middleware) finish(x *exchange, r *http.Request, start time.Time) {
 	if x.status == 0 && !aborted {
 		x.status = http.StatusOK // net/http sends it
 	}
-	x.leave()
+	x.begun()
 	m.line(x, r, time.Since(start))
 	if aborted {
 		panic(http.ErrAbortHandler)

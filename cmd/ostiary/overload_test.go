@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const crowdPass = "Tramontana-wv7-Gletscher"
+
+// crowded is a server with an account, whose token is good.
+func crowded(t *testing.T, flags ...string) (p *process, token string) {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	p = serve(t, data, flags...)
+	must(t, crowdPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
+	status, answer := login(t, p.url, "ada", crowdPass)
+	var in struct {
+		Tokens struct{ AccessToken string }
+	}
+	if err := json.Unmarshal([]byte(answer), &in); err != nil || status != http.StatusOK {
+		t.Fatal(status, answer, err)
+	}
+	return p, in.Tokens.AccessToken
+}
+
+// logins are many that have begun at once.
+type logins struct {
+	all     sync.WaitGroup
+	waiting atomic.Int32
+	mu      sync.Mutex
+	status  map[int]int // by status; 0: aborted
+}
+
+func manyLogins(ctx context.Context, url string, n int) *logins {
+	l := &logins{status: map[int]int{}}
+	l.waiting.Store(int32(n))
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	for range n {
+		l.all.Go(func() {
+			defer l.waiting.Add(-1)
+			req, _ := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/auth", strings.NewReader(fmt.Sprintf(`{"username":"ada","password":%q}`, crowdPass)))
+			req.Header.Set("Content-Type", "application/json")
+			status := 0
+			if res, err := client.Do(req); err == nil {
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				status = res.StatusCode
+			}
+			l.mu.Lock()
+			l.status[status]++
+			l.mu.Unlock()
+		})
+	}
+	return l
+}
+
+// A canary with a good token is verified in under 50 ms while logins wait by the hundred.
+func TestThreat11_CanaryWhileLoginsWait(t *testing.T) {
+	p, token := crowded(t, "--hash-wait", "60s")
+	client := &http.Client{Timeout: 20 * time.Second}
+	verify := func() time.Duration {
+		req, _ := http.NewRequest(http.MethodGet, p.url+"/ostiary/verify", nil)
+		req.Header.Set("Authorization", "Bearer "+token)
+		start := time.Now()
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("a canary: %s", res.Status)
+		}
+		return time.Since(start)
+	}
+	verify()
+	const most = 50 * time.Millisecond
+	for try := 1; ; try++ { // whatever else the machine does may take its processors away for a moment
+		var took []time.Duration
+		l := manyLogins(t.Context(), p.url, 200)
+		for l.waiting.Load() > 100 {
+			took = append(took, verify())
+		}
+		l.all.Wait()
+		if l.status[http.StatusOK] != 200 {
+			t.Fatalf("the logins: %v", l.status)
+		}
+		slices.Sort(took)
+		n := len(took)
+		t.Logf("%d canaries while more than 100 of 200 logins waited: median %v, 9 of 10 within %v, the worst %v", n, took[n/2], took[n*9/10], took[n-1])
+		if n >= 20 && took[n*9/10] < most {
+			return
+		}
+		if try == 5 {
+			t.Fatalf("verified in %v, want under %v", took[n*9/10], most)
+		}
+	}
+}
+
+// Logins that are given up leave the queue; the others are answered, and no memory is lost.
+func TestThreat11_AbortedLogins(t *testing.T) {
+	p, _ := crowded(t, "--hash-wait", "60s")
+	storm := func() {
+		ctx, abort := context.WithCancel(t.Context())
+		stay, leave := manyLogins(t.Context(), p.url, 100), manyLogins(ctx, p.url, 100)
+		for stay.waiting.Load() == 100 {
+			time.Sleep(time.Millisecond)
+		}
+		abort()
+		leave.all.Wait()
+		if leave.status[0] == 0 {
+			t.Errorf("none was aborted: %v", leave.status)
+		}
+		stay.all.Wait()
+		if stay.status[http.StatusOK] != 100 {
+			t.Errorf("those that stayed: %v", stay.status)
+		}
+		if status, answer := login(t, p.url, "ada", crowdPass); status != http.StatusOK {
+			t.Errorf("the next login: %d %s", status, answer)
+		}
+	}
+	storm()
+	before := p.resident(t)
+	for range 3 {
+		storm()
+	}
+	p.isFlat(t, before)
+	p.waitFor(t, "code=client_gone")
+}
+
+// resident is the memory that the process takes, or 0 where that can't be read.
+func (p *process) resident(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	kib, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// isFlat holds the memory to what it was. What the race detector remembers is as much again.
+func (p *process) isFlat(t *testing.T, before int) {
+	t.Helper()
+	most := before + before/4 + 16<<20
+	info, _ := debug.ReadBuildInfo()
+	if slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		most = 2*before + 64<<20
+	}
+	if after := p.resident(t); after > most {
+		t.Errorf("%d MiB, and before %d MiB", after>>20, before>>20)
+	}
+}
+
+// A thousand connections of one address that send a head or a body a byte at a time, or
+// read their answer so, keep nobody there from signing in, and memory stays what it is.
+func TestThreat60_ThousandSlowClients(t *testing.T) {
+	p, _ := crowded(t, "--source-connections", "600")
+	rush := func() {
+		for what, text := range map[string]string{
+			"heads":   "GET /v1/auth HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+			"bodies":  "POST /v1/auth HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8192\r\n\r\n{\"username\":\"",
+			"readers": strings.Repeat("GET /ostiary/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 10),
+		} {
+			took := p.besideSlow(t, text)
+			t.Logf("beside slow %s a login takes %v; %d MiB", what, took, p.resident(t)>>20)
+			if took >= time.Second {
+				t.Errorf("beside slow %s a login takes %v", what, took)
+			}
+		}
+	}
+	rush()
+	before := p.resident(t)
+	rush()
+	p.isFlat(t, before)
+	p.waitFor(t, "closed to make room")
+}
+
+// besideSlow is how long a login takes beside a thousand connections that said so much.
+func (p *process) besideSlow(t *testing.T, text string) (took time.Duration) {
+	t.Helper()
+	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	slow := make([]net.Conn, 1000)
+	for i := range slow {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+		_, _ = io.WriteString(conn, text)
+		slow[i] = conn
+	}
+	for range 5 { // whatever else the machine does
+		start := time.Now()
+		status, answer, err := post(fresh, p.url+"/v1/auth", fmt.Sprintf(`{"username":"ada","password":%q}`, crowdPass))
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("%d %s %v", status, answer, err)
+		}
+		if took = time.Since(start); took < time.Second {
+			break
+		}
+		for _, conn := range slow {
+			_, _ = io.WriteString(conn, "x")
+		}
+	}
+	return took
+}
