@@ -132,7 +132,10 @@ type accountSetPassword struct {
 }
 
 func (accountSetPassword) Help() string {
-	return `Example:
+	return `A password has at least 15 characters, or 8 beside a confirmed second factor; none that is common, or little more than the
+account's own names, is taken. docs/passwords.md has the rules, and how a realm changes them.
+
+Example:
     ostiary account set-password ada --password-stdin < password.txt`
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -170,6 +172,13 @@ func (d *doctor) checkRealms(st *store.Store, master seal.Key, mounts []*auth.Mo
 		d.checkKeys(desk, mounts)
 	}
 	missing := map[string]bool{}
+	rules, _ := d.set.Passwords() // an error was one of the settings, and ended the command
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		if !known[name] && !missing[name] {
+			missing[name] = true
+			d.find(wrong, "realm "+name, "ostiary realm create "+name, "a [[realm]] is for it, and it is not there")
+		}
+	}
 	for _, m := range mounts {
 		if !known[m.Realm] && !missing[m.Realm] {
 			missing[m.Realm] = true

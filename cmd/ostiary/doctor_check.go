@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/audit"
@@ -60,6 +62,23 @@ func (d *doctor) checkDisk() {
 		d.find(warn, "disk", "make room soon", "%s has %d MiB left", path, free>>20)
 	default:
 		d.find(fine, "disk", "", "%s has %d GiB left", path, free>>30)
+	}
+}
+
+// checkBreached sees that the passwords of known breaches can be looked up.
+func (d *doctor) checkBreached() {
+	all, _ := d.set.Passwords() // an error was one of the settings, and ended the command
+	for _, realm := range slices.Sorted(maps.Keys(all)) {
+		breached := all[realm].Breached
+		if breached == nil {
+			continue
+		}
+		subject := "passwords of realm " + realm
+		if err := breached.Verify(); err != nil {
+			d.find(wrong, subject, "download it again (docs/passwords.md), and let the user that serves read it: ostiary serve does not start, and nobody can choose a password", "%v", err)
+			continue
+		}
+		d.find(fine, subject, "", "those of %s can be looked up", breached.Path())
 	}
 }
 

@@ -22,6 +22,7 @@ func (d *doctor) checkSettings() []*auth.Mount {
 	} else {
 		d.find(fine, "mounts", "", "%d", len(mounts))
 	}
+	d.checkBreached()
 	srv := &d.server
 	if err := srv.AfterApply(); err != nil {
 		d.find(wrong, "address", "correct the setting: ostiary serve does not start with it", "%v", err)

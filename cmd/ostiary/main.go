@@ -19,6 +19,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/password"
 )
 
 // commandLine is all that can be typed.
@@ -143,6 +144,8 @@ func explain(err error) string {
 	text := err.Error()
 	if e, ok := errors.AsType[*auth.Error](err); ok {
 		switch {
+		case errors.Is(e, password.ErrBreachedFile):
+			text = e.Cause.Error() // whose file it is may read where it is
 		case e.Detail != "":
 			text = e.Detail
 		case e.Code == auth.CodeUnavailable && e.Cause != nil:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/openapi"
+	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/verify"
 	"github.com/ostiary/ostiary/internal/web"
 )
@@ -34,6 +36,9 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	o.AuditKeep = time.Duration(srv.AuditKeep)
 	svc := auth.New(o)
 	if err := s.settle(svc, mounts); err != nil {
+		return nil, err
+	}
+	if err := s.checkPasswords(svc, o.Passwords); err != nil {
 		return nil, err
 	}
 	places, err := verify.Places(mounts)
@@ -101,6 +106,30 @@ func (s *server) settle(svc *auth.Service, mounts []*auth.Mount) error {
 	for _, k := range signers(mounts) {
 		if err := svc.EnsureKey(s, k.realmID, k.algorithm, s.by); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkPasswords sees that the rules for passwords are for realms that are there, and that
+// they can be kept.
+func (s *server) checkPasswords(svc *auth.Service, rules map[string]password.Rules) error {
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		_, err := svc.Realm(s, name)
+		if auth.CodeOf(err) == auth.CodeNotFound {
+			return fmt.Errorf("a [[realm]] is for realm %q, which is not there: make it with: ostiary realm create %s", name, name)
+		}
+		if err != nil {
+			return err
+		}
+		r := rules[name]
+		if r.Breached != nil {
+			if err := r.Breached.Verify(); err != nil {
+				return fmt.Errorf("realm %s: password_breached: %w", name, err)
+			}
+		}
+		if r.Min != 0 && r.Min < password.MinAlone {
+			s.log.Warn("password_min is less than NIST SP 800-63B-4 asks where the password is the only factor: 15", "realm", name, "password_min", r.Min)
 		}
 	}
 	return nil

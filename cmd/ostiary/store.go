@@ -81,6 +81,7 @@ func coreOptions(set *config.Shared, st *store.Store, master seal.Key, hasher *p
 		Store: st, Master: master, Hasher: hasher, Log: log, Budgets: &budgets, Keys: &keys,
 		TOTPIssuer: set.TOTPIssuer, Dialects: map[auth.Dialect]auth.Rules{},
 	}
+	o.Passwords, _ = set.Passwords() // an error was one of the settings, and ended the command
 	for _, d := range dialects() {
 		o.Dialects[d.Name()] = d.Rules
 	}

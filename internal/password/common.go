@@ -18,9 +18,11 @@ var packed []byte
 
 const longestCommon = 20 // bytes
 
-// commons is the list, in the spelling of look-alikes, sorted. It is unpacked when the
-// first password is chosen.
-var commons = sync.OnceValue(func() []string {
+// commons is the list, unpacked when the first password is chosen.
+var commons = sync.OnceValue(unpack)
+
+// unpack makes the list: sorted, in the spelling of look-alikes.
+func unpack() []string {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		panic(err) // what was built in is no list: nothing works as it should
@@ -32,7 +34,7 @@ var commons = sync.OnceValue(func() []string {
 	list := strings.Split(strings.TrimSpace(lookalikes.Replace(string(text))), "\n")
 	slices.Sort(list)
 	return slices.Clip(slices.Compact(list))
-})
+}
 
 // common tells whether a text, in the spelling of look-alikes, is in the list.
 func common(key string) bool {

@@ -2,6 +2,7 @@ package password
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -151,6 +152,22 @@ func TestRules_WholeList(t *testing.T) {
 	}
 }
 
+// The list takes no memory until it is asked, and little then.
+func TestRules_ListMemory(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	list := unpack()
+	if grew := heap() - before; grew > 2<<20 {
+		t.Errorf("%d KiB", grew>>10)
+	}
+	runtime.KeepAlive(list)
+}
+
 func TestRules_Context(t *testing.T) {
 	words := []string{"Ostiary", "Example Corp", "default", "ada", "ada.lovelace@analytical.example", "Ada King-Lovelace", "Difference Engines Ltd"}
 	for _, password := range []string{
@@ -195,6 +212,12 @@ func FuzzRules(f *testing.F) {
 			t.Errorf("more than one line: %q", err)
 		}
 	})
+}
+
+func BenchmarkUnpack(b *testing.B) {
+	for b.Loop() {
+		unpack()
+	}
 }
 
 func BenchmarkRules(b *testing.B) {
