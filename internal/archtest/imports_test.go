@@ -75,7 +75,7 @@ var mayImport = map[string][]string{
 	layerDialect: {layerWeb, layerAuth, layerLeaf},
 	layerWeb:     {layerAuth, layerLeaf},
 	layerStore:   {layerAuth, layerLeaf},
-	layerConfig:  {layerDialect, layerAuth},
+	layerConfig:  {layerDialect, layerAuth, layerLeaf},
 	layerAuth:    {layerLeaf},
 	layerLeaf:    {layerLeaf},
 	layerPublic:  {},
