@@ -69,7 +69,15 @@ func (s *Service) anew(_ context.Context, _ uuid.UUID, _ []byte, read func() (Se
 }
 
 // find finds the live session of an access credential.
-func (s *Service) find(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (f found, err error) {
+func (s *Service) find(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (found, error) {
+	f, err := s.seek(ctx, realm, p, view)
+	if err == nil && p.Found != nil {
+		*p.Found = f.rec.Dialect
+	}
+	return f, err
+}
+
+func (s *Service) seek(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (f found, err error) {
 	switch {
 	case p.Token == "":
 		return f, &Error{Code: CodeTokenMissing}

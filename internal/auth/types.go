@@ -77,6 +77,8 @@ type Presented struct {
 	// AnyCSRF is set by who asks about a token that was not presented to Ostiary: whoever
 	// it was presented to compares the csrf.
 	AnyCSRF bool
+	// Found, unless it is nil, is set to the dialect of the token, once that is known to be good.
+	Found *Dialect
 }
 
 // Kind tells people from services.

@@ -28,3 +28,11 @@ func presented(h http.Header) (auth.Presented, error) {
 	}
 	return p, nil
 }
+
+// held is presented, for an endpoint that learns nothing of the session itself: the log
+// line has its dialect.
+func held(r *web.Request) (auth.Presented, error) {
+	p, err := presented(r.Header)
+	p.Found = r.Dialect()
+	return p, err
+}

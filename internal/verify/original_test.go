@@ -249,3 +249,31 @@ func TestVerify_CauseInTheLog(t *testing.T) {
 		}
 	}
 }
+
+// The line of each endpoint that takes a token says which dialect it is of.
+func TestLog_DialectOfTheCredential(t *testing.T) {
+	h := build(t)
+	h.account(t, "one", "ada")
+	log := new(requestLog)
+	h.serve(t, Routes(h.svc, "", "", "one", h.one.ID), slog.New(slog.NewTextHandler(log, nil)))
+	for _, c := range []struct{ method, target, body string }{
+		{"GET", "/ostiary/verify", ""},
+		{"GET", "/ostiary/whoami", ""},
+		{"GET", "/ostiary/sessions", ""},
+		{"DELETE", "/ostiary/sessions/00000000-0000-0000-0000-000000000000", ""},
+		{"DELETE", "/ostiary/sessions", ""},
+		{"POST", "/ostiary/password", `{"current":"not the one","new":"Tramontana-wv7-Gletscher"}`},
+		{"POST", "/ostiary/logout", ""},
+	} {
+		for _, d := range []auth.Dialect{plain, opaque} {
+			h.ask(t, c.method, c.target, c.body, "Authorization: Bearer "+h.token(t, h.login(t, "one/"+string(d), "ada")))
+			if line := log.next(t); !strings.Contains(line, " dialect="+string(d)+" ") {
+				t.Errorf("%s %s: %s", c.method, c.target, line)
+			}
+		}
+		h.ask(t, c.method, c.target, c.body, "Authorization: Bearer x")
+		if line := log.next(t); !strings.Contains(line, ` dialect="" `) {
+			t.Errorf("%s %s without a good one: %s", c.method, c.target, line)
+		}
+	}
+}

@@ -73,7 +73,7 @@ func (s surface) oneSession(challenge string) http.Handler {
 }
 
 func (s surface) listSessions(ctx context.Context, r *web.Request, _ web.None) (list sessionList, err error) {
-	p, err := presented(r.Header)
+	p, err := held(r)
 	if err != nil {
 		return list, err
 	}
@@ -113,7 +113,7 @@ func afterOf(r *web.Request) (after uuid.UUID, err error) {
 }
 
 func (s surface) endSessions(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
-	p, err := presented(r.Header)
+	p, err := held(r)
 	if err != nil {
 		return none, err
 	}
@@ -121,7 +121,7 @@ func (s surface) endSessions(ctx context.Context, r *web.Request, _ web.None) (n
 }
 
 func (s surface) endSession(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
-	p, err := presented(r.Header)
+	p, err := held(r)
 	if err != nil {
 		return none, err
 	}

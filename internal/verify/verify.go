@@ -182,7 +182,7 @@ func list(names []string) []string {
 }
 
 func (s surface) logout(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
-	p, err := presented(r.Header)
+	p, err := held(r)
 	if err != nil {
 		return none, err
 	}
@@ -195,7 +195,7 @@ type passwordChange struct {
 }
 
 func (s surface) password(ctx context.Context, r *web.Request, in passwordChange) (none web.None, err error) {
-	p, err := presented(r.Header)
+	p, err := held(r)
 	if err != nil {
 		return none, err
 	}

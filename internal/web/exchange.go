@@ -151,6 +151,14 @@ func (r *Request) Speaks(d auth.Dialect) {
 	}
 }
 
+// Dialect is where to note what Speaks notes.
+func (r *Request) Dialect() *auth.Dialect {
+	if x := exchangeFrom(r.Context()); x != nil {
+		return &x.dialect
+	}
+	return new(auth.Dialect)
+}
+
 // Original notes, for the log line alone, which request this one asks about. The path is
 // one without a query.
 func (r *Request) Original(method, path string) {
