@@ -222,7 +222,9 @@ func TestBudget_ListAndClear(t *testing.T) {
 // A new password forgets what was guessed at the old one, and not what was guessed at the
 // codes: who knows the password could else go on guessing at them.
 func TestThreat15_NewPasswordKeepsWrongCodes(t *testing.T) {
-	w := newWorld(t, with(func(b *auth.Budgets) { b.Account.Free, b.Factor.Free, b.Factor.First = 1, 2, time.Hour; b.Factor.Max = time.Hour }))
+	w := newWorld(t, with(func(b *auth.Budgets) {
+		b.Account.Free, b.Factor.Free, b.Factor.First, b.Factor.Max = 1, 2, time.Hour, time.Hour
+	}))
 	a := w.account("steve")
 	uri := w.enroll(a)
 	one := w.ticket("steve")

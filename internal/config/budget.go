@@ -40,7 +40,7 @@ const maxGuesses = 1_000_000
 // leastWindow keeps a window longer than what it is written with.
 const leastWindow = Duration(time.Second)
 
-func (g *Guess) check() error {
+func (g *Guess) checkGuesses() error {
 	for _, free := range []struct {
 		key string
 		n   int
@@ -92,7 +92,7 @@ func (g *Guess) Budgets() auth.Budgets {
 		KnownFor: time.Duration(g.GuessKnownFor),
 	}
 	for _, text := range g.GuessExempt {
-		if p, err := parsePrefix(text); err == nil { // check has refused the others
+		if p, err := parsePrefix(text); err == nil { // checkGuesses has refused the others
 			b.Exempt = append(b.Exempt, p)
 		}
 	}

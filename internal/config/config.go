@@ -122,7 +122,7 @@ func (s *Shared) AfterApply() error {
 	if s.HashWait <= 0 {
 		return fmt.Errorf("hash_wait: must be more than zero")
 	}
-	if err := s.Guess.check(); err != nil {
+	if err := s.checkGuesses(); err != nil {
 		return err
 	}
 	if err := checkTOTPIssuer(s.TOTPIssuer); err != nil {
