@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/throttle"
 )
 
 // at is a client at an address.
@@ -277,5 +280,67 @@ func TestBudget_CauseNamesTheRemedy(t *testing.T) {
 	err := w.guess("c", at("198.51.100.8"))
 	if got := auth.AsError(err).Error(); !strings.Contains(got, "ostiary budget clear --source 198.51.100.8 ends it") {
 		t.Error(got)
+	}
+}
+
+// A guesser who is told to wait learns nothing by how long that takes to say: what was read
+// of an account until then is within the floor, as it is of a wrong password.
+func TestThreat02_ThrottledWaitsForTheFloor(t *testing.T) {
+	var hasher *password.Hasher
+	w := newWorld(t, withBudgets, func(o *auth.Options) { hasher = o.Hasher })
+	w.account("steve")
+	w.svc.Warm(w.ctx, w.realm.ID)
+	for _, name := range []string{"steve", "nobody"} {
+		for range 5 {
+			w.wantCode(w.guess(name, client), auth.CodeBadCredentials)
+		}
+		start := time.Now()
+		w.wantCode(w.guess(name, client), auth.CodeThrottled)
+		if took, floor := time.Since(start), hasher.Floor(nil); took < floor {
+			t.Errorf("%s: refused in %v, the floor is %v", name, took, floor)
+		}
+	}
+}
+
+// Where an address may stand for anybody, it is not exempt.
+func TestBudget_ExemptUnlessUndeclared(t *testing.T) {
+	w := newWorld(t, with(func(b *auth.Budgets) {
+		b.Source.Free, b.Exempt = 1, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+	}))
+	for _, address := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"} {
+		for _, name := range []string{"a", "b", "c"} {
+			w.wantCode(w.guess(name+address, at(address)), auth.CodeBadCredentials)
+		}
+	}
+	behind := at("192.0.2.1")
+	behind.Undeclared = true
+	w.wantCode(w.guess("a", behind), auth.CodeBadCredentials)
+	w.wantCode(w.guess("b", behind), auth.CodeThrottled)
+}
+
+// broken is a store of which one counter can't be read.
+type broken struct{ auth.Store }
+
+func (b broken) Budget(ctx context.Context, k auth.BudgetKey) (throttle.State, error) {
+	if k.Kind == auth.BudgetFactor {
+		return throttle.State{}, &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second}
+	}
+	return b.Store.Budget(ctx, k)
+}
+
+// A code that can't be tried is not a wrong one: the client is told to come back, and
+// nothing is counted.
+func TestFactor_UnreadableBudgetIsNoGuess(t *testing.T) {
+	w := newWorld(t, withBudgets, func(o *auth.Options) { o.Store = broken{o.Store} })
+	a := w.account("steve")
+	uri := w.enroll(a)
+	appending := *w.one
+	appending.AppendCode = true
+	_, err := w.svc.SignIn(w.ctx, &appending, creds("steve", goodPassword+string(w.code(uri))), client)
+	w.wantCode(err, auth.CodeUnavailable)
+	_, err = w.passport(w.ticket("steve"), w.code(uri))
+	w.wantCode(err, auth.CodeUnavailable)
+	if list, err := w.svc.BudgetOf(w.ctx, w.realm.ID, a.ID); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
 	}
 }
