@@ -211,6 +211,93 @@ func sameAsHTTP(t testing.TB, passed []byte) (read int) {
 	}
 }
 
+// What is refused is answered 400 in its turn, behind what came before it, and nothing
+// behind it is read.
+func TestThreat59_Framing(t *testing.T) {
+	h := open(t, Options{}, Route{Path: "/login", Handler: greet(BodyEmpty)}, Route{Path: "/unread", Handler: shows(func(*Request) string { return "x" })})
+	const good = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+	refused := 0
+	for what, rest := range map[string]string{
+		"two equal lengths":             "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+		"a list of equal lengths":       "Content-Length: 2, 2\r\n\r\n{}",
+		"two lengths":                   "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
+		"a length and chunks":           "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"chunks and a length":           "Transfer-Encoding: chunked\r\nContent-Length: 12\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"chunks twice":                  "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"LF alone":                      "X: y\nContent-Length: 2\r\n\r\n{}",
+		"a head that ends with LF":      "Content-Length: 2\r\n\n{}",
+		"CR alone":                      "X: y\rContent-Length: 2\r\n\r\n{}",
+		"NUL":                           "X: \x00\r\nContent-Length: 2\r\n\r\n{}",
+		"a folded line":                 "X: y\r\n z\r\nContent-Length: 2\r\n\r\n{}",
+		"a folded first line":           " X: y\r\nContent-Length: 2\r\n\r\n{}",
+		"white space before the colon":  "Content-Length : 2\r\n\r\n{}",
+		"a tab before the colon":        "Transfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n",
+		"LF behind the size of a chunk": "Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
+		"LF behind the last chunk":      "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\n\r\n",
+		"LF in a trailer":               "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX: y\n\r\n",
+	} {
+		bad := "POST /login HTTP/1.1\r\nHost: x\r\n" + rest
+		for before := range 3 {
+			conn := dialed(t, h.addr, strings.Repeat(good, before)+bad+good)
+			for range before {
+				gets(t, what, conn, 200)
+			}
+			gets(t, what, conn, 400)
+			closed(t, what, conn)
+		}
+		refused++
+	}
+	conn := dialed(t, h.addr, "POST /login HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"+good)
+	gets(t, "chunks in HTTP/1.0", conn, 400)
+	closed(t, "chunks in HTTP/1.0", conn)
+	conn = dialed(t, h.addr, "POST /unread HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\n{\r\n0\r\n\r\n"+good)
+	gets(t, "a body that is not read", conn, 200)
+	closed(t, "a body that is not read", conn)
+	if log := h.log.String(); !strings.Contains(log, badBoth) || strings.Count(log, "refused with 400 before") < refused {
+		t.Errorf("the log: %s", log)
+	}
+}
+
+// What is ordinary is answered, one request behind the other.
+func TestFraming_KeepAlive(t *testing.T) {
+	h := open(t, Options{}, Route{Path: "/login", Handler: greet(BodyEmpty)})
+	var all strings.Builder
+	requests := []string{
+		"Content-Length: 16\r\n\r\n{\"username\":\"a\"}",
+		"Transfer-Encoding: chunked\r\n\r\n8\r\n{\"userna\r\n8;x=y\r\nme\":\"a\"}\r\n0\r\nX: y\r\n\r\n",
+		"Content-Length: 16\r\n\r\n{\"username\":\"a\"}\r\n", // an empty line, as some clients sent it
+	}
+	for _, rest := range requests {
+		all.WriteString("POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + rest)
+	}
+	conn := dialed(t, h.addr, strings.Repeat(all.String(), 20))
+	for range 20 * len(requests) {
+		if got := gets(t, "one of many", conn, 200); !strings.Contains(got, "<a>") {
+			t.Fatal(got)
+		}
+	}
+	_, _ = conn.WriteString("POST /login HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 16\r\n\r\n")
+	_ = conn.Flush()
+	if line, err := conn.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+	if line, err := conn.ReadString('\n'); err != nil || line != "\r\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+	for _, b := range []byte("{\"username\":\"a\"}GET /login HTTP/1.1\r\nHost: x\r\n\r\n") {
+		_ = conn.WriteByte(b)
+		_ = conn.Flush()
+	}
+	gets(t, "what was expected", conn, 200)
+	gets(t, "the request behind it", conn, 405)
+}
+
+func dialed(t *testing.T, addr, text string) *bufio.ReadWriter {
+	t.Helper()
+	h := hall{house: &house{addr: addr}}
+	return h.dial(t, here, text)
+}
+
 func FuzzFraming(f *testing.F) {
 	for i, request := range ordinary {
 		f.Add([]byte(request+ordinary[(i+3)%len(ordinary)]), byte(i))
