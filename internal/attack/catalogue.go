@@ -42,6 +42,6 @@ var catalogue = []threat{
 	{61, "log injection and leaks", true, logInjection},
 	{62, "aborted queries", false, abortedQueries},
 	{64, "full disk", false, diskFull},
-	{67, "moved clock", true, movedClock},
+	{67, "moved clock", false, movedClock},
 	{68, "shutdown under load", true, shutdown},
 }

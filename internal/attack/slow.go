@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"net"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -97,7 +98,7 @@ func drip(s *server, first, more string) time.Duration {
 	for buffer := make([]byte, 4096); err == nil && time.Since(began) < 30*time.Second; {
 		_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 		_, err = conn.Read(buffer)
-		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			_, err = io.WriteString(conn, more)
 		}
 	}
