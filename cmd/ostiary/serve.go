@@ -161,6 +161,9 @@ func (s *server) prepare() (err error) {
 		s.log.Warn("others can look into the data directory: set it to 0700", "data", s.set.Data, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
 	}
 	svc := auth.New(coreOptions(s.set, s.store, s.master, s.hasher, s.log))
+	if err := svc.AdoptAudit(s); err != nil {
+		return err
+	}
 	if _, err := svc.Realm(s, "default"); auth.CodeOf(err) != auth.CodeNotFound {
 		return err
 	}

@@ -3,7 +3,6 @@ package audit
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,36 +29,6 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // MarshalText writes a hash as hexadecimal digits.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
-
-// Head is the end of a log, or a place in it: the entry's number and its hash.
-type Head struct {
-	Seq  int64
-	Hash Hash
-}
-
-// String is "SEQ:HASH", to be kept elsewhere and compared later.
-func (h Head) String() string { return strconv.FormatInt(h.Seq, 10) + ":" + h.Hash.String() }
-
-// MarshalText writes a head as String does.
-func (h Head) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
-
-// ErrHead says that a text is no head.
-var ErrHead = errors.New(`it is "SEQ:HASH", as audit verify prints it: a number, a colon, and 64 hexadecimal digits`)
-
-// ParseHead reads what Head.String wrote, and nothing else.
-func ParseHead(text string) (h Head, err error) {
-	seq, sum, ok := strings.Cut(text, ":")
-	if !ok || len(sum) != hex.EncodedLen(len(h.Hash)) {
-		return Head{}, ErrHead
-	}
-	if h.Seq, err = strconv.ParseInt(seq, 10, 64); err != nil || h.Seq < 0 {
-		return Head{}, ErrHead
-	}
-	if _, err = hex.Decode(h.Hash[:], []byte(sum)); err != nil || h.String() != text {
-		return Head{}, ErrHead
-	}
-	return h, nil
-}
 
 // Follow gives an event its place after a head, and returns the new head. Its texts are
 // cleaned of what not every database and every reader keeps as it is.

@@ -14,7 +14,8 @@ import (
 type Log struct {
 	Realm uuid.UUID
 	Key   ed25519.PublicKey // that the checkpoints are signed with
-	Head  func() (Head, error)
+	Seal  HeadKey           // that the head is sealed with
+	Head  func() (SealedHead, error)
 	// Entries and Checkpoints return some with a higher number, in order; none: there are no more.
 	Entries     func(after int64) ([]Event, error)
 	Checkpoints func(after int64) ([]Checkpoint, error)
@@ -38,6 +39,7 @@ const (
 	Replaced What = "replaced" // a chain that is right in itself is not the one that was signed, or kept elsewhere
 	Beyond   What = "beyond"   // entries after the head
 	Unsigned What = "unsigned" // a checkpoint that the server did not sign, or none at all
+	Unsealed What = "unsealed" // a head that neither the server nor a command wrote
 	TooOld   What = "too_old"  // the head to compare with was deleted because of its age
 )
 
@@ -87,6 +89,7 @@ type verifier struct {
 	log      Log
 	anchor   *Head
 	met      bool         // the anchor
+	sealed   bool         // the head has its seal
 	prev     Head         // what the next entry must follow
 	agreed   int64        // the place of the last checkpoint that has been compared
 	points   []Checkpoint // that were read, and not yet come to
@@ -106,7 +109,9 @@ func (v *verifier) read() error {
 			continue
 		}
 		// Whatever the head counts is there by now, or is lost.
-		if v.Head, err = v.log.Head(); err != nil || v.Head.Seq <= v.prev.Seq {
+		head, err := v.log.Head()
+		v.Head, v.sealed = head.Head, v.log.Seal.Sealed(v.log.Realm, head)
+		if err != nil || head.Seq <= v.prev.Seq {
 			return err
 		}
 		if page, err = v.page(); err != nil || page == 0 {
@@ -230,6 +235,13 @@ func (v *verifier) end() error {
 		v.find(Beyond, v.Head.Seq+1, v.prev.Seq, "after the head of the log")
 	case v.prev.Seq == v.Head.Seq && v.prev.Hash != v.Head.Hash:
 		v.find(Replaced, last, last, "not what the head of the log is of")
+	}
+	if !v.sealed && last > 0 {
+		first := v.agreed + 1
+		if first > last {
+			first = 1 // it was so before the last checkpoint
+		}
+		v.find(Unsealed, first, last, "the head of the log was written by somebody else: they may have been made up")
 	}
 	if err := v.ahead(last); err != nil {
 		return err

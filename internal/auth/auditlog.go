@@ -69,7 +69,7 @@ func (s *Service) AuditSpan(ctx context.Context, realm uuid.UUID, since, until t
 }
 
 // AuditHead is the end of a realm's log: zero if it has had no entry yet.
-func (s *Service) AuditHead(ctx context.Context, realm uuid.UUID) (audit.Head, error) {
+func (s *Service) AuditHead(ctx context.Context, realm uuid.UUID) (audit.SealedHead, error) {
 	h, err := s.store.AuditHead(ctx, realm)
 	if errors.Is(err, ErrNotFound) {
 		err = nil
@@ -90,6 +90,26 @@ func (s *Service) auditKey() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(s.master.Derive(audit.KeyLabel))
 }
 
+func (s *Service) headKey() audit.HeadKey {
+	return audit.HeadKey(s.master.Derive(audit.HeadKeyLabel))
+}
+
+// AdoptAudit seals the heads of logs that an older version wrote, which had no seals: what
+// is there is taken for what was written. It is for the start of a server alone, which says so.
+func (s *Service) AdoptAudit(ctx context.Context) error {
+	realms, err := s.Realms(ctx)
+	for _, r := range realms {
+		head, failed := s.AuditHead(ctx, r.ID)
+		if failed == nil && head.Seq > 0 && len(head.Seal) == 0 {
+			head.Seal = s.headKey().Seal(r.ID, head.Head)
+			failed = s.change(ctx, func(tx Tx) error { return tx.SealAuditHead(ctx, r.ID, head) })
+			s.log.Warn("the audit log of an older version was taken over as it is", "realm", r.Name, "head", head.Head)
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
 // VerifyAudit reads a realm's whole log and says what is not as it was written. With an
 // anchor, a head that was kept elsewhere, the log must go through it.
 func (s *Service) VerifyAudit(ctx context.Context, realm uuid.UUID, anchor *audit.Head) (*audit.Report, error) {
@@ -99,8 +119,8 @@ func (s *Service) VerifyAudit(ctx context.Context, realm uuid.UUID, anchor *audi
 // auditLog is a realm's log, to be verified.
 func (s *Service) auditLog(ctx context.Context, realm uuid.UUID) audit.Log {
 	return audit.Log{
-		Realm: realm, Key: s.AuditKey(),
-		Head: func() (audit.Head, error) { return s.AuditHead(ctx, realm) },
+		Realm: realm, Key: s.AuditKey(), Seal: s.headKey(),
+		Head: func() (audit.SealedHead, error) { return s.AuditHead(ctx, realm) },
 		Entries: func(after int64) ([]audit.Event, error) {
 			return s.ListAudit(ctx, realm, AuditFilter{After: after, Limit: auditPage})
 		},
@@ -111,10 +131,35 @@ func (s *Service) auditLog(ctx context.Context, realm uuid.UUID) audit.Log {
 // TendAudit does what is due for a realm's log: it signs it, and deletes some of what is
 // older than is to be kept. It reports whether there may be more to delete.
 func (s *Service) TendAudit(ctx context.Context, realm Realm) (more bool, err error) {
+	if err := s.watchAudit(ctx, realm); err != nil {
+		return false, err
+	}
 	if err := s.signAudit(ctx, realm, signEvery); err != nil || s.auditKeep == 0 {
 		return false, err
 	}
 	return s.cutAudit(ctx, realm)
+}
+
+// watchAudit logs that a log has gone back behind where this process saw it, which can't be
+// told from the database alone.
+func (s *Service) watchAudit(ctx context.Context, realm Realm) error {
+	head, err := s.AuditHead(ctx, realm.ID)
+	if err != nil {
+		return err
+	}
+	if v, ok := s.heads.Load(realm.ID); ok {
+		was := v.(audit.Head)
+		there, err := s.ListAudit(ctx, realm.ID, AuditFilter{After: was.Seq - 1, Last: was.Seq, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if head.Seq < was.Seq || len(there) == 1 && there[0].Hash != was.Hash {
+			s.log.Error("the audit log is another one than a moment ago: compare it by ostiary audit verify --head",
+				"realm", realm.Name, "was", was, "is", head.Head)
+		}
+	}
+	s.heads.Store(realm.ID, head.Head)
+	return nil
 }
 
 // SignAudit signs a realm's log if it has grown since it was signed last.
@@ -134,18 +179,21 @@ func (s *Service) signAudit(ctx context.Context, realm Realm, after time.Duratio
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return storeError(err)
 	}
-	if age := s.now().Sub(last.At); last.Head == head || age >= 0 && age < after {
+	if age := s.now().Sub(last.At); last.Head == head.Head || age >= 0 && age < after {
 		return nil
+	}
+	if !s.headKey().Sealed(realm.ID, head) {
+		s.log.Error("the head of the audit log was written by somebody else: run ostiary audit verify", "realm", realm.Name, "head", head.Head)
 	}
 	if last.Seq > 0 {
 		if err := s.recheckAudit(realm, s.auditLog(ctx, realm.ID), last); err != nil {
 			return err
 		}
 	}
-	if err := s.signHead(ctx, realm, head); err != nil {
+	if err := s.signHead(ctx, realm, head.Head); err != nil {
 		return err
 	}
-	s.log.Info("the audit log was signed", "realm", realm.Name, "head", head)
+	s.log.Info("the audit log was signed", "realm", realm.Name, "head", head.Head)
 	return nil
 }
 
@@ -214,7 +262,9 @@ func (s *Service) cutAudit(ctx context.Context, realm Realm) (more bool, err err
 func (s *Service) recheckCut(ctx context.Context, realm Realm, old []audit.Event) error {
 	l, first, end := s.auditLog(ctx, realm.ID), old[0].Seq, old[len(old)-1]
 	all := l.Checkpoints
-	l.Head = func() (audit.Head, error) { return audit.Head{Seq: end.Seq, Hash: end.Hash}, nil }
+	l.Head = func() (audit.SealedHead, error) {
+		return audit.SealedHead{Head: audit.Head{Seq: end.Seq, Hash: end.Hash}}, nil
+	}
 	l.Entries = func(after int64) ([]audit.Event, error) {
 		if after < first {
 			return old, nil

@@ -50,7 +50,7 @@ func (s *Service) CreateRealm(ctx context.Context, name string, cl Client) (Real
 	}
 	head, err := s.AuditHead(ctx, r.ID)
 	if err == nil {
-		err = s.signHead(ctx, r, head)
+		err = s.signHead(ctx, r, head.Head)
 	}
 	return r, err
 }

@@ -70,6 +70,7 @@ type Service struct {
 	issuer   string
 
 	auditKeep time.Duration
+	heads     sync.Map // uuid.UUID → audit.Head, as TendAudit saw it last
 	passwords map[string]password.Rules
 
 	gate    *throttle.Gate
@@ -89,6 +90,7 @@ func New(o Options) *Service {
 		gate: cmp.Or(o.Gate, throttle.NewGate()), touch: make(chan struct{}, 64),
 	}
 	s.store = watched{o.Store, &s.changes}
+	s.store.UseAuditKey(s.headKey())
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -26,6 +26,8 @@ type Store interface {
 	InTx(ctx context.Context, fn func(tx Tx) error) error
 	// Ping tells whether the store can answer.
 	Ping(ctx context.Context) error
+	// UseAuditKey says what InsertEvent is to seal the heads of logs with.
+	UseAuditKey(key audit.HeadKey)
 }
 
 // Reader is what can be read, in a transaction or outside one.
@@ -288,15 +290,17 @@ type AuditReader interface {
 	// costs grows with their number, and not with that of the others. 0, 0: there are none.
 	EventSpan(ctx context.Context, realm uuid.UUID, since, until time.Time) (first, last int64, err error)
 	// AuditHead is the end of a realm's log. ErrNotFound if it has never had an entry.
-	AuditHead(ctx context.Context, realm uuid.UUID) (audit.Head, error)
+	AuditHead(ctx context.Context, realm uuid.UUID) (audit.SealedHead, error)
 	Checkpoints(ctx context.Context, realm uuid.UUID, after int64, limit int) ([]audit.Checkpoint, error)
 	// LastCheckpoint returns ErrNotFound if there is none.
 	LastCheckpoint(ctx context.Context, realm uuid.UUID) (audit.Checkpoint, error)
 }
 
 type AuditWriter interface {
-	// InsertEvent stores an entry behind the realm's last one: Follow says how.
+	// InsertEvent stores an entry behind the realm's last one: HeadKey.Append says how.
 	InsertEvent(ctx context.Context, e audit.Event) error
+	// SealAuditHead gives a head, if it is still the head, another seal.
+	SealAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error
 	// InsertCheckpoint stores a checkpoint, in place of one of the same entry; one that is no
 	// cut does not take the place of one that is.
 	InsertCheckpoint(ctx context.Context, c audit.Checkpoint) error

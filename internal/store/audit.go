@@ -108,10 +108,18 @@ func (q queries) EventSpan(ctx context.Context, realm uuid.UUID, since, until ti
 	return first, last, classify(err)
 }
 
-func (q queries) AuditHead(ctx context.Context, realm uuid.UUID) (h audit.Head, err error) {
-	err = q.row(ctx, "SELECT seq, hash FROM audit_head WHERE realm_id = $1", realm[:]).Scan(&h.Seq, bytesOf{h.Hash[:]})
+func (q queries) AuditHead(ctx context.Context, realm uuid.UUID) (h audit.SealedHead, err error) {
+	err = q.row(ctx, "SELECT seq, hash, seal FROM audit_head WHERE realm_id = $1", realm[:]).Scan(&h.Seq, bytesOf{h.Hash[:]}, &h.Seal)
 	return h, classify(err)
 }
+
+func (q queries) SealAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error {
+	_, err := q.exec(ctx, "UPDATE audit_head SET seal = $4 WHERE realm_id = $1 AND seq = $2 AND hash = $3", realm[:], h.Seq, h.Hash[:], h.Seal)
+	return err
+}
+
+// UseAuditKey implements auth.Store.
+func (s *Store) UseAuditKey(key audit.HeadKey) { s.writer.tx.headKey.Store(&key) }
 
 const selectCheckpoint = "SELECT realm_id, seq, hash, at, cut, signature FROM audit_checkpoint WHERE realm_id = $1 "
 
@@ -134,19 +142,25 @@ func (q queries) LastCheckpoint(ctx context.Context, realm uuid.UUID) (audit.Che
 // InsertEvent takes the next place in the realm's log, which holds off every other entry of
 // the realm until the commit.
 func (q queries) InsertEvent(ctx context.Context, e audit.Event) error {
-	var head audit.Head
-	err := q.row(ctx, `INSERT INTO audit_head (realm_id, seq, hash) VALUES ($1, 1, $2)
-		ON CONFLICT (realm_id) DO UPDATE SET seq = audit_head.seq + 1 RETURNING seq, hash`,
-		e.RealmID[:], head.Hash[:]).Scan(&head.Seq, bytesOf{head.Hash[:]})
+	var key audit.HeadKey
+	if set := q.headKey.Load(); set != nil {
+		key = *set
+	}
+	head := audit.SealedHead{Seal: []byte{}}
+	err := q.row(ctx, `INSERT INTO audit_head (realm_id, seq, hash, seal) VALUES ($1, 1, $2, $3)
+		ON CONFLICT (realm_id) DO UPDATE SET seq = audit_head.seq + 1 RETURNING seq, hash, seal`,
+		e.RealmID[:], head.Hash[:], head.Seal).Scan(&head.Seq, bytesOf{head.Hash[:]}, &head.Seal)
 	if err != nil {
 		return classify(err)
 	}
-	head.Seq--
-	e.Follow(head)
+	if head.Seq--; head.Seq == 0 {
+		head.Seal = key.Seal(e.RealmID, audit.Head{})
+	}
+	head = key.Append(head, &e)
 	if _, err := q.exec(ctx, insertEvent, eventArgs(e)...); err != nil {
 		return err
 	}
-	_, err = q.exec(ctx, "UPDATE audit_head SET hash = $2 WHERE realm_id = $1", e.RealmID[:], e.Hash[:])
+	_, err = q.exec(ctx, "UPDATE audit_head SET hash = $2, seal = $3 WHERE realm_id = $1", e.RealmID[:], head.Hash[:], head.Seal)
 	return err
 }
 

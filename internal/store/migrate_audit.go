@@ -104,7 +104,7 @@ func chainSome(ctx context.Context, tx *sql.Tx) (bool, error) {
 		if i+1 < len(events) && e.RealmID == events[i+1].RealmID {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO audit_head (realm_id, seq, hash) VALUES ($1, $2, $3) ON CONFLICT (realm_id) DO UPDATE SET seq = $2, hash = $3",
+		if _, err := tx.ExecContext(ctx, "INSERT INTO audit_head (realm_id, seq, hash, seal) VALUES ($1, $2, $3, x'') ON CONFLICT (realm_id) DO UPDATE SET seq = $2, hash = $3",
 			e.RealmID[:], head.Seq, head.Hash[:]); err != nil {
 			return false, err
 		}

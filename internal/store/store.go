@@ -12,10 +12,12 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
@@ -99,6 +101,7 @@ type prepared struct {
 	// cost a goroutine and half as much again as the read itself.
 	slots   chan struct{}
 	inPlace func() error // of the store that has the slots
+	headKey atomic.Pointer[audit.HeadKey]
 }
 
 // enter waits for a connection, and sees that there is still something to read; leave

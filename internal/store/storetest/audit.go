@@ -12,6 +12,9 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
+// headKey is what the tests' logs are sealed with.
+var headKey = audit.HeadKey{1, 2, 3}
+
 var auditCases = []testCase{
 	{"RoundTrip", auditRoundTrip},
 	{"Filter", auditFilter},
@@ -51,7 +54,7 @@ func (w *world) numbers(f auth.AuditFilter) (all []int64) {
 	return all
 }
 
-func (w *world) head() audit.Head {
+func (w *world) head() audit.SealedHead {
 	w.Helper()
 	h, err := w.store.AuditHead(w.ctx, w.realm)
 	w.wantErr("head", err, nil)
@@ -66,15 +69,23 @@ func auditRoundTrip(w *world) {
 	bare := audit.Event{ID: newID(), RealmID: w.realm, At: w.now.Add(-time.Hour), Kind: audit.RealmCreated}
 	cut := audit.Event{ID: newID(), RealmID: w.realm, At: w.now.Add(time.Nanosecond), Kind: audit.SignedIn, Detail: "bad \xff and \x00"}
 	want := []audit.Event{full, bare, cut} // in the order in which they are stored
-	var head audit.Head
+	head := audit.SealedHead{Seal: headKey.Seal(w.realm, audit.Head{})}
 	for i := range want {
 		w.in(func(tx auth.Tx) error { return tx.InsertEvent(w.ctx, want[i]) })
-		head = want[i].Follow(head)
+		head = headKey.Append(head, &want[i])
 	}
 	w.same("in their order", w.events(auth.AuditFilter{}), want)
 	w.same("the head", w.head(), head)
 	w.same("the number", head.Seq, int64(3))
 	w.same("what no database keeps", want[2].Detail, "bad \uFFFD and \uFFFD")
+	head.Seal = []byte{}
+	w.in(func(tx auth.Tx) error { return tx.SealAuditHead(w.ctx, w.realm, head) })
+	w.same("another seal", w.head(), head)
+	stale := audit.SealedHead{Head: audit.Head{Seq: 2, Hash: head.Hash}, Seal: []byte{1}}
+	w.in(func(tx auth.Tx) error { return tx.SealAuditHead(w.ctx, w.realm, stale) })
+	w.same("of what is no longer the head", w.head(), head)
+	w.event(audit.SignedIn, uuid.Nil)
+	w.same("what follows a wrong seal", w.head().Seal, audit.Broken)
 	w.realm = w.newRealm().ID
 	w.same("another realm", len(w.events(auth.AuditFilter{})), 0)
 	w.event(audit.SignedIn, uuid.Nil)
@@ -185,12 +196,12 @@ func auditRace(w *world) {
 		return i%4 != 0, err
 	})
 	w.same("committed", got, n*3/4)
-	seen, head := map[string]int{}, audit.Head{}
+	seen, head := map[string]int{}, audit.SealedHead{Seal: headKey.Seal(w.realm, audit.Head{})}
 	all := w.events(auth.AuditFilter{Limit: 10 * n})
 	for i := range all {
 		seen[all[i].Detail]++
 		again := all[i]
-		if head = again.Follow(head); again.Seq != all[i].Seq || again.Hash != all[i].Hash {
+		if head = headKey.Append(head, &again); again.Seq != all[i].Seq || again.Hash != all[i].Hash {
 			w.Fatalf("entry %d does not follow", all[i].Seq)
 		}
 	}

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			store := open(t)
+			store.UseAuditKey(headKey)
 			for _, c := range s.cases {
 				t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, store)) })
 			}
