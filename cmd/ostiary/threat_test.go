@@ -160,7 +160,7 @@ func TestThreat53_CommandLine(t *testing.T) {
 			"account create --username new --no-password --role TEXT", "account alias TEXT --dialect nomic --subject 1", "account alias ada --dialect TEXT --subject 1", "account update TEXT --org x",
 			"mfa enroll TEXT", "mfa reset TEXT", "mfa confirm TEXT --code 123456", "mfa confirm ada --code TEXT", "mfa recovery TEXT", "role create TEXT", "role delete TEXT", "role add TEXT --account ada",
 			"role add reader --account TEXT", "role grant reader --datasource TEXT", "role grant TEXT --datasource x", "role revoke TEXT --datasource TEXT", "datasource create TEXT", "datasource delete TEXT",
-			"session revoke TEXT", "session revoke --account TEXT", "session list --account TEXT", "audit list --account TEXT", "audit list --after TEXT", "realm create TEXT", "key rotate --algorithm TEXT",
+			"session revoke TEXT", "session revoke --account TEXT", "session list --account TEXT", "audit list --account TEXT", "audit list --after TEXT", "audit list --kind TEXT", "audit list --session TEXT", "audit list --address TEXT", "budget clear --source TEXT", "realm create TEXT", "key rotate --algorithm TEXT",
 		} {
 			words := strings.Fields(args)
 			for i := range words {
@@ -174,8 +174,8 @@ func TestThreat53_CommandLine(t *testing.T) {
 			})
 		}
 		running.Wait()
-		if out := must(t, "", "audit", "list", "--kind", text, "--data", data, "--json"); out != "" {
-			t.Errorf("events of the kind %q: %s", text, out)
+		if out := must(t, "", "audit", "list", "--actor", text, "--data", data, "--json"); out != "" {
+			t.Errorf("events of the actor %q: %s", text, out)
 		}
 	}
 	if after := lists(); after != before {
@@ -277,8 +277,12 @@ func TestThreat68_DrainsLogins(t *testing.T) {
 		}
 	}
 	first, err := http.ReadResponse(bufio.NewReader(conns[0]), nil)
-	if err != nil || first.StatusCode != http.StatusOK {
-		t.Fatal(first, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Body.Close()
+	if first.StatusCode != http.StatusOK {
+		t.Fatal(first.Status)
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.stop() }()
@@ -290,6 +294,7 @@ func TestThreat68_DrainsLogins(t *testing.T) {
 			t.Errorf("a login in flight: %v", err)
 			continue
 		}
+		defer res.Body.Close()
 		if res.StatusCode != http.StatusOK {
 			t.Errorf("a login in flight: %d", res.StatusCode)
 			continue
