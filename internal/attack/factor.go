@@ -52,7 +52,7 @@ func (s *server) factor(name string) authenticator {
 }
 
 func replayedCode(w *world) (string, error) {
-	const many = 50
+	many := w.crowd(50)
 	s := w.serve("guess_factor = 0", appending)
 	s.account("joan")
 	key, at := s.factor("joan"), s.from(owner)
@@ -167,7 +167,7 @@ func spelledCode(w *world) (string, error) {
 }
 
 func recoveryRace(w *world) (string, error) {
-	const many = 50
+	many := w.crowd(50)
 	s := w.serve("guess_factor = 0")
 	s.account("joan")
 	key, at := s.factor("joan"), s.from(owner)

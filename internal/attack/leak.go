@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 )
 
 // marker is something that must not be found again; it is looked for as it is, and in
@@ -153,8 +154,12 @@ var hostileTexts = []string{
 
 func logInjection(w *world) (string, error) {
 	var f findings
-	lines, planted := 0, 0
-	for _, format := range []string{"text", "json"} {
+	var lines atomic.Int64
+	formats := []string{"text", "json"}
+	if !w.full {
+		formats = formats[:1]
+	}
+	spread(formats, func(format string) {
 		s := w.serve(`log_level = "debug"`, `log_format = "`+format+`"`, unlimited)
 		markers, _ := secretsOf(s, &f)
 		spread(hostileTexts, func(text string) {
@@ -172,7 +177,6 @@ func logInjection(w *world) (string, error) {
 			s.raw(stranger, "GET /"+raw+" HTTP/1.1\r\nHost: "+raw+"\r\n\r\n")
 			s.raw(stranger, text+"\r\n\r\n")
 		})
-		planted += len(hostileTexts)
 		if err := s.stop(); err != nil {
 			f.addf("%v", err)
 		}
@@ -189,9 +193,9 @@ func logInjection(w *world) (string, error) {
 				}
 			}
 		}
-		lines += checkLines(&f, format, text)
-	}
-	return fmt.Sprintf("%d hostile texts planted in names, paths, headers and bodies: %d log lines, none forged, no control; no secret in log, database or journal", planted, lines), f.err()
+		lines.Add(int64(checkLines(&f, format, text)))
+	})
+	return fmt.Sprintf("%d hostile texts planted in names, paths, headers and bodies: %d log lines, none forged, no control; no secret in log, database or journal", len(formats)*len(hostileTexts), lines.Load()), f.err()
 }
 
 // checkLines sees that each line of a log is one that the server began, without controls.

@@ -95,7 +95,7 @@ func run(ctx context.Context, out io.Writer, binary string, verbose bool, threat
 	began, held, broken, omitted := time.Now(), 0, 0, 0
 	for _, t := range threats {
 		w := b.world(ctx)
-		w.timed = true
+		w.full = true
 		start := time.Now()
 		figure, err := w.attack(t)
 		verdict := "held"

@@ -14,7 +14,8 @@ import (
 
 // shutdown ends the server under load and starts it again, several times.
 func shutdown(w *world) (string, error) {
-	const restarts, clients = 3, 32
+	const restarts = 3
+	clients := w.crowd(32)
 	s := w.serve(slowly, "guess_source = 0")
 	s.account("ada")
 	s.account("grace")

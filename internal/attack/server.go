@@ -52,7 +52,9 @@ func (w *world) serve(settings ...string) *server {
 func (w *world) serveIn(data string, settings ...string) *server {
 	s := &server{w: w, data: data, config: filepath.Join(w.newDir(), "ostiary.toml"), address: "127.0.0.1:0"}
 	s.configure(settings...)
+	w.mu.Lock()
 	w.servers = append(w.servers, s)
+	w.mu.Unlock()
 	s.start()
 	return s
 }

@@ -43,7 +43,7 @@ func (b *base) close() error { return os.RemoveAll(b.dir) }
 type world struct {
 	*base
 	ctx     context.Context
-	timed   bool // times decide, too
+	full    bool // times decide, too, and crowds are large
 	mu      sync.Mutex
 	servers []*server
 	closers []func() error
@@ -99,7 +99,15 @@ func (w *world) newDir() string {
 }
 
 // slower says whether something took longer than it may, where times decide.
-func (w *world) slower(took, limit time.Duration) bool { return w.timed && took > limit }
+func (w *world) slower(took, limit time.Duration) bool { return w.full && took > limit }
+
+// crowd is how many of something are at once; in "make test" they are fewer.
+func (w *world) crowd(n int) int {
+	if w.full {
+		return n
+	}
+	return n / 3
+}
 
 func (w *world) logs() string {
 	var all strings.Builder
