@@ -222,6 +222,27 @@ func TestBudget_ListAndClear(t *testing.T) {
 	}
 }
 
+// The owner who signs in clears what that source got wrong since it is known, and nothing that
+// strangers did: also not at the first time, when the source is a stranger itself.
+func TestThreat05_SuccessClearsItsOwn(t *testing.T) {
+	w := newWorld(t, withBudgets)
+	w.account("steve")
+	stranger, owner := at("198.51.100.7"), at("192.0.2.1")
+	for range 4 {
+		w.wantCode(w.guess("steve", stranger), auth.CodeBadCredentials)
+	}
+	w.signInFrom("steve", owner, "")
+	for range 3 { // twelve wrong ones, but never five in a row
+		for range 4 {
+			w.wantCode(w.guess("steve", owner), auth.CodeBadCredentials)
+		}
+		w.signInFrom("steve", owner, "")
+	}
+	w.wantCode(w.guess("steve", stranger), auth.CodeBadCredentials)
+	w.wantCode(w.guess("steve", stranger), auth.CodeThrottled)
+	w.signInFrom("steve", owner, "")
+}
+
 // A new password forgets what was guessed at the old one, and not what was guessed at the
 // codes: who knows the password could else go on guessing at them.
 func TestThreat15_NewPasswordKeepsWrongCodes(t *testing.T) {

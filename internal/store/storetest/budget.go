@@ -160,7 +160,7 @@ func budgetModel(w *world) {
 			p.Wall = rapid.IntRange(0, 8).Draw(t, "wall")
 		}
 		k, now, model := w.budgetKey(auth.BudgetAccount), w.now, throttle.State{}
-		for _, step := range rapid.SliceOfN(rapid.IntRange(-5_000_000, 60_000_000), 1, 12).Draw(t, "steps") {
+		for _, step := range rapid.SliceOfN(rapid.IntRange(-40_000_000, 60_000_000), 1, 12).Draw(t, "steps") {
 			if step < 30_000_000 { // often less than a second, or none
 				step /= 10
 			}
