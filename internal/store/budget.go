@@ -96,10 +96,10 @@ func (q queries) KnownSource(ctx context.Context, account uuid.UUID, source stri
 	return known, classify(err)
 }
 
-// NoteSource writes no more than once a day for a source that is known.
+// NoteSource writes no more than once a minute for a source that is known.
 func (q queries) NoteSource(ctx context.Context, account uuid.UUID, source string, now time.Time) error {
 	_, err := q.exec(ctx, `INSERT INTO known_source (account_id, source, seen_at) VALUES ($1, $2, $3)
 		ON CONFLICT (account_id, source) DO UPDATE SET seen_at = excluded.seen_at WHERE known_source.seen_at < $4`,
-		account[:], source, micros(now), micros(now.Add(-24*time.Hour)))
+		account[:], source, micros(now), micros(now.Add(-time.Minute)))
 	return err
 }
