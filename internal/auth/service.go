@@ -90,7 +90,9 @@ func New(o Options) *Service {
 		gate: cmp.Or(o.Gate, throttle.NewGate()), touch: make(chan struct{}, 64),
 	}
 	s.store = watched{o.Store, &s.changes}
-	s.store.UseAuditKey(s.headKey())
+	if o.Store != nil {
+		o.Store.UseAuditKey(s.headKey())
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
