@@ -105,7 +105,7 @@ func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, e.Encode, e.Challenge, err)
 		return
 	}
-	if err := x.come(e.Body != BodyUnread || r.ContentLength == 0); err != nil {
+	if err := x.come(); err != nil {
 		fail(w, r, e.Encode, e.Challenge, err)
 		return
 	}

@@ -32,7 +32,9 @@ func TestThreat61_EveryField(t *testing.T) {
 		"User-Agent", "Authorization", "Authentication", "Cookie", "X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Original-Uri", "X-Original-Method",
 		"X-Request-Id", "Content-Type", "Origin", "Referer", "Expect", "Transfer-Encoding", "Content-Length", "X-Csrf-Token", "Connection", "Upgrade",
 	} {
-		requests = append(requests, "GET /fails HTTP/1.1\r\nHost: x\r\n"+header+": "+evil+"\r\n")
+		for _, value := range []string{evil, "\u009b31m\u202e\u2028 level=ERROR msg=forged \"}\xff"} { // net/http takes the last
+			requests = append(requests, "GET /fails HTTP/1.1\r\nHost: x\r\n"+header+": "+value+"\r\n")
+		}
 	}
 	for _, body := range []string{"{" + name + ":1," + name + ":2}", `{"username":` + name + `}`, `{"username":[` + name + `]}`, evil} {
 		requests = append(requests, fmt.Sprintf("POST /fails HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
