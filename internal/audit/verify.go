@@ -165,15 +165,29 @@ func (v *verifier) gap(seq int64) (known bool, err error) {
 	}
 	known = len(points) > 0 && points[0].Seq == seq-1 && v.signed(points[0])
 	if known && points[0].Cut {
-		v.Cut, v.agreed = points[0], seq-1
-		v.compare(v.Cut.Head)
-	} else {
-		v.find(Missing, v.prev.Seq+1, seq-1, "missing")
+		v.cut(points[0])
+		return true, nil
 	}
+	if v.prev.Seq == 0 { // of what was cut, and more
+		first, err := v.log.Checkpoints(0)
+		if err != nil {
+			return false, err
+		}
+		if len(first) > 0 && first[0].Cut && first[0].Seq < seq && v.signed(first[0]) {
+			v.cut(first[0])
+		}
+	}
+	v.find(Missing, v.prev.Seq+1, seq-1, "missing")
 	if known {
 		v.prev = points[0].Head
 	}
 	return known, nil
+}
+
+// cut goes on after the entries that were deleted because of their age.
+func (v *verifier) cut(c Checkpoint) {
+	v.Cut, v.prev, v.agreed = c, c.Head, c.Seq
+	v.compare(c.Head)
 }
 
 // signed tells whether a checkpoint is the server's, and of this log.

@@ -207,6 +207,10 @@ func TestVerify_Cut(t *testing.T) {
 	if report, _ = Verify(r.log(), nil); !like(report.Findings, []string{"entry 21: changed"}) {
 		t.Errorf("%q", texts(report.Findings))
 	}
+	r.drop(21, 25)
+	if report, _ = Verify(r.log(), nil); !like(report.Findings, []string{"entries 21 to 25: missing"}) {
+		t.Errorf("%q", texts(report.Findings))
+	}
 	r.events, r.points = nil, nil
 	r.sign(true)
 	if report, err = Verify(r.log(), nil); err != nil || len(report.Findings) != 0 || report.Entries != 0 || report.Cut.Seq != 60 {

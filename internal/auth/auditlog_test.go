@@ -1,0 +1,414 @@
+package auth_test
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/token"
+)
+
+// log are the entries of the realm after a number.
+func (w *world) log(after int64) []audit.Event {
+	w.t.Helper()
+	list, err := w.svc.ListAudit(w.ctx, w.realm.ID, auth.AuditFilter{After: after, Limit: 1000})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return list
+}
+
+// line is an entry as the tests compare it: kind, whom it concerns, who did it, token and detail.
+func line(e audit.Event, names map[uuid.UUID]string) string {
+	return strings.TrimRight(fmt.Sprint(e.Kind, " ", names[e.Account], " by=", e.Actor, " token=", e.Token, " ", e.Detail), " ")
+}
+
+// Whatever a sign-in, its tokens and its owner do is recorded, with the token that it was
+// done with, and failures with their reason.
+func TestAudit_WhatAccountsDo(t *testing.T) {
+	w := newWorld(t)
+	a := w.account("ada")
+	_, secret, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: "robot", Kind: auth.KindService}, auth.Client{Actor: "cli: root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[uuid.UUID]string{a.ID: "ada", uuid.Nil: "-"}
+	robot, err := w.svc.FindAccount(w.ctx, w.realm.ID, "robot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names[robot.ID] = "robot"
+	tag := func(text auth.Secret) string { return audit.TokenTag(string(text)) }
+	never := "ostsvc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	bearer := func(g *auth.Grant) auth.Presented { return auth.Presented{Token: string(g.Bearer)} }
+	passport := func(ticket, code auth.Secret) (*auth.Grant, error) {
+		return w.svc.CompleteSignIn(w.ctx, w.two, ticket, code, client)
+	}
+	var g *auth.Grant
+	var ticket auth.Secret
+	for _, c := range []struct {
+		name string
+		do   func() error
+		want func() []string
+	}{
+		{"unknown", func() error { _, err := w.svc.SignIn(w.ctx, w.one, creds("nobody", goodPassword), client); return err },
+			func() []string { return []string{"sign_in_failed - by= token= unknown_name"} }},
+		{"wrong", func() error { _, err := w.svc.SignIn(w.ctx, w.one, creds("ada", "wrong"), client); return err },
+			func() []string { return []string{"sign_in_failed ada by= token= wrong_password"} }},
+		{"wrong secret", func() error { _, err := w.svc.SignIn(w.ctx, w.one, creds("robot", never), client); return err },
+			func() []string {
+				return []string{"sign_in_failed robot by= token=" + audit.TokenTag(never) + " wrong_secret"}
+			}},
+		{"secret", func() error { _, err := w.svc.SignIn(w.ctx, w.one, creds("robot", string(secret)), client); return err },
+			func() []string { return []string{"signed_in robot by= token=" + tag(secret)} }},
+		{"password", func() error { _, err := w.svc.SignIn(w.ctx, w.one, creds("ada", goodPassword), client); return err },
+			func() []string { return []string{"signed_in ada by= token="} }},
+		{"a ticket that nobody has", func() error { _, err := passport("AAAA", ""); return err }, func() []string { return nil }},
+		{"first step", func() error { ticket = w.ticket("ada"); return nil }, func() []string { return []string{"password_passed ada by= token=" + tag(ticket)} }},
+		{"second step", func() (err error) { g, err = passport(ticket, ""); return err }, func() []string { return []string{"signed_in ada by= token=" + tag(g.Bearer)} }},
+		{"the ticket again", func() error { _, err := passport(ticket, ""); return err }, func() []string { return []string{"sign_in_failed ada by= token=" + tag(ticket) + " ticket_over"} }},
+		{"renewed", func() error { _, err := w.svc.Renew(w.ctx, w.two, bearer(g), client); return err }, func() []string { return []string{"token_renewed ada by= token=" + tag(g.Bearer)} }},
+		{"logout", func() error { return w.svc.Logout(w.ctx, w.realm.ID, bearer(g), client) }, func() []string { return []string{"session_ended ada by= token=" + tag(g.Bearer) + " logout"} }},
+		{"another", func() (err error) { ticket = w.ticket("ada"); g, err = passport(ticket, ""); return err },
+			func() []string {
+				return []string{"password_passed ada by= token=" + tag(ticket), "signed_in ada by= token=" + tag(g.Bearer)}
+			}},
+		{"revoked by a service", func() error {
+			by := client
+			by.Actor = "service robot"
+			return w.svc.Revoke(w.ctx, w.realm.ID, string(g.Bearer), by)
+		}, func() []string {
+			return []string{"session_ended ada by=service robot token=" + tag(g.Bearer) + " revoked"}
+		}},
+	} {
+		before := w.log(0)
+		_ = c.do()
+		var got []string
+		for _, e := range w.log(int64(len(before))) {
+			got = append(got, line(e, names))
+			if e.RequestID != client.RequestID || e.Address != "192.0.2.1" {
+				t.Errorf("%s: %+v", c.name, e)
+			}
+		}
+		if want := c.want(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, got, want)
+		}
+	}
+}
+
+// The chain of refresh tokens: who presented which, what became of it, and whose it was.
+func TestAudit_Refreshes(t *testing.T) {
+	w := newWorld(t)
+	a := w.account("ada")
+	g := w.signIn("ada")
+	first := w.refreshToken(g)
+	next, err := w.svc.Refresh(w.ctx, w.one, first, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := w.refreshToken(next)
+	_, _ = w.svc.Refresh(w.ctx, w.one, first, client) // a retry
+	if next, err = w.svc.Refresh(w.ctx, w.one, second, client); err != nil {
+		t.Fatal(err)
+	}
+	other := *w.one
+	other.Audience = "another"
+	_, _ = w.svc.Refresh(w.ctx, &other, w.refreshToken(next), client)
+	_, _ = w.svc.Refresh(w.ctx, w.one, first, client) // a theft
+	_, _ = w.svc.Refresh(w.ctx, w.one, second, client)
+	_, _ = w.svc.Refresh(w.ctx, w.one, "garbage", client)
+	names := map[uuid.UUID]string{a.ID: "ada"}
+	tag := func(s auth.Secret) string { return audit.TokenTag(string(s)) }
+	want := []string{
+		"token_refreshed ada by= token=" + tag(first), "token_refreshed ada by= token=" + tag(first) + " retry", "token_refreshed ada by= token=" + tag(second),
+		"refresh_failed ada by= token=" + tag(w.refreshToken(next)) + " not_of_this_mount",
+		"refresh_token_reused ada by= token=" + tag(first), "refresh_failed ada by= token=" + tag(second) + " session_ended",
+	}
+	var got []string
+	for _, e := range w.log(0) {
+		if strings.Contains(string(e.Kind), "refresh") {
+			got = append(got, line(e, names))
+			if e.Session != g.Session.ID {
+				t.Errorf("of session %s", e.Session)
+			}
+		}
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// What operators change is recorded with the names of what they changed, and a code that
+// was wrong at the command line, too.
+func TestAudit_WhatOperatorsDo(t *testing.T) {
+	w := newWorld(t)
+	a := w.account("ada")
+	by := auth.Client{Actor: "cli: root"}
+	names := map[uuid.UUID]string{a.ID: "ada"}
+	before := int64(len(w.log(0)))
+	email, org := "new@example.com", "acme"
+	if _, err := w.svc.UpdateAccount(w.ctx, w.realm.ID, a.ID, auth.AccountChange{Email: &email, Org: &org}, by); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.svc.EnrollFactor(w.ctx, w.realm.ID, a.ID, by); err != nil {
+		t.Fatal(err)
+	}
+	w.wantCode(w.svc.ConfirmFactor(w.ctx, w.realm.ID, a.ID, "000000", by), auth.CodeFactorInvalid)
+	robot, secret, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: "robot", Kind: auth.KindService}, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names[robot.ID] = "robot"
+	rotated, err := w.svc.RotateSecret(w.ctx, w.realm.ID, robot.ID, 0, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range w.log(before) {
+		got = append(got, line(e, names))
+	}
+	want := []string{
+		"account_updated ada by=cli: root token= email org", "factor_enrolled ada by=cli: root token=", "factor_failed ada by=cli: root token= wrong_code",
+		"account_created robot by=cli: root token=" + audit.TokenTag(string(secret)) + " service", "secret_rotated robot by=cli: root token=" + audit.TokenTag(string(rotated)),
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if _, ok := token.HashServiceSecret(string(rotated)); !ok {
+		t.Error("the secret is none")
+	}
+}
+
+// withLog has the service write its log into a buffer.
+func withLog(out *bytes.Buffer) func(*auth.Options) {
+	return func(o *auth.Options) { o.Log = slog.New(slog.NewTextHandler(out, nil)) }
+}
+
+func (w *world) tendAudit() (more bool) {
+	w.t.Helper()
+	more, err := w.svc.TendAudit(w.ctx, w.realm)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return more
+}
+
+func (w *world) verified() *audit.Report {
+	w.t.Helper()
+	r, err := w.svc.VerifyAudit(w.ctx, w.realm.ID, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// edit changes the database behind the server's back.
+func (w *world) edit(query string, args ...any) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+w.store.Info().Path)
+	if err == nil {
+		_, err = db.ExecContext(w.ctx, query, args...)
+	}
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestTendAudit_Signs: each hour in which the log has grown, and what is not as it was
+// written is said in the log of the server.
+func TestTendAudit_Signs(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(t, withLog(&out))
+	w.account("ada")
+	signed := func() int64 { return w.verified().Signed.Seq }
+	if n := signed(); n != 2 {
+		t.Fatalf("a new realm is signed up to %d", n)
+	}
+	w.tendAudit()
+	if n := signed(); n != 2 {
+		t.Errorf("signed again up to %d", n)
+	}
+	w.advance(time.Hour)
+	w.tendAudit()
+	if n := signed(); n != 3 || !strings.Contains(out.String(), `msg="the audit log was signed" realm=default head=3:`) {
+		t.Errorf("after an hour: up to %d\n%s", n, out.String())
+	}
+	w.advance(2 * time.Hour)
+	w.tendAudit()
+	if r := w.verified(); r.Signed.Seq != 3 || r.Checkpoints != 2 || len(r.Findings) != 0 {
+		t.Errorf("with nothing new: %+v", r)
+	}
+	w.signIn("ada")
+	w.signIn("ada")
+	w.edit("UPDATE audit_event SET address = '198.51.100.1' WHERE seq = 4")
+	w.advance(time.Hour)
+	out.Reset()
+	w.tendAudit()
+	if !strings.Contains(out.String(), "level=ERROR") || !strings.Contains(out.String(), "entry 4: changed") {
+		t.Errorf("a change that was not seen:\n%s", out.String())
+	}
+	if err := w.svc.SignAudit(w.ctx, w.realm); err != nil || signed() != 5 {
+		t.Errorf("%v, signed up to %d", err, signed())
+	}
+}
+
+// TestTendAudit_GoesBack: head, entries and checkpoints of an hour ago are right in
+// themselves. The server that has seen more says so.
+func TestTendAudit_GoesBack(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(t, withLog(&out))
+	w.account("ada")
+	old, err := w.store.AuditHead(w.ctx, w.realm.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.signIn("ada")
+	w.tendAudit()
+	w.edit("DELETE FROM audit_event WHERE seq > 3")
+	w.edit("UPDATE audit_head SET seq = 3, hash = $1, seal = $2", old.Hash[:], old.Seal)
+	if r := w.verified(); len(r.Findings) != 0 {
+		t.Fatalf("%v", r.Findings)
+	}
+	for range 2 {
+		w.signIn("ada") // to the same number, with another hash
+		out.Reset()
+		w.tendAudit()
+		if said := strings.Contains(out.String(), "another one than a moment ago"); said != (w.log(0)[len(w.log(0))-1].Seq == 4) {
+			t.Errorf("said: %v\n%s", said, out.String())
+		}
+	}
+}
+
+// TestTendAudit_Cut: what is older than is to be kept goes, in batches, and the log stays
+// provable: its new beginning is signed, and no other beginning is believed.
+func TestTendAudit_Cut(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(t, withLog(&out), func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
+	w.account("ada")
+	err := w.store.InTx(w.ctx, func(tx auth.Tx) error {
+		for range 1200 {
+			e := audit.Event{ID: uuid.New(), RealmID: w.realm.ID, At: w.clock(), Kind: audit.SignedIn}
+			if err := tx.InsertEvent(w.ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.advance(23 * time.Hour)
+	w.signIn("ada") // 1204
+	if w.tendAudit() || w.verified().First != 1 {
+		t.Error("something was cut too early")
+	}
+	w.advance(61 * time.Minute)
+	for i, first := range []int64{501, 1001, 1204, 1204} {
+		if more := w.tendAudit(); more != (i < 2) {
+			t.Errorf("%d: more: %v", i, more)
+		}
+		if r := w.verified(); r.First != first || r.Cut.Seq != first-1 || len(r.Findings) != 0 {
+			t.Errorf("%d: %+v", i, r)
+		}
+	}
+	if !strings.Contains(out.String(), "deleted because of their age") || strings.Contains(out.String(), "level=ERROR") {
+		t.Errorf("log:\n%s", out.String())
+	}
+	w.advance(48 * time.Hour)
+	w.tendAudit()
+	if r := w.verified(); r.Entries != 0 || r.Head.Seq != 1204 || len(r.Findings) != 0 {
+		t.Errorf("all of it: %+v", r)
+	}
+	w.signIn("ada")
+	w.signIn("ada")
+	if r := w.verified(); r.First != 1205 || len(r.Findings) != 0 {
+		t.Errorf("and after: %+v", r)
+	}
+	w.edit("DELETE FROM audit_event WHERE seq = 1205")
+	if r := w.verified(); len(r.Findings) != 1 || r.Findings[0].What != audit.Missing {
+		t.Errorf("cut by hand: %v", r.Findings)
+	}
+	w.edit("UPDATE audit_checkpoint SET seq = 1205")
+	if r := w.verified(); len(r.Findings) < 2 {
+		t.Errorf("with a cut by hand: %v", r.Findings)
+	}
+}
+
+// Evidence does not go unseen with its age.
+func TestTendAudit_CutOfWhatWasChanged(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(t, withLog(&out), func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
+	w.account("ada")
+	w.tendAudit()
+	w.edit("UPDATE audit_event SET actor = 'nobody' WHERE seq = 2")
+	w.advance(25 * time.Hour)
+	w.tendAudit()
+	if r := w.verified(); r.Entries != 0 || len(r.Findings) != 0 || !strings.Contains(out.String(), `found="entry 2: changed`) {
+		t.Errorf("%+v\n%s", r, out.String())
+	}
+}
+
+// TestAdoptAudit: a log without a seal is an older version's, and is taken over by a start,
+// once. Any other wrong seal is none.
+func TestAdoptAudit(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(t, withLog(&out))
+	w.account("ada")
+	for _, c := range []struct {
+		seal     []byte
+		findings int
+	}{{[]byte{}, 0}, {[]byte{1}, 1}, {audit.Broken, 1}} {
+		w.edit("UPDATE audit_head SET seal = $1", c.seal)
+		if r := w.verified(); len(r.Findings) != 1 || r.Findings[0].What != audit.Unsealed {
+			t.Errorf("seal %x: %v", c.seal, r.Findings)
+		}
+		out.Reset()
+		if err := w.svc.AdoptAudit(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.signIn("ada")
+		if r := w.verified(); len(r.Findings) != c.findings || (c.findings == 0) != strings.Contains(out.String(), "taken over") {
+			t.Errorf("seal %x: %v\n%s", c.seal, r.Findings, out.String())
+		}
+	}
+}
+
+// Times are found by their index, and an entry need not come in the order of its time.
+func TestEachEvent_Times(t *testing.T) {
+	w := newWorld(t)
+	base := w.clock()
+	for _, hours := range []time.Duration{5, 1, 3, 2, 9} {
+		err := w.store.InTx(w.ctx, func(tx auth.Tx) error {
+			return tx.InsertEvent(w.ctx, audit.Event{ID: uuid.New(), RealmID: w.realm.ID, At: base.Add(hours * time.Hour), Kind: audit.SignedIn})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		since, until time.Duration
+		limit        int
+		want         string
+	}{{2, 6, 0, "3 5 6"}, {2, 6, 2, "3 5"}, {9, 99, 0, "7"}, {10, 99, 0, ""}, {0, 99, 3, "1 2 3"}} {
+		var got []string
+		f := auth.AuditFilter{Since: base.Add(c.since * time.Hour), Until: base.Add(c.until * time.Hour), Limit: c.limit}
+		err := w.svc.EachEvent(w.ctx, w.realm.ID, f, func(e audit.Event) error {
+			got = append(got, fmt.Sprint(e.Seq))
+			return nil
+		})
+		if err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("%+v: got %q, %v", c, got, err)
+		}
+	}
+}
