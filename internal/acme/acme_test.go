@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -160,7 +161,9 @@ func options(ca *acmetest.CA, db Store, master seal.Key) Options {
 // database, and the first one started again, have them at once.
 func TestACME_TLSALPN(t *testing.T) {
 	secure := acmetest.FreeAddress(t)
-	ca := acmetest.New(t, acmetest.Options{TLSPort: port(t, secure), HTTPPort: port(t, acmetest.FreeAddress(t))})
+	ocsp := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Error("asked for a certificate's state:", r.URL) }))
+	defer ocsp.Close()
+	ca := acmetest.New(t, acmetest.Options{TLSPort: port(t, secure), HTTPPort: port(t, acmetest.FreeAddress(t)), OCSP: ocsp.URL})
 	ca.Start(t)
 	db, _ := database(t)
 	master := seal.New()
@@ -204,6 +207,25 @@ func TestACME_TLSALPN(t *testing.T) {
 		t.Error("a certificate was lost in a restart")
 	}
 	if n := ca.Issued(); n != 2 {
+		t.Errorf("%d certificates issued", n)
+	}
+}
+
+// Of two servers that start at once, one gets the certificate, and the CA is answered by
+// the one that it reaches.
+func TestThreat70_TwoStartAndGetOneCertificate(t *testing.T) {
+	secure := acmetest.FreeAddress(t)
+	ca := acmetest.New(t, acmetest.Options{TLSPort: port(t, secure), HTTPPort: port(t, acmetest.FreeAddress(t))})
+	ca.Start(t)
+	db, _ := database(t)
+	o := options(ca, db, seal.New())
+	unreached := startNode(t, o, acmetest.FreeAddress(t), "") // the first, which most likely asks
+	reached := startNode(t, o, secure, "")
+	roots := ca.Issuer(t)
+	if a, b := reached.secured(t, name, roots), unreached.secured(t, name, roots); !a.Equal(b) {
+		t.Error("each has its own")
+	}
+	if n := ca.Issued(); n != 1 {
 		t.Errorf("%d certificates issued", n)
 	}
 }
@@ -306,4 +328,23 @@ func TestMain(m *testing.M) {
 	}
 	_ = os.RemoveAll(home)
 	os.Exit(status)
+}
+
+// certmagic listens by itself where it finds nobody; it must find the decoy.
+func TestACME_ListensNowhereElse(t *testing.T) {
+	db, _ := database(t)
+	m, err := New(Options{Domains: []string{name}, HTTP: true, Store: db, Master: seal.New(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	defer m.Run(ctx)
+	for _, p := range []int{m.acme.AltHTTPPort, m.acme.AltTLSALPNPort} {
+		conn, err := net.Dial("tcp", net.JoinHostPort(m.acme.ListenHost, strconv.Itoa(p)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
 }

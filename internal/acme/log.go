@@ -16,28 +16,32 @@ func certmagicLog(log *slog.Logger) *zap.Logger { return zap.New(core{log.Handle
 // core is a slog.Handler for zap.
 type core struct{ handler slog.Handler }
 
-func level(l zapcore.Level) slog.Level {
-	if l >= zapcore.ErrorLevel {
-		return slog.LevelWarn
+// level is Debug but for faults. Two of its errors are none: what Manager says itself, and
+// a stranger who poses as a CA.
+func level(e zapcore.Entry) slog.Level {
+	if e.Level < zapcore.ErrorLevel || e.Message == "could not get certificate from issuer" || e.Message == "tls-alpn challenge" {
+		return slog.LevelDebug
 	}
-	return slog.LevelDebug
+	return slog.LevelWarn
 }
 
-func (c core) Enabled(l zapcore.Level) bool { return c.handler.Enabled(context.Background(), level(l)) }
+func (c core) Enabled(l zapcore.Level) bool {
+	return c.handler.Enabled(context.Background(), level(zapcore.Entry{Level: l}))
+}
 
 func (c core) With(fields []zapcore.Field) zapcore.Core {
 	return core{c.handler.WithAttrs(attrs(fields))}
 }
 
 func (c core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
+	if c.handler.Enabled(context.Background(), level(e)) {
 		return checked.AddCore(e, c)
 	}
 	return checked
 }
 
 func (c core) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	r := slog.NewRecord(e.Time, level(e.Level), "acme: "+e.Message, 0)
+	r := slog.NewRecord(e.Time, level(e), "acme: "+e.Message, 0)
 	r.AddAttrs(attrs(fields)...)
 	return c.handler.Handle(context.Background(), r)
 }

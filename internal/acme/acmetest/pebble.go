@@ -43,6 +43,7 @@ type CA struct {
 type Options struct {
 	TLSPort, HTTPPort int           // where it validates
 	Life              time.Duration // of certificates; default 90 days
+	OCSP              string        // where certificates say that their state is told
 }
 
 // New prepares a CA that does not run yet.
@@ -68,8 +69,8 @@ func New(t testing.TB, o Options) *CA {
 		"listenAddress": listen, "managementListenAddress": ca.management,
 		"certificate": ca.RootFile, "privateKey": filepath.Join(ca.dir, "key.pem"),
 		"httpPort": o.HTTPPort, "tlsPort": o.TLSPort, "keyAlgorithm": "ecdsa",
-		"retryAfter": map[string]int{"authz": 1, "order": 1},
-		"profiles":   map[string]any{"default": map[string]any{"description": "default", "validityPeriod": int(o.Life / time.Second)}},
+		"ocspResponderURL": o.OCSP, "retryAfter": map[string]int{"authz": 1, "order": 1},
+		"profiles": map[string]any{"default": map[string]any{"description": "default", "validityPeriod": int(o.Life / time.Second)}},
 	}})
 	if err == nil {
 		err = os.WriteFile(filepath.Join(ca.dir, "pebble.json"), config, 0o600)
