@@ -12,6 +12,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/web"
 )
 
 // checkSettings sees that serve would start with these settings, and whether it runs.
@@ -82,6 +83,8 @@ func (d *doctor) probe(srv *config.Server) (state, do, text string) {
 	switch {
 	case err != nil && len(srv.ACMEDomain) > 0 && strings.Contains(err.Error(), "remote error: tls: internal error"):
 		return wrong, "see the log of the server: it says why it gets none from the CA", "what answers there now has no certificate yet"
+	case err != nil && srv.ProxyProtocol:
+		return warn, "ask through the proxy, or from a machine among trusted_proxy", fmt.Sprintf("what has the address does not answer this machine: %v", err)
 	case err != nil:
 		return wrong, other, fmt.Sprintf("what has the address is no Ostiary: %v", err)
 	case status == http.StatusForbidden && strings.Contains(body, "declared proxies only"):
@@ -109,7 +112,16 @@ func ask(ctx context.Context, srv *config.Server, path string) (status int, body
 		return 0, "", err
 	}
 	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		Transport: &http.Transport{
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, address)
+				if err == nil && srv.ProxyProtocol {
+					_, err = io.WriteString(conn, web.LocalConnection)
+				}
+				return conn, err
+			},
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	res, err := client.Do(req)

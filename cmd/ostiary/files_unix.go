@@ -9,5 +9,5 @@ import "syscall"
 func openFiles() (most uint64, ok bool) {
 	var l syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l)
-	return uint64(l.Cur), err == nil
+	return uint64(l.Cur), err == nil //nolint:unconvert // FreeBSD's is signed
 }

@@ -15,8 +15,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/web"
 )
 
 const crowdPass = "Tramontana-wv7-Gletscher"
@@ -222,4 +225,60 @@ func (p *process) besideSlow(t *testing.T, text string) (took time.Duration) {
 		}
 	}
 	return took
+}
+
+// A reload changes the limits of a running server, and doctor is answered where the PROXY
+// protocol is spoken.
+func TestReload_Limits(t *testing.T) {
+	dir := t.TempDir()
+	file, data := filepath.Join(dir, "ostiary.toml"), filepath.Join(dir, "data")
+	settings := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("trusted_proxy = [\"127.0.0.0/8\"]\nproxy_protocol = true\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings("max_connections = 1\n")
+	p := serve(t, data, "--config", file)
+	address := strings.TrimPrefix(p.url, "http://")
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		return conn
+	}
+	healthy := func(conn net.Conn) {
+		t.Helper()
+		_, _ = io.WriteString(conn, web.LocalConnection+"GET /ostiary/healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		answer := make([]byte, 15)
+		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 200 OK" {
+			t.Errorf("%q %v", answer, err)
+		}
+	}
+	silent := dial()
+	healthy(dial())
+	if n, err := silent.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Error("the silent one is still there")
+	}
+	settings("")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.waitFor(t, "configuration reloaded")
+	patient := dial()
+	for range 10 {
+		healthy(dial())
+	}
+	healthy(patient)
+
+	if out, _, status := command(t, "", "doctor", "--data", data, "--config", file, "--listen", address); status != 0 || !strings.Contains(out, "an Ostiary answers there now") {
+		t.Errorf("doctor: %d %s", status, out)
+	}
+	out, _, _ := command(t, "", "doctor", "--data", data, "--listen", address, "--trusted-proxy", "192.0.2.1")
+	if strings.Contains(out, "an Ostiary answers there now") {
+		t.Errorf("doctor without the protocol: %s", out)
+	}
 }

@@ -125,6 +125,10 @@ func (c *conn) CloseWrite() error {
 // introductionWait is how long a proxy may take to say who its client is.
 const introductionWait = 10 * time.Second
 
+// LocalConnection is the header of a connection that a proxy makes for itself: version 2,
+// LOCAL, no address.
+const LocalConnection = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
+
 var (
 	errVersion  = errors.New("the header is of version 1")
 	errNoStream = errors.New("the header names no TCP connection")
@@ -156,6 +160,6 @@ func (c *conn) introduced() {
 
 // unnamed says that a proxy did not say who its client is.
 func (c *conn) unnamed(err error) {
-	peer := c.Conn.RemoteAddr() // the proxy's, since there is no other
+	peer := c.RemoteAddr() // the proxy's, since there is no other
 	c.listener.note("connections without a good header of the PROXY protocol were closed: have the proxy send one (send-proxy-v2), or unset proxy_protocol", addressOf(peer), err)
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -43,7 +44,7 @@ func through(t testing.TB, data []byte, piece, buffer int) []byte {
 	for {
 		n, err := c.Read(b)
 		out = append(out, b[:n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		if err != nil || len(out) > len(data)+len(refusal) {

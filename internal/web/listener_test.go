@@ -97,6 +97,7 @@ func gets(t *testing.T, what string, c *bufio.ReadWriter, status int) string {
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
+	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
 	if response.StatusCode != status {
 		t.Errorf("%s: %d %s", what, response.StatusCode, body)
