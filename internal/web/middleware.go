@@ -128,7 +128,7 @@ func (m *middleware) line(x *exchange, r *http.Request, took time.Duration) {
 	attrs := [...]slog.Attr{
 		slog.String("request_id", x.client.RequestID),
 		slog.String("method", Printable(r.Method, 16)),
-		slog.String("path", Printable(r.URL.Path, 256)),
+		slog.String("path", printablePath(r.URL.Path, x.code != auth.CodeNotFound)),
 		slog.Int("status", x.status),
 		slog.String("code", string(code)),
 		slog.Duration("duration", took),
@@ -142,7 +142,7 @@ func (m *middleware) line(x *exchange, r *http.Request, took time.Duration) {
 		n++
 	}
 	if x.originalPath != "" {
-		attrs[n] = slog.String("original_path", Printable(x.originalPath, 256))
+		attrs[n] = slog.String("original_path", printablePath(x.originalPath, true))
 		n++
 	}
 	if x.cause != nil {

@@ -53,5 +53,5 @@ func (p *plain) warn(r *http.Request) {
 		return
 	}
 	p.log.LogAttrs(r.Context(), slog.LevelWarn, "a client sent what may be a credential in the clear, and was refused: have it use https, and replace the credential",
-		slog.String("path", Printable(r.URL.Path, 256)), slog.String("peer", peerOf(r).String()))
+		slog.String("path", printablePath(r.URL.Path, false)), slog.String("peer", peerOf(r).String()))
 }

@@ -20,6 +20,31 @@ func Printable(s string, max int) string {
 	return s
 }
 
+const (
+	longSegment = 40   // more than a name or an id has: a UUID has 36 characters
+	longPath    = 32   // of one that does not exist
+	maxPath     = 4096 // how much of a path is looked at for the log
+)
+
+// printablePath is the path of a request for the log. No path here has a secret in it, but
+// a client may put one there by mistake. So what is longer than a name is cut short, and a
+// path that does not exist, where a token may have slashes, is no longer than half a token.
+func printablePath(path string, exists bool) string {
+	if !exists {
+		return Printable(path, longPath)
+	}
+	if len(path) <= longSegment {
+		return Printable(path, 256)
+	}
+	segments := strings.Split(path[:min(len(path), maxPath)], "/")
+	for i, s := range segments {
+		if len(s) > longSegment {
+			segments[i] = strings.ToValidUTF8(s[:8], "") + "…"
+		}
+	}
+	return Printable(strings.Join(segments, "/"), 256)
+}
+
 func escaped(s string, max int) string {
 	var b strings.Builder
 	for _, r := range s {

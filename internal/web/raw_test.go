@@ -135,6 +135,25 @@ func TestThreat61_LogInjection(t *testing.T) {
 	}
 }
 
+func TestPrintablePath_ShortensSecrets(t *testing.T) {
+	token := "q83vEjRWeJCrze8SNFZ4kKvN/xI0VniQq83vEjRWeJA="
+	for _, c := range []struct {
+		path   string
+		exists bool
+		want   string
+	}{
+		{"/user/login", true, "/user/login"},
+		{"/ostiary/sessions/01920000-0000-7000-8000-000000000000", true, "/ostiary/sessions/01920000-0000-7000-8000-000000000000"},
+		{"/ostiary/verify/files/" + strings.Repeat("x", 41), true, "/ostiary/verify/files/xxxxxxxx…"},
+		{"/" + token, false, "/q83vEjRWeJCrze8SNFZ4kKvN/xI0Vni…"},
+		{"/nowhere", false, "/nowhere"},
+	} {
+		if got := printablePath(c.path, c.exists); got != c.want {
+			t.Errorf("%s: %s", c.path, got)
+		}
+	}
+}
+
 func TestPrintable_Escapes(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain /path": "plain /path", "zoë 漢": "zoë 漢", "a\r\nb": `a\r\nb`, "\x1b[31m": `\x1b[31m`, "\u009b\u202e\u2028": `\u009b\u202e\u2028`,
