@@ -22,18 +22,23 @@ func (s *server) tendAudit(ctx context.Context) (more bool) {
 }
 
 // lastSignature is how long the signatures at the end may take.
-const lastSignature = 5 * time.Second
+const lastSignature = 10 * time.Second
 
-// signAudit signs what has been written until the end.
-func (s *server) signAudit() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s), lastSignature)
-	defer cancel()
+// signAudit signs what nobody has signed yet: at the start, what was written after the
+// last server has ended, or was killed; at the end, what this one has written.
+func (s *server) signAudit(ctx context.Context) {
 	svc := s.site.Load().svc
 	realms, err := svc.Realms(ctx)
 	for _, r := range realms {
 		err = errors.Join(err, svc.SignAudit(ctx, r))
 	}
-	if err != nil {
-		s.log.Warn("the audit log was not signed at the end, it will be at the next start", "err", err)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("the audit log was not signed, it will be later", "err", err)
 	}
+}
+
+func (s *server) signAuditLast() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s), lastSignature)
+	defer cancel()
+	s.signAudit(ctx)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/totp"
 )
 
@@ -39,6 +40,7 @@ type ledger struct {
 	parent   string   // the refresh token that last was given for
 	last     string
 	steps    int
+	entries  []string // that the audit log must have once: a kind and the tag of a token
 }
 
 // What was acknowledged before a SIGKILL is there after it, what was not is whole or
@@ -66,6 +68,9 @@ func TestThreat63_KillLosesNothingAcknowledged(t *testing.T) {
 			wg.Go(func() { l.audit(p.url) })
 		}
 		wg.Wait()
+		if out, _, status := command(t, "", "audit", "verify", "--data", data); status != 0 {
+			t.Errorf("audit verify: %s", out)
+		}
 		if t.Failed() {
 			t.Fatalf("after kill %d of %d:\n%s", round+1, kills, p.err.String())
 		}
@@ -76,6 +81,7 @@ func TestThreat63_KillLosesNothingAcknowledged(t *testing.T) {
 		steps += l.steps
 	}
 	must(t, "", "doctor", "--data", data)
+	recorded(t, data, all)
 	if steps < kills {
 		t.Errorf("only %d steps were acknowledged", steps)
 	}
@@ -193,6 +199,7 @@ func (l *ledger) refresh(url string) bool {
 	if !ok || status != http.StatusOK {
 		return false
 	}
+	l.entries = append(l.entries, "token_refreshed "+audit.TokenTag(l.last))
 	l.parent, l.last = l.last, l.tokens(members)
 	return true
 }
@@ -223,6 +230,7 @@ func (l *ledger) passport(url, email, code string) bool {
 	}
 	l.access = append(l.access, members["auth_token"].(string))
 	l.tickets = append(l.tickets, ticket)
+	l.entries = append(l.entries, "password_passed "+audit.TokenTag(ticket), "signed_in "+audit.TokenTag(members["auth_token"].(string)))
 	if code != "" {
 		l.codes = append(l.codes, code)
 	}
@@ -299,6 +307,31 @@ func (l *ledger) auditChain(url string) {
 	} else if l.tokens(members) != l.last {
 		l.t.Error("a retry got another successor")
 	}
+}
+
+// recorded sees that the audit log has everything that was acknowledged, and once.
+func recorded(t *testing.T, data string, all []*ledger) {
+	t.Helper()
+	list := must(t, "", "audit", "list", "--data", data, "--json", "--kind", "token_refreshed", "--kind", "password_passed", "--kind", "signed_in")
+	count := map[string]int{}
+	for line := range strings.Lines(list) {
+		var e struct{ Kind, Token, Detail string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Detail != "retry" {
+			count[e.Kind+" "+e.Token]++
+		}
+	}
+	checked := 0
+	for _, l := range all {
+		for _, entry := range l.entries {
+			if checked++; count[entry] != 1 {
+				t.Errorf("the audit log has %d times: %s", count[entry], entry)
+			}
+		}
+	}
+	t.Logf("%d acknowledged entries of the audit log", checked)
 }
 
 // theft: a token that is two generations old ends the session.

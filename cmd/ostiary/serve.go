@@ -116,7 +116,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 	}
 	tending, stop := context.WithCancel(a)
-	defer s.signAudit()
+	defer s.signAuditLast()
 	var tended sync.WaitGroup
 	defer tended.Wait() // the store is closed with nobody in it
 	defer stop()
@@ -217,7 +217,7 @@ const (
 func (s *server) tend(ctx context.Context) {
 	next := time.NewTimer(tendEvery)
 	defer next.Stop()
-	s.tendAudit(ctx) // a log that was never signed is signed at once
+	s.signAudit(ctx)
 	for {
 		select {
 		case <-ctx.Done():

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const auditPass = "the password of an audited account"
+
+// audited is the data of a server that has written some entries, and has stopped.
+func audited(t *testing.T) (data string) {
+	t.Helper()
+	data = filepath.Join(t.TempDir(), "data")
+	p := serve(t, data)
+	must(t, auditPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
+	for i := range 12 {
+		password := auditPass
+		if i%3 == 2 {
+			password = "wrong"
+		}
+		login(t, p.url, "ada", password)
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// edit changes a database that no server has open, as its administrator can.
+func edit(t *testing.T, data string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(data, "ostiary.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, s := range statements {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+func copyData(t *testing.T, from string) (to string) {
+	t.Helper()
+	to = filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(to, "master.key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+var headLine = regexp.MustCompile(`(?m)^head (\d+:[0-9a-f]{64})$`)
+
+// TestAuditVerify_Tampered changes real databases in each of the ways of a forger.
+func TestAuditVerify_Tampered(t *testing.T) {
+	data := audited(t)
+	out := must(t, "", "audit", "verify", "--data", data)
+	head := headLine.FindStringSubmatch(out)
+	if head == nil || !strings.HasPrefix(head[1], "16:") {
+		t.Fatalf("a good log: %s", out)
+	}
+	must(t, "", "audit", "verify", "--data", data, "--head", head[1])
+	for _, c := range []struct {
+		name string
+		do   []string
+		want string
+	}{
+		{"changed", []string{"UPDATE audit_event SET detail = 'disabled' WHERE seq = 7"}, "entry 7: changed"},
+		{"changed by a microsecond", []string{"UPDATE audit_event SET at = at + 1 WHERE seq = 7"}, "entry 7: changed"},
+		{"a value of another length", []string{"UPDATE audit_event SET account_id = CAST(account_id || x'00' AS BLOB) WHERE seq = 7"}, "entry 7: changed"},
+		{"a number that is no time", []string{"UPDATE audit_event SET at = 9223372036854775807 WHERE seq = 7"}, "entry 7: changed"},
+		{"a short hash", []string{"UPDATE audit_event SET hash = x'00' WHERE seq = 7"}, "entry 7: changed"},
+		{"removed", []string{"DELETE FROM audit_event WHERE seq = 7"}, "entry 7: missing"},
+		{"the beginning removed", []string{"DELETE FROM audit_event WHERE seq < 7"}, "entries 1 to 6: missing"},
+		{"swapped", []string{"UPDATE audit_event SET seq = -1 WHERE seq = 7", "UPDATE audit_event SET seq = 7 WHERE seq = 9", "UPDATE audit_event SET seq = 9 WHERE seq = -1"},
+			"entry 7: moved: what stands here is entry 9\nentry 9: moved: what stands here is entry 7"},
+		{"the end removed", []string{"DELETE FROM audit_event WHERE seq > 14"}, "entries 15 to 16: missing"},
+		{"the end removed, and its head", []string{"DELETE FROM audit_event WHERE seq > 14",
+			"UPDATE audit_head SET seq = 14, hash = (SELECT hash FROM audit_event WHERE seq = 14)"}, "entries 15 to 16: missing: they were signed at "},
+		{"all removed", []string{"DELETE FROM audit_event", "DELETE FROM audit_head"}, "entries 1 to 16: missing: they were signed at "},
+		{"one added", []string{"INSERT INTO audit_event SELECT realm_id, 17, id, at, kind, account_id, session_id, dialect, address, request_id, actor, token, detail, hash FROM audit_event WHERE seq = 16"},
+			"entry 17: changed"},
+		{"the checkpoint", []string{"UPDATE audit_checkpoint SET hash = x'" + strings.Repeat("00", 32) + "' WHERE seq = 16"}, "entry 16: its checkpoint was not signed"},
+		{"no checkpoint", []string{"DELETE FROM audit_checkpoint"}, "entries 1 to 16: no checkpoint agrees"},
+		{"a cut", []string{"DELETE FROM audit_event WHERE seq < 17", "UPDATE audit_checkpoint SET cut = 1 WHERE seq = 16"}, "entries 1 to 16: missing"},
+	} {
+		bad := copyData(t, data)
+		edit(t, bad, c.do...)
+		out, errOut, status := command(t, "", "audit", "verify", "--data", bad)
+		if status != 1 || !strings.Contains(out, c.want) || strings.Contains(out, "head ") && headLine.MatchString(out) {
+			t.Errorf("%s: %d, want %q\n%s%s", c.name, status, c.want, out, errOut)
+		}
+		if strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, "the audit log of realm default is not as it was written") {
+			t.Errorf("%s: %s", c.name, errOut)
+		}
+	}
+	forged := copyData(t, data)
+	forge(t, forged, 7)
+	out, _, status := command(t, "", "audit", "verify", "--data", forged)
+	if status != 1 || !strings.Contains(out, " to 16: not what was signed at ") || strings.Contains(out, "changed") {
+		t.Errorf("a chain computed anew: %d\n%s", status, out)
+	}
+	edit(t, forged, "DELETE FROM audit_checkpoint WHERE seq > 2")
+	if out, _, status = command(t, "", "audit", "verify", "--data", forged); status != 1 || !strings.Contains(out, "entries 3 to 16: the head of the log was written by somebody else") {
+		t.Errorf("and its checkpoint removed: %d\n%s", status, out)
+	}
+	if out, _, status = command(t, "", "audit", "verify", "--data", forged, "--head", head[1]); status != 1 || !strings.Contains(out, "entries 1 to 16: not what the given head is of") {
+		t.Errorf("and a head from elsewhere: %d\n%s", status, out)
+	}
+	var report struct {
+		OK       bool
+		Findings []struct {
+			What        string
+			First, Last int64
+		}
+	}
+	out, _, status = command(t, "", "audit", "verify", "--data", forged, "--json")
+	if err := json.Unmarshal([]byte(out), &report); err != nil || status != 1 || report.OK || len(report.Findings) != 1 || report.Findings[0].Last != 16 {
+		t.Errorf("%d, %v, %s", status, err, out)
+	}
+}
+
+// forge changes an entry and computes the chain anew from there on, as whoever knows the
+// format can, by what an export tells him.
+func forge(t *testing.T, data string, from int) {
+	t.Helper()
+	edit(t, data, fmt.Sprintf("UPDATE audit_event SET address = '198.51.100.66' WHERE seq = %d", from))
+	previous := ""
+	var statements []string
+	for line := range strings.Lines(must(t, "", "audit", "export", "--data", data)) {
+		e := exported(t, line)
+		if e.Type != "entry" {
+			continue
+		}
+		if e.Seq >= int64(from) {
+			e.Previous = previous
+			hash := e.sum()
+			statements = append(statements, fmt.Sprintf("UPDATE audit_event SET hash = x'%s' WHERE seq = %d", hash, e.Seq), fmt.Sprintf("UPDATE audit_head SET hash = x'%s'", hash))
+			e.Hash = hash
+		}
+		previous = e.Hash
+	}
+	edit(t, data, statements...)
+}
+
+// TestServe_SaysTampered: a running server that finds something says so, before it signs on.
+func TestServe_SaysTampered(t *testing.T) {
+	data := audited(t)
+	edit(t, data, "DELETE FROM audit_event WHERE seq = 7", "DELETE FROM audit_checkpoint WHERE seq > 2")
+	serve(t, data).waitFor(t, `level=ERROR msg="the audit log is not as it was written: run ostiary audit verify" realm=default what=missing found="entry 7: missing"`)
+}
+
+// TestAuditExport_ByOthers verifies exports by the program of docs/audit.md.
+func TestAuditExport_ByOthers(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		if os.Getenv("OSTIARY_PEERS") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("node is not there")
+	}
+	page, err := os.ReadFile("../../docs/audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := regexp.MustCompile("(?ms)^```js\n(.*?)^```$").FindSubmatch(page)
+	if program == nil {
+		t.Fatal("docs/audit.md has no program")
+	}
+	file := filepath.Join(t.TempDir(), "verify.mjs")
+	if err := os.WriteFile(file, program[1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := audited(t)
+	must(t, "", "account", "alias", "ada", "--data", data, "--dialect", "nomic", "--subject", "ünï \"quoted\" \u2028 <&> \\")
+	var report struct{ Key, Head string }
+	if err := json.Unmarshal([]byte(must(t, "", "audit", "verify", "--data", data, "--json")), &report); err != nil {
+		t.Fatal(err)
+	}
+	check := func(key, export string) (string, bool) {
+		cmd := exec.CommandContext(t.Context(), node, file, key)
+		cmd.Stdin = strings.NewReader(export)
+		out, err := cmd.CombinedOutput()
+		return string(out), err == nil
+	}
+	export := must(t, "", "audit", "export", "--data", data)
+	if out, ok := check(report.Key, export); !ok || !regexp.MustCompile(`^17 entries and [34] checkpoints, up to `+report.Head+"\n$").MatchString(out) {
+		t.Errorf("%v, %s", ok, out)
+	}
+	part := must(t, "", "audit", "export", "--data", data, "--after", "9")
+	if out, ok := check(report.Key, part); !ok || out != "8 entries and 1 checkpoints, up to "+report.Head+"\n" {
+		t.Errorf("a part: %v, %s", ok, out)
+	}
+	if empty := must(t, "", "audit", "export", "--data", data, "--until", "2026-01-01"); empty != "" {
+		t.Errorf("before there was anything: %s", empty)
+	}
+	if all := must(t, "", "audit", "export", "--data", data, "--since", "24h"); all != export {
+		t.Errorf("since yesterday:\n%s", all)
+	}
+	lines := strings.SplitAfter(export, "\n")
+	for name, bad := range map[string]string{
+		"changed":   strings.Replace(export, "wrong_password", "disabled", 1),
+		"removed":   strings.Replace(export, lines[6], "", 1),
+		"swapped":   strings.Replace(strings.Replace(export, lines[6], "", 1), lines[8], lines[8]+lines[6], 1),
+		"unsigned":  strings.Replace(export, `"signature":"`, `"signature":"00`, 1),
+		"signature": strings.Replace(export, `"kind":"head"`, `"kind":"cut"`, 1),
+	} {
+		if out, ok := check(report.Key, bad); ok || bad == export {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	if out, ok := check(strings.Repeat("0", 62)+"01", export); ok {
+		t.Errorf("another key: %s", out)
+	}
+}
+
+// TestAuditList_Follow: entries come as they are written, one JSON object a line.
+func TestAuditList_Follow(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := serve(t, data)
+	must(t, auditPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
+	cmd := exec.CommandContext(t.Context(), "ostiary", "audit", "list", "--data", data, "--follow", "--json", "--kind", "sign_in_failed", "--kind", "signed_in", "--limit", "3")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for i, password := range []string{"wrong", auditPass, auditPass} {
+		login(t, p.url, "ada", password)
+		if !lines.Scan() {
+			t.Fatalf("%d: the list has ended: %v", i, lines.Err())
+		}
+		var e struct{ Kind string }
+		want := map[bool]string{true: "signed_in", false: "sign_in_failed"}[password == auditPass]
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil || e.Kind != want {
+			t.Errorf("%d: %s, %v", i, lines.Text(), err)
+		}
+	}
+	if lines.Scan() {
+		t.Errorf("more than was asked for: %s", lines.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUpgrade_ChainsOlderLog: a database of the schema 33, which had no chain, has one after
+// the first start, with all that was in it.
+func TestUpgrade_ChainsOlderLog(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile("testdata/schema33/master.key")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(data, "master.key"), key, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := os.ReadFile("testdata/schema33/ostiary.db.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unzip, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := io.ReadAll(unzip)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(data, "ostiary.db"), db, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, errOut, status := command(t, "", "audit", "verify", "--data", data); status != 1 || !strings.Contains(errOut, "start ostiary serve once") {
+		t.Errorf("before: %d %s", status, errOut)
+	}
+	p := serve(t, data)
+	p.waitFor(t, `level=WARN msg="the audit log of an older version was taken over as it is" realm=default head=12:[0-9a-f]{64}`)
+	p.waitFor(t, `msg="the audit log was signed" realm=second head=3:`)
+	if out := must(t, "", "audit", "verify", "--data", data); !strings.HasPrefix(out, "12 entries from number 1 on, and 1 checkpoints") {
+		t.Errorf("after: %s", out)
+	}
+	must(t, "", "audit", "verify", "--data", data, "--realm", "second")
+	list := must(t, "", "audit", "list", "--data", data)
+	for _, line := range []string{`1 .* realm_created .* server +- +default`, `6 .* role_created .* cli: root +- +auditor`, `8 .* sign_in_failed .* senmo +127\.0\.0\.1 +- +- +wrong_password`,
+		`11 .* alias_set .* nomic .*"ünï \\"q\\""`, `12 .* account_deleted `} {
+		if !regexp.MustCompile(`(?m)^` + line).MatchString(list) {
+			t.Errorf("nothing like %s in\n%s", line, list)
+		}
+	}
+	if status, answer := login(t, p.url, "ada", "a fixture of the older schema"); status != http.StatusOK {
+		t.Errorf("%d %s", status, answer)
+	}
+	if out := must(t, "", "audit", "list", "--data", data, "--after", "12"); !strings.Contains(out, "13 ") || !strings.Contains(out, "signed_in") {
+		t.Errorf("an entry that follows: %s", out)
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	p = serve(t, data)
+	time.Sleep(10 * time.Millisecond)
+	if strings.Contains(p.err.String(), "taken over") {
+		t.Errorf("taken over again:\n%s", p.err.String())
+	}
+	must(t, "", "audit", "verify", "--data", data)
+}
