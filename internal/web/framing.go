@@ -24,7 +24,7 @@ import (
 type framing struct {
 	state  state
 	cr     bool   // the last byte was CR
-	last   byte   // of the request line, but for CR
+	last   byte   // of the request line, but for the CR at its end
 	sized  bool   // the head has a Content-Length
 	coded  coding // its Transfer-Encoding
 	digits int    // seen of a number; -1: white space came after them
@@ -107,6 +107,9 @@ func (f *framing) line(b []byte, i int) (int, string) {
 		rest = rest[:end]
 	}
 	if n := len(rest); n > 0 {
+		if f.cr && f.state == inRequestLine {
+			f.last = '\r'
+		}
 		if f.cr = rest[n-1] == '\r'; f.cr {
 			n--
 		}

@@ -303,6 +303,7 @@ func FuzzFraming(f *testing.F) {
 	for i, request := range ordinary {
 		f.Add([]byte(request+ordinary[(i+3)%len(ordinary)]), byte(i))
 	}
+	f.Add([]byte("POST / HTTP/1.1\r\r\nTransfer-Encoding: chunked\r\n\r\n"), byte(1))
 	for _, head := range []string{
 		"Content-Length: 2\r\nContent-Length: 2\r\n", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip\r\n",
 		"Content-Length : 2\r\n", "A: b\n", "A: b\r\n c\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: 99999999999999999999\r\n",
