@@ -62,7 +62,7 @@ fi
 export PATH=$PWD/.cache/pebble-$pebble:$PATH
 
 # From here on a peer that is missing is a failure, not a skip.
-export OSTIARY_PEERS=1
+export TEST_PEERS=1
 
 ./scripts/format.sh
 go vet ./...

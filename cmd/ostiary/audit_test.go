@@ -171,7 +171,7 @@ func TestServe_SaysTampered(t *testing.T) {
 func TestAuditExport_ByOthers(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
-		if os.Getenv("OSTIARY_PEERS") == "1" {
+		if os.Getenv("TEST_PEERS") == "1" {
 			t.Fatal(err)
 		}
 		t.Skip("node is not there")

@@ -17,7 +17,7 @@ var curlLine = regexp.MustCompile(`(?m)^# (\w+): .*\n(curl .*)$`)
 func TestDemo_CurlLinesWork(t *testing.T) {
 	shells := []string{"sh", "bash", "zsh"}
 	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("OSTIARY_PEERS") == "1" {
+		if os.Getenv("TEST_PEERS") == "1" {
 			t.Fatal(err)
 		}
 		t.Skip("no curl here")

@@ -201,7 +201,7 @@ func TestThreat64_DiskFull(t *testing.T) {
 func TestThreat64_IOError(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		if os.Getenv("OSTIARY_PEERS") == "1" {
+		if os.Getenv("TEST_PEERS") == "1" {
 			t.Fatal(err)
 		}
 		t.Skip("makes a disk fail by strace")

@@ -31,7 +31,7 @@ import (
 //	code NAME            sets $NAME to the code of the otpauth URI that was printed
 func TestScripts(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("OSTIARY_PEERS") == "1" {
+		if os.Getenv("TEST_PEERS") == "1" {
 			t.Fatal(err)
 		}
 		t.Skip("the transcripts use curl")

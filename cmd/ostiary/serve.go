@@ -71,6 +71,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 	slots := spareProcessors(a.set.HashSlots)
 	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), retend: make(chan struct{}, 1)}
 	s.log = s.newLog()
+	for _, name := range a.strayVariables(os.Environ()) {
+		s.log.Warn("an environment variable is no setting: look for a slip in its name (ostiary serve --help has them all)", "variable", name)
+	}
 	if err := s.open(); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func TestDocs_TLS(t *testing.T) {
 		return serve(t, filepath.Join(t.TempDir(), "data"), "--config", file, "--listen", listen)
 	}
 	t.Run("Files", func(t *testing.T) {
-		if _, err := exec.LookPath("openssl"); err != nil && os.Getenv("OSTIARY_PEERS") != "1" {
+		if _, err := exec.LookPath("openssl"); err != nil && os.Getenv("TEST_PEERS") != "1" {
 			t.Skip(err)
 		}
 		dir, listen := t.TempDir(), acmetest.FreeAddress(t)

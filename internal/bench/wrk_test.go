@@ -31,7 +31,7 @@ func TestWrk_Report(t *testing.T) {
 func TestWrk_Asks(t *testing.T) {
 	program, err := exec.LookPath("wrk")
 	switch {
-	case err != nil && os.Getenv("OSTIARY_PEERS") == "1":
+	case err != nil && os.Getenv("TEST_PEERS") == "1":
 		t.Fatal(err)
 	case err != nil:
 		t.Skip(err, "; make test installs it")

@@ -1,5 +1,5 @@
 // Package peertest holds the tests against programs of others, as a user has them. They are no part of the build:
-// "make test" installs the programs and sets OSTIARY_PEERS=1, and then a program that is missing is a failure.
+// "make test" installs the programs and sets TEST_PEERS=1, and then a program that is missing is a failure.
 package peertest
 
 import (
@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// tool finds a program. Without OSTIARY_PEERS=1 the test is skipped.
+// tool finds a program. Without TEST_PEERS=1 the test is skipped.
 func tool(t *testing.T, name string) string {
 	t.Helper()
-	if os.Getenv("OSTIARY_PEERS") != "1" {
-		t.Skipf("runs %s; set OSTIARY_PEERS=1 to run this test", name)
+	if os.Getenv("TEST_PEERS") != "1" {
+		t.Skipf("runs %s; set TEST_PEERS=1 to run this test", name)
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("OSTIARY_PEERS=1, and %s is not installed: %v", name, err)
+		t.Fatalf("TEST_PEERS=1, and %s is not installed: %v", name, err)
 	}
 	return path
 }

@@ -1,6 +1,6 @@
 // Package proxytest runs the configurations of docs/proxies as they are written, in the real proxies of Debian, between
 // a real server and an upstream that says what it was sent. Only addresses and paths of files are replaced. The tests are
-// no part of the build: "make test" installs the proxies and sets OSTIARY_PEERS=1, and then one that is missing is a failure.
+// no part of the build: "make test" installs the proxies and sets TEST_PEERS=1, and then one that is missing is a failure.
 package proxytest
 
 import (
@@ -248,16 +248,16 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tool finds a program. Without OSTIARY_PEERS=1 the test is skipped.
+// tool finds a program. Without TEST_PEERS=1 the test is skipped.
 func tool(t *testing.T, name string) string {
 	t.Helper()
-	if os.Getenv("OSTIARY_PEERS") != "1" {
-		t.Skipf("runs %s; set OSTIARY_PEERS=1 to run this test", name)
+	if os.Getenv("TEST_PEERS") != "1" {
+		t.Skipf("runs %s; set TEST_PEERS=1 to run this test", name)
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
 		if path, err = exec.LookPath("/usr/sbin/" + name); err != nil {
-			t.Fatalf("OSTIARY_PEERS=1, and %s is not installed: %v", name, err)
+			t.Fatalf("TEST_PEERS=1, and %s is not installed: %v", name, err)
 		}
 	}
 	return path

@@ -114,7 +114,7 @@ func TestTLS_Suites(t *testing.T) {
 func TestTLS_OpenSSL(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
-		if os.Getenv("OSTIARY_PEERS") == "1" {
+		if os.Getenv("TEST_PEERS") == "1" {
 			t.Fatal(err)
 		}
 		t.Skip(err)

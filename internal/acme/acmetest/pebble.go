@@ -1,6 +1,6 @@
 // Package acmetest runs a CA that speaks ACME for tests: pebble, with a name server of its
 // own under which every name is this machine. It really validates. scripts/test.sh installs
-// both programs; without them a test is skipped, unless OSTIARY_PEERS=1 says that they
+// both programs; without them a test is skipped, unless TEST_PEERS=1 says that they
 // must be there.
 package acmetest
 
@@ -51,7 +51,7 @@ func New(t testing.TB, o Options) *CA {
 	t.Helper()
 	for _, name := range []string{"pebble", "pebble-challtestsrv"} {
 		if _, err := exec.LookPath(name); err != nil {
-			if os.Getenv("OSTIARY_PEERS") == "1" {
+			if os.Getenv("TEST_PEERS") == "1" {
 				t.Fatal(err)
 			}
 			t.Skip(err)
