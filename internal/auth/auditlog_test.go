@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"fmt"
 	"log/slog"
@@ -410,5 +411,50 @@ func TestEachEvent_Times(t *testing.T) {
 		if err != nil || strings.Join(got, " ") != c.want {
 			t.Errorf("%+v: got %q, %v", c, got, err)
 		}
+	}
+}
+
+// ordered is a store that notes when the audit log and tickets are written.
+type ordered struct {
+	auth.Store
+	calls []string
+}
+
+type orderedTx struct {
+	auth.Tx
+	s *ordered
+}
+
+func (s *ordered) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
+	return s.Store.InTx(ctx, func(tx auth.Tx) error { return fn(orderedTx{tx, s}) })
+}
+
+func (t orderedTx) InsertEvent(ctx context.Context, e audit.Event) error {
+	t.s.calls = append(t.s.calls, string(e.Kind))
+	return t.Tx.InsertEvent(ctx, e)
+}
+
+func (t orderedTx) InsertTicket(ctx context.Context, ticket auth.Ticket) error {
+	t.s.calls = append(t.s.calls, "ticket")
+	return t.Tx.InsertTicket(ctx, ticket)
+}
+
+// The head of the log is what all transactions of a realm meet at: it is taken last, so
+// that none of them holds it while it waits for something else.
+func TestAudit_LogIsWrittenLast(t *testing.T) {
+	s := &ordered{}
+	w := newWorld(t, func(o *auth.Options) {
+		s.Store = o.Store
+		o.Store = s
+	})
+	const old = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$"
+	hash := old + argon2Tag(t, goodPassword, "somesaltsomesalt", 1, 64)
+	if _, _, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: "old", PasswordHash: hash}, client); err != nil {
+		t.Fatal(err)
+	}
+	s.calls = nil
+	w.ticket("old") // which hashes the password anew first, and records that
+	if got := strings.Join(s.calls, " "); got != "ticket password_rehashed password_passed" {
+		t.Errorf("in the order %s", got)
 	}
 }
