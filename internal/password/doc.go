@@ -1,4 +1,4 @@
-// Package password hashes and verifies passwords.
+// Package password hashes and verifies passwords, and says which may be chosen.
 //
 // New hashes are argon2id (RFC 9106) in the PHC string format. Hashes that other
 // systems made (argon2 with other parameters, bcrypt, scrypt, PBKDF2, the
@@ -16,4 +16,7 @@
 // account that does not exist, a format that is cheap, or a hash that can't be
 // read. For formats that cost more, Floor tells how long a failed check takes at
 // most, so that the caller can answer every failure no sooner than that.
+//
+// Rules tell whether a password may be chosen (NIST SP 800-63B-4, section 3.1.1.2);
+// docs/passwords.md has them in words.
 package password
