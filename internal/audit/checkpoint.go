@@ -37,7 +37,7 @@ func (c Checkpoint) Kind() string {
 func (c Checkpoint) text() []byte {
 	b := netstring(nil, checkpointLabel)
 	b = netID(b, c.RealmID)
-	b = netstring(b, c.Head.String())
+	b = netstring(b, c.String())
 	b = netstring(b, Stamp(c.At))
 	return netstring(b, c.Kind())
 }

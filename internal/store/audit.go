@@ -87,12 +87,11 @@ func (q queries) Events(ctx context.Context, realm uuid.UUID, f auth.AuditFilter
 	if f.Address != "" {
 		and("address = ", f.Address)
 	}
-	// The plus keeps the index of times, which is not in the order of entries, out of it.
 	if !f.Since.IsZero() {
-		and("+at >= ", micros(f.Since))
+		and("at >= ", micros(f.Since))
 	}
 	if !f.Until.IsZero() {
-		and("+at < ", micros(f.Until))
+		and("at < ", micros(f.Until))
 	}
 	args = append(args, f.Limit)
 	return list(ctx, q.prepared, scanEvent, query+"ORDER BY seq LIMIT $"+strconv.Itoa(len(args)), args...)
