@@ -176,7 +176,7 @@ func (d *doctor) checkRealms(st *store.Store, master seal.Key, mounts []*auth.Mo
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
 		if !known[name] && !missing[name] {
 			missing[name] = true
-			d.find(wrong, "realm "+name, "ostiary realm create "+name, "a [[realm]] is for it, and it is not there")
+			d.find(wrong, "realm "+name, "ostiary realm create "+name, "a [[policy]] is for it, and it is not there")
 		}
 	}
 	for _, m := range mounts {

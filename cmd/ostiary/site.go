@@ -117,7 +117,7 @@ func (s *server) checkPasswords(svc *auth.Service, rules map[string]password.Rul
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
 		_, err := svc.Realm(s, name)
 		if auth.CodeOf(err) == auth.CodeNotFound {
-			return fmt.Errorf("a [[realm]] is for realm %q, which is not there: make it with: ostiary realm create %s", name, name)
+			return fmt.Errorf("a [[policy]] is for realm %q, which is not there: make it with: ostiary realm create %s", name, name)
 		}
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 // Every bad file ends the start with exactly one line, which names what is wrong.
 func TestConfig_BadFile(t *testing.T) {
 	mount := func(lines ...string) string { return "[[mount]]\n" + strings.Join(lines, "\n") + "\n" }
-	realm := func(lines ...string) string { return "[[realm]]\n" + strings.Join(lines, "\n") + "\n" }
+	policy := func(lines ...string) string { return "[[policy]]\n" + strings.Join(lines, "\n") + "\n" }
 	senmo := func(lines ...string) string { return mount(append([]string{`dialect = "senmo"`}, lines...)...) }
 	tests := []struct{ name, file, want string }{
 		{"unknown key", "data = \"x\"\nlisten_on = \"y\"\n", `ostiary.toml:2: unknown key "listen_on"`},
@@ -156,21 +156,20 @@ func TestConfig_BadFile(t *testing.T) {
 		{"negative retry", senmo(`refresh_retry = "-1s"`), `ostiary.toml: mount 1 (senmo): refresh_retry: must not be negative`},
 		{"retry without refresh", mount(`dialect = "nomic"`, `refresh_retry = "1s"`), `ostiary.toml: mount 1 (nomic): refresh_retry: this dialect has no refresh`},
 
-		{"realm that is a number", "realm = 5\n", `ostiary.toml: realm: must be a string, or tables [[realm]]`},
-		{"realm that is one table", "[realm]\nname = \"a\"\n", `ostiary.toml: realm: must be a string, or tables [[realm]]`},
-		{"realm that is a list", "realm = [\"a\"]\n", `ostiary.toml:1: realm: must be a table [[realm]]`},
-		{"realm as a setting and as a table", "realm = \"a\"\n[[realm]]\nname = \"a\"\n", `ostiary.toml:2: realm: key realm already exists as a value, but should be an array table`},
-		{"realm without a name", realm(), `ostiary.toml: realm 1: name: missing`},
-		{"name of a realm", realm(`name = "a b"`), `ostiary.toml: realm 1: name: "a b" is no realm's name (letters, digits, dot, underscore, hyphen; at most 64)`},
-		{"realm twice", realm(`name = "a"`) + realm(`name = "a"`), `ostiary.toml: realm 2 (a): name: a [[realm]] before has it too`},
-		{"unknown key of a realm", realm(`name = "a"`, `password_max = 9`), `ostiary.toml:3: unknown key "realm.password_max"`},
-		{"other case of a realm", realm(`Name = "a"`), `ostiary.toml: unknown key "realm.Name"`},
-		{"policy", realm(`name = "a"`, `password_policy = "NIST"`), `ostiary.toml: realm 1 (a): password_policy: "NIST" is not nist or mikrocloud`},
-		{"short passwords", realm(`name = "a"`, `password_min = 7`), `ostiary.toml: realm 1 (a): password_min: must be between 8 and 64`},
-		{"long passwords", realm(`name = "a"`, `password_min = 65`), `ostiary.toml: realm 1 (a): password_min: must be between 8 and 64`},
-		{"no length", realm(`name = "a"`, `password_min = 0`), `ostiary.toml: realm 1 (a): password_min: must be between 8 and 64`},
-		{"length as a text", realm(`name = "a"`, `password_min = "15"`), `ostiary.toml:3: realm.password_min: must be an integer`},
-		{"no path of breached passwords", realm(`name = "a"`, `password_breached = ""`), `ostiary.toml: realm 1 (a): password_breached: must not be empty`},
+		{"realm that is a number", "realm = 5\n", `ostiary.toml:1: realm: must be a string`},
+		{"policy that is one table", "[policy]\nrealm = \"a\"\n", `ostiary.toml: policy: is a list of tables: write [[policy]]`},
+		{"policy that is a list", "policy = [\"a\"]\n", `ostiary.toml:1: policy: must be a table [[policy]]`},
+		{"policy without a realm", policy(), `ostiary.toml: policy 1: realm: missing`},
+		{"realm of a policy", policy(`realm = "a b"`), `ostiary.toml: policy 1: realm: "a b" is no realm's name (letters, digits, dot, underscore, hyphen; at most 64)`},
+		{"policy twice", policy(`realm = "a"`) + policy(`realm = "a"`), `ostiary.toml: policy 2 (a): realm: a [[policy]] before has it too`},
+		{"unknown key of a policy", policy(`realm = "a"`, `password_max = 9`), `ostiary.toml:3: unknown key "policy.password_max"`},
+		{"other case in a policy", policy(`Realm = "a"`), `ostiary.toml: unknown key "policy.Realm"`},
+		{"policy", policy(`realm = "a"`, `password_policy = "NIST"`), `ostiary.toml: policy 1 (a): password_policy: "NIST" is not nist or mikrocloud`},
+		{"short passwords", policy(`realm = "a"`, `password_min = 7`), `ostiary.toml: policy 1 (a): password_min: must be between 8 and 64`},
+		{"long passwords", policy(`realm = "a"`, `password_min = 65`), `ostiary.toml: policy 1 (a): password_min: must be between 8 and 64`},
+		{"no length", policy(`realm = "a"`, `password_min = 0`), `ostiary.toml: policy 1 (a): password_min: must be between 8 and 64`},
+		{"length as a text", policy(`realm = "a"`, `password_min = "15"`), `ostiary.toml:3: policy.password_min: must be an integer`},
+		{"no path of breached passwords", policy(`realm = "a"`, `password_breached = ""`), `ostiary.toml: policy 1 (a): password_breached: must not be empty`},
 
 		{"mount twice", senmo() + senmo(), `ostiary.toml: mount 2 (senmo): dialect: already served at any host by mount 1 (senmo)`},
 		{"mount twice at a host", senmo(`host = "a.example"`, `prefix = "/x"`) + senmo(`host = "A.example"`, `prefix = "/x"`), `ostiary.toml: mount 2 (senmo): dialect: already served at a.example under /x by mount 1 (senmo)`},
@@ -249,8 +248,8 @@ func TestConfig_BadFlagsAndEnvironment(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(fullMount)
 	f.Add("data = 1\n")
-	f.Add("[[realm]]\nname = \"a\"\npassword_policy = \"mikrocloud\"\npassword_min = 8\n")
-	f.Add("realm = \"a\"\n[[realm]]\nname = \"a\"\n")
+	f.Add("[[policy]]\nrealm = \"a\"\npassword_policy = \"mikrocloud\"\npassword_min = 8\n")
+	f.Add("realm = \"a\"\n[[policy]]\nrealm = \"a\"\n")
 	f.Add("[[mount]]\ndialect = \"nomic\"\nsession_max = \"1d\"\n")
 	f.Add("[mount]\n\"a\\nb\" = 1\n")
 	f.Add("trusted_proxy = [[]]")

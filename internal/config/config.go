@@ -3,7 +3,7 @@
 // A setting has one name in three places: a flag (--log-level), an environment
 // variable (OSTIARY_LOG_LEVEL) and a key of the configuration file (log_level).
 // A flag wins over the environment, and that over the file. The file is TOML and
-// strict: an unknown key is an error. Its [[mount]] and [[realm]] tables say what flags can't.
+// strict: an unknown key is an error. Its [[mount]] and [[policy]] tables say what flags can't.
 //
 // The command line embeds [Shared] at its root and [Server] in the commands that
 // need it; kong fills them from flags and environment, and the hooks here read the
@@ -32,8 +32,8 @@ import (
 type Config struct {
 	Shared
 	Server
-	Mount  []Mount `kong:"-" toml:"mount"`
-	Realms Realms  `kong:"-" toml:"realm"`
+	Mount  []Mount  `kong:"-" toml:"mount"`
+	Policy []Policy `kong:"-" toml:"policy"`
 }
 
 // Shared is what every command reads.

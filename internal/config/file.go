@@ -19,10 +19,10 @@ import (
 // File is a configuration file that has been read: its tables, and a source of
 // values for flags that are not set otherwise.
 type File struct {
-	name   string
-	values map[string]any
-	mounts []Mount
-	realms []Realm
+	name     string
+	values   map[string]any
+	mounts   []Mount
+	policies []Policy
 }
 
 var _ kong.Resolver = (*File)(nil)
@@ -68,7 +68,7 @@ func Parse(name string, data []byte) (*File, error) {
 	if wrong != nil {
 		return nil, explain(name, wrong)
 	}
-	return &File{name: name, values: values, mounts: c.Mount, realms: c.Realms}, nil
+	return &File{name: name, values: values, mounts: c.Mount, policies: c.Policy}, nil
 }
 
 // checkKeys is stricter than the decoder, which takes names in another case, a single
@@ -90,15 +90,11 @@ func checkKeys(under string, table map[string]any, into reflect.Type) (key, prob
 		if (want == reflect.TypeFor[Duration]() || want == reflect.TypeFor[*Duration]()) && !isText {
 			return key, `%s: must be a duration such as "1h"`
 		}
-		realms := want == reflect.TypeFor[Realms]()
-		if realms && isText || !realms && want != reflect.TypeFor[[]Mount]() {
-			continue // realm may be the setting
+		if want != reflect.TypeFor[[]Policy]() && want != reflect.TypeFor[[]Mount]() {
+			continue
 		}
 		list, isList := value.([]any)
-		switch {
-		case !isList && realms:
-			return key, "%[1]s: must be a string, or tables [[%[1]s]]"
-		case !isList:
+		if !isList {
 			return key, "%[1]s: is a list of tables: write [[%[1]s]]"
 		}
 		for _, item := range list {
@@ -118,7 +114,7 @@ func (f *File) Validate(*kong.Application) error { return nil }
 // Resolve gives kong the file's value of a flag, unless the environment has one.
 func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	value, ok := f.values[strings.ReplaceAll(flag.Name, "-", "_")]
-	if _, tables := value.([]any); !ok || tables && flag.Name == "realm" {
+	if !ok {
 		return nil, nil
 	}
 	names := flag.Envs
@@ -139,7 +135,7 @@ var (
 		"string": "a string", "*string": "a string", "int": "an integer", "bool": "true or false",
 		"[]string": "a list of strings", "config.Duration": `a duration such as "1h"`, "*config.Duration": `a duration such as "1h"`,
 		"[]config.Mount": "a list of tables [[mount]]", "config.Mount": "a table [[mount]]",
-		"*int": "an integer", "config.Realm": "a table [[realm]]",
+		"*int": "an integer", "[]config.Policy": "a list of tables [[policy]]", "config.Policy": "a table [[policy]]",
 	}
 )
 
