@@ -153,7 +153,7 @@ func TestServe_ReaderOfTheLogLeaves(t *testing.T) {
 func TestServe_ReaderOfTheLogIsStuck(t *testing.T) {
 	cmd, log, url := piped(t, filepath.Join(t.TempDir(), "data"))
 	// More than the pipe and the buffer hold: each request is a line with its path.
-	path := "/" + strings.Repeat("x", 250)
+	path := "/ostiary/verify" + strings.Repeat("/xxxxxxxxx", 24)
 	for range (logBuffer + 128<<10) / 300 {
 		res, err := client.Get(url + path)
 		if err != nil {
@@ -187,7 +187,7 @@ func TestServe_ReaderOfTheLogIsStuck(t *testing.T) {
 // Nobody reads the log any more, and the server ends at once all the same.
 func TestServe_StuckLogDoesNotHoldTheEnd(t *testing.T) {
 	cmd, _, url := piped(t, filepath.Join(t.TempDir(), "data"))
-	path := "/" + strings.Repeat("x", 250)
+	path := "/ostiary/verify" + strings.Repeat("/xxxxxxxxx", 24)
 	for range (100 << 10) / 300 {
 		res, err := client.Get(url + path)
 		if err != nil {
