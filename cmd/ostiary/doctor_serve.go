@@ -52,16 +52,16 @@ func (d *doctor) checkCertificate(srv *config.Server) {
 		d.find(wrong, "certificate", "give the chain in tls_cert and its private key in tls_key, both PEM, and let this user read them", "%v", err)
 		return
 	}
-	switch now, leaf := time.Now(), pair.Leaf; {
-	case now.After(leaf.NotAfter):
-		d.find(wrong, "certificate", renew, "%s ended %s", srv.TLSCert, stamp(leaf.NotAfter))
-	case now.Before(leaf.NotBefore):
-		d.find(wrong, "certificate", "see whether the clock is right", "%s is good only from %s on", srv.TLSCert, stamp(leaf.NotBefore))
-	case now.Add(soonExpires).After(leaf.NotAfter):
-		d.find(warn, "certificate", renew, "%s ends %s", srv.TLSCert, stamp(leaf.NotAfter))
-	default:
-		d.find(fine, "certificate", "", "%s is good until %s", srv.TLSCert, stamp(leaf.NotAfter))
+	now, leaf := time.Now(), pair.Leaf
+	do := renew
+	if now.Before(leaf.NotBefore) {
+		do = "see whether the clock is right"
 	}
+	if state, text := lapse(leaf, now); state != fine {
+		d.find(state, "certificate", do, "%s %s", srv.TLSCert, text)
+		return
+	}
+	d.find(fine, "certificate", "", "%s is good until %s", srv.TLSCert, stamp(leaf.NotAfter))
 }
 
 // probe tells what is at the address: an Ostiary, nothing, or what would be in its way.

@@ -28,6 +28,9 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 		if files, err = readPair(srv.TLSCert, srv.TLSKey); err != nil {
 			return err
 		}
+		if err := s.cert.mayServe(files); err != nil {
+			return err
+		}
 	}
 	// Beside the address that stays, the proxies must still be what keeps passwords safe.
 	running := s.settings

@@ -134,7 +134,7 @@ func TestTLS_ReloadUnderLoad(t *testing.T) {
 // loaded makes a server with a certificate from files.
 func loaded(t *testing.T) (s *server, log *bytes.Buffer, cert, key string) {
 	t.Helper()
-	cert, key = certificate(t, time.Hour)
+	cert, key = certificate(t, 100*24*time.Hour)
 	log = new(bytes.Buffer)
 	s = &server{log: slog.New(slog.NewTextHandler(log, nil))}
 	s.settings.TLSCert, s.settings.TLSKey = cert, key
@@ -151,7 +151,7 @@ func TestTLS_RereadsWhatChanged(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != 1 {
 		t.Errorf("nothing has changed, and %d lines:\n%s", n, log.String())
 	}
-	otherCert, otherKey := certificate(t, time.Hour)
+	otherCert, otherKey := certificate(t, 100*24*time.Hour)
 	log.Reset()
 	replace(t, cert, otherCert) // its key is not there yet
 	for range 3 {
