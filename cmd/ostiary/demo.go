@@ -108,8 +108,8 @@ func (s *server) lockDemo() (unlock func(), err error) {
 }
 
 // noteDemo warns of accounts whose passwords were printed, in a store that is served for real.
-func (s *server) noteDemo() {
-	n, err := s.store.CountOrigin(s, originDemo)
+func (s *server) noteDemo(ctx context.Context) {
+	n, err := s.store.CountOrigin(ctx, originDemo)
 	if err == nil && n > 0 {
 		s.log.Warn("the store has accounts that the demo made, whose passwords it printed: delete them, or serve another data directory", "accounts", n)
 	}

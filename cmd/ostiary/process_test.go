@@ -292,6 +292,9 @@ func TestServe_TwoFirstStartsAtOnce(t *testing.T) {
 	}
 	must(t, "a password of ada", "account", "create", "--data", data, "--username", "ada", "--password-stdin")
 	for _, p := range processes {
+		if strings.Contains(p.err.String(), "level=WARN") {
+			t.Errorf("nothing was lost, and nothing is wrong:\n%s", p.err.String())
+		}
 		if status, answer := login(t, p.url, "ada", "a password of ada"); status != http.StatusOK {
 			t.Errorf("%d %s", status, answer)
 		}

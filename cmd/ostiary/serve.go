@@ -126,9 +126,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tended.Go(func() { s.tend(tending) })
 	tended.Go(func() { s.tendKeys(tending) })
 	tended.Go(func() { s.tendCertificate(tending) })
-	go s.warm(site)
+	tended.Go(func() { s.warm(tending, site) })
 	if !c.Demo {
-		go s.noteDemo()
+		tended.Go(func() { s.noteDemo(tending) })
 	}
 	return s.wait(doors, signals, failed)
 }
@@ -139,12 +139,13 @@ func (s *server) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if lost != "" {
-		s.log.Warn("this looks like a lost database, and a new, empty one is made: if there were accounts, stop and bring the old one back from a backup",
-			"database", s.set.DatabasePath(), "because", lost)
-	}
 	if s.store, err = store.CreateFile(s, s.set.DatabasePath()); err != nil {
 		return fmt.Errorf("open the store: %w", err)
+	}
+	// Unless another first start has made it meanwhile, and its master key.
+	if lost != "" && s.store.Info().Before == 0 {
+		s.log.Warn("this looks like a lost database, and a new, empty one was made: if there were accounts, stop and bring the old one back from a backup",
+			"database", s.set.DatabasePath(), "because", lost)
 	}
 	if i := s.store.Info(); i.Before != 0 && i.Before != i.Schema {
 		s.log.Info("the database was brought up to date", "store", i.Path, "schema_before", i.Before, "schema", i.Schema)
@@ -204,9 +205,9 @@ func (s *server) wait(open doors, signals <-chan os.Signal, failed <-chan error)
 }
 
 // warm has the realms measure their floors, and gives back the memory that it took.
-func (s *server) warm(site *site) {
+func (s *server) warm(ctx context.Context, site *site) {
 	for _, m := range site.mounts {
-		site.svc.Warm(s, m.RealmID)
+		site.svc.Warm(ctx, m.RealmID)
 	}
 	debug.FreeOSMemory()
 }
