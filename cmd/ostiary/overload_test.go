@@ -238,7 +238,7 @@ func TestReload_Limits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	settings("max_connections = 1\n")
+	settings("max_connections = 1\nsource_connections = 1\n")
 	p := serve(t, data, "--config", file)
 	address := strings.TrimPrefix(p.url, "http://")
 	dial := func() net.Conn {

@@ -69,8 +69,12 @@ func (g *Guess) checkGuesses() error {
 		return fmt.Errorf("guess_known_for: must not be negative")
 	}
 	for _, text := range g.GuessExempt {
-		if _, err := parsePrefix(text); err != nil {
+		network, err := parsePrefix(text)
+		if err != nil {
 			return fmt.Errorf("guess_exempt: %w", err)
+		}
+		if network.Bits() == 0 {
+			return fmt.Errorf("guess_exempt: %q is everybody: for no limit at all, set guess_source = 0", text)
 		}
 	}
 	return nil

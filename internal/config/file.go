@@ -62,7 +62,10 @@ func Parse(name string, data []byte) (*File, error) {
 	if err := toml.Unmarshal(data, &values); err != nil {
 		return nil, explain(name, err)
 	}
-	if key, problem := checkKeys("", values, reflect.TypeFor[Config]()); problem != "" {
+	if key, place, problem := checkKeys("", "", values, reflect.TypeFor[Config]()); problem != "" {
+		if line := lines(data)[place]; line > 0 {
+			name = fmt.Sprintf("%s:%d", name, line)
+		}
 		return nil, fmt.Errorf("%s: %s", name, oneLine(fmt.Sprintf(problem, key)))
 	}
 	if wrong != nil {
@@ -72,8 +75,9 @@ func Parse(name string, data []byte) (*File, error) {
 }
 
 // checkKeys is stricter than the decoder, which takes names in another case, a single
-// table for a list of them, and a number of nanoseconds for a duration.
-func checkKeys(under string, table map[string]any, into reflect.Type) (key, problem string) {
+// table for a list of them, and a number of nanoseconds for a duration. The place of a key
+// is that of lines.
+func checkKeys(under, at string, table map[string]any, into reflect.Type) (key, place, problem string) {
 	known := map[string]reflect.Type{}
 	for _, field := range reflect.VisibleFields(into) {
 		if name := field.Tag.Get("toml"); name != "" && name != "-" {
@@ -81,31 +85,31 @@ func checkKeys(under string, table map[string]any, into reflect.Type) (key, prob
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
-		key, value := under+name, table[name]
+		key, place, value := under+name, at+name, table[name]
 		want, ok := known[name]
 		if !ok {
-			return key, "unknown key %q"
+			return key, place, "unknown key %q"
 		}
 		_, isText := value.(string)
 		if (want == reflect.TypeFor[Duration]() || want == reflect.TypeFor[*Duration]()) && !isText {
-			return key, `%s: must be a duration such as "1h"`
+			return key, place, `%s: must be a duration such as "1h"`
 		}
 		if want != reflect.TypeFor[[]Policy]() && want != reflect.TypeFor[[]Mount]() {
 			continue
 		}
 		list, isList := value.([]any)
 		if !isList {
-			return key, "%[1]s: is a list of tables: write [[%[1]s]]"
+			return key, place, "%[1]s: is a list of tables: write [[%[1]s]]"
 		}
-		for _, item := range list {
+		for i, item := range list {
 			if table, isTable := item.(map[string]any); isTable {
-				if key, problem := checkKeys(key+".", table, want.Elem()); problem != "" {
-					return key, problem
+				if key, place, problem := checkKeys(key+".", fmt.Sprintf("%s.%d.", place, i), table, want.Elem()); problem != "" {
+					return key, place, problem
 				}
 			}
 		}
 	}
-	return "", ""
+	return "", "", ""
 }
 
 // Validate is part of kong.Resolver; Parse has checked the keys.

@@ -87,6 +87,9 @@ func (s *Server) checkLoad() error {
 			return fmt.Errorf("%s: must be between 1 and %d", limit.name, maxAtOnce)
 		}
 	}
+	if s.SourceConnections > s.MaxConnections {
+		return fmt.Errorf("source_connections (%d) must not be more than max_connections (%d)", s.SourceConnections, s.MaxConnections)
+	}
 	if s.ProxyProtocol && len(s.TrustedProxy) == 0 {
 		return fmt.Errorf("proxy_protocol: needs trusted_proxy beside it: whoever else could connect would choose the address that it counts as")
 	}

@@ -62,8 +62,12 @@ func (s *Server) checkACME() error {
 		case strings.HasPrefix(text, "*."):
 			return fmt.Errorf("acme_domain: %q: a CA gives wildcards by DNS-01 only, which is not supported: "+
 				"name each host, or get the certificate otherwise and give tls_cert", text)
-		case err != nil || name == "" || isAddress == nil:
+		case isAddress == nil:
+			return fmt.Errorf("acme_domain: %q is an address: CAs give certificates for host names", text)
+		case err != nil || name == "":
 			return fmt.Errorf("acme_domain: %q is no host name (ASCII, without scheme, port, or path)", text)
+		case !strings.Contains(name, ".") && s.ACMEDirectory == "":
+			return fmt.Errorf("acme_domain: %q has no dot: no public CA gives a certificate for it; name it in full, or give acme_directory of a private CA", text)
 		case slices.Contains(seen, name):
 			return fmt.Errorf("acme_domain: %q is there twice", text)
 		}
