@@ -56,7 +56,13 @@ const (
 	DatasourceDeleted Kind = "datasource_deleted"
 	DatasourceGranted Kind = "datasource_granted" // to a role
 	DatasourceRevoked Kind = "datasource_revoked" // from a role
+
+	AuditAdopted Kind = "audit_adopted" // the log of an older version was taken over as it was
+	AuditCut     Kind = "audit_cut"     // entries were deleted by command
 )
+
+// AboutLog tells whether entries of a kind are about the log itself.
+func (k Kind) AboutLog() bool { return k == AuditAdopted || k == AuditCut }
 
 // Kinds are all kinds, in the order of docs/audit.md.
 var Kinds = []Kind{
@@ -65,6 +71,7 @@ var Kinds = []Kind{
 	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, BudgetCleared,
 	PasswordChanged, PasswordRehashed, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
 	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
+	AuditAdopted, AuditCut,
 }
 
 // Event is one entry of the audit log. It never holds a secret or a whole token.

@@ -76,9 +76,13 @@ func (k HeadKey) Sealed(realm uuid.UUID, h SealedHead) bool {
 var Broken = make([]byte, sha256.Size)
 
 // Append gives an event its place behind a head, and returns the new head. It has a seal
-// only if the one before had: what was made up is not made good by what comes after it.
+// only if the one before had: what was made up is not made good by what comes after it. A
+// log begins with its realm: one that begins with something else was removed.
 func (k HeadKey) Append(before SealedHead, e *Event) SealedHead {
 	sealed := k.Sealed(e.RealmID, before)
+	if before.Seq == 0 {
+		sealed = e.Kind == RealmCreated
+	}
 	next := SealedHead{e.Follow(before.Head), Broken}
 	if sealed {
 		next.Seal = k.Seal(e.RealmID, next.Head)

@@ -38,6 +38,7 @@ const (
 	Moved    What = "moved"    // an entry stands in the place of another
 	Replaced What = "replaced" // a chain that is right in itself is not the one that was signed, or kept elsewhere
 	Beyond   What = "beyond"   // entries after the head
+	Stray    What = "stray"    // entries before a cut, which left none
 	Unsigned What = "unsigned" // a checkpoint that the server did not sign, or none at all
 	Unsealed What = "unsealed" // a head that neither the server nor a command wrote
 	TooOld   What = "too_old"  // the head to compare with was deleted because of its age
@@ -51,6 +52,7 @@ type Report struct {
 	Cut         Checkpoint // of the entries before First, if they were deleted because of their age
 	Signed      Checkpoint // the latest that agrees with the log
 	Checkpoints int
+	Notes       []Event   // entries about the log itself
 	Findings    []Finding // by number
 	More        int       // findings beyond these
 }
@@ -77,7 +79,11 @@ func Verify(l Log, anchor *Head) (*Report, error) {
 // finds: the server does so before it signs the next one.
 func Recheck(l Log, from Head) ([]Finding, error) {
 	v := &verifier{log: l, prev: from, agreed: from.Seq, asked: from.Seq}
-	if err := v.read(); err != nil {
+	err := v.read()
+	if err == nil {
+		err = v.strays()
+	}
+	if err != nil {
 		return nil, err
 	}
 	v.settle()
@@ -138,6 +144,12 @@ func (v *verifier) entry(e *Event) error {
 	}
 	if v.Entries++; v.First == 0 {
 		v.First = e.Seq
+		if e.Seq == 1 && e.Kind != RealmCreated {
+			v.find(Missing, 1, 1, textBegin)
+		}
+	}
+	if e.Kind.AboutLog() && len(v.Notes) < maxFindings {
+		v.Notes = append(v.Notes, *e)
 	}
 	if known && e.Sum(v.prev.Hash) != e.Hash {
 		v.suspect(e)
@@ -184,7 +196,8 @@ func (v *verifier) gap(seq int64) (known bool, err error) {
 	return known, nil
 }
 
-// cut goes on after the entries that were deleted because of their age.
+// cut goes on after the entries that were deleted because of their age. If some before them
+// have been read, they were deleted meanwhile, or strays finds them.
 func (v *verifier) cut(c Checkpoint) {
 	v.Cut, v.prev, v.agreed = c, c.Head, c.Seq
 	v.compare(c.Head)
@@ -215,13 +228,17 @@ func (v *verifier) checkpoint(c Checkpoint) {
 	v.Checkpoints++
 	switch {
 	case !v.signed(c):
-		v.find(Unsigned, c.Seq, c.Seq, "its checkpoint was not signed with this master key")
+		v.find(Unsigned, c.Seq, c.Seq, textForeign)
+		return
 	case c.Seq < v.prev.Seq: // the entry is not there, which has been said
 	case c.Hash != v.prev.Hash:
 		v.find(Replaced, v.agreed+1, c.Seq, "not what was signed at "+Stamp(c.At))
 		v.agreed = c.Seq
 	default:
 		v.Signed, v.agreed = c, c.Seq
+	}
+	if c.Cut {
+		v.Cut = c
 	}
 }
 
@@ -255,10 +272,16 @@ func (v *verifier) end() error {
 		if first > last {
 			first = 1 // it was so before the last checkpoint
 		}
-		v.find(Unsealed, first, last, "the head of the log was written by somebody else: they may have been made up")
+		v.find(Unsealed, first, last, textMadeUp)
+	}
+	if err := v.strays(); err != nil {
+		return err
 	}
 	if err := v.ahead(last); err != nil {
 		return err
+	}
+	if last == 0 && v.Checkpoints == 0 && v.Cut.Seq == 0 {
+		v.find(Missing, 1, 1, textBegin)
 	}
 	if v.Entries > 0 && v.Signed.Seq == 0 && v.Cut.Seq == 0 {
 		v.find(Unsigned, v.First, last, "no checkpoint agrees with the log: the server signs one when it starts, and each hour")
@@ -285,7 +308,7 @@ func (v *verifier) ahead(end int64) error {
 			break
 		}
 		if v.Checkpoints++; !v.signed(c) {
-			v.find(Unsigned, c.Seq, c.Seq, "its checkpoint was not signed with this master key")
+			v.find(Unsigned, c.Seq, c.Seq, textForeign)
 		} else if c.Seq > end {
 			last = c
 		}

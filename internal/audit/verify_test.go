@@ -25,11 +25,11 @@ var sealKey = HeadKey{1, 2, 3}
 
 // write adds n entries as a store does.
 func (r *rows) write(n int) {
-	if r.seal == nil {
-		r.seal = sealKey.Seal(realm, r.head)
-	}
 	for range n {
 		e := Event{ID: uuid.New(), RealmID: realm, At: noon.Add(time.Duration(r.head.Seq) * time.Second), Kind: SignedIn, Detail: fmt.Sprint("number ", r.head.Seq+1)}
+		if r.head.Seq == 0 {
+			e.Kind = RealmCreated
+		}
 		next := sealKey.Append(SealedHead{r.head, r.seal}, &e)
 		r.head, r.seal = next.Head, next.Seal
 		r.events = append(r.events, e)

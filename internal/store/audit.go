@@ -152,9 +152,7 @@ func (q queries) InsertEvent(ctx context.Context, e audit.Event) error {
 	if err != nil {
 		return classify(err)
 	}
-	if head.Seq--; head.Seq == 0 {
-		head.Seal = key.Seal(e.RealmID, audit.Head{})
-	}
+	head.Seq--
 	head = key.Append(head, &e)
 	if _, err := q.exec(ctx, insertEvent, eventArgs(e)...); err != nil {
 		return err

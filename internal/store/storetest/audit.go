@@ -68,14 +68,15 @@ func auditRoundTrip(w *world) {
 		Dialect: "one", Address: "2001:db8::1", RequestID: "r", Actor: "operator", Token: "0123abcd", Detail: "so \"it\" is, ü\u2028\x01"}
 	bare := audit.Event{ID: newID(), RealmID: w.realm, At: w.now.Add(-time.Hour), Kind: audit.RealmCreated}
 	cut := audit.Event{ID: newID(), RealmID: w.realm, At: w.now.Add(time.Nanosecond), Kind: audit.SignedIn, Detail: "bad \xff and \x00"}
-	want := []audit.Event{full, bare, cut} // in the order in which they are stored
-	head := audit.SealedHead{Seal: headKey.Seal(w.realm, audit.Head{})}
+	want := []audit.Event{bare, full, cut} // in the order in which they are stored
+	var head audit.SealedHead
 	for i := range want {
 		w.in(func(tx auth.Tx) error { return tx.InsertEvent(w.ctx, want[i]) })
 		head = headKey.Append(head, &want[i])
 	}
 	w.same("in their order", w.events(auth.AuditFilter{}), want)
 	w.same("the head", w.head(), head)
+	w.same("its seal", head.Seal, headKey.Seal(w.realm, head.Head))
 	w.same("the number", head.Seq, int64(3))
 	w.same("what no database keeps", want[2].Detail, "bad \uFFFD and \uFFFD")
 	head.Seal = []byte{}
@@ -90,6 +91,7 @@ func auditRoundTrip(w *world) {
 	w.same("another realm", len(w.events(auth.AuditFilter{})), 0)
 	w.event(audit.SignedIn, uuid.Nil)
 	w.same("has its own numbers", w.numbers(auth.AuditFilter{}), []int64{1})
+	w.same("one that does not begin with the realm", w.head().Seal, audit.Broken)
 }
 
 func auditFilter(w *world) {
@@ -196,7 +198,7 @@ func auditRace(w *world) {
 		return i%4 != 0, err
 	})
 	w.same("committed", got, n*3/4)
-	seen, head := map[string]int{}, audit.SealedHead{Seal: headKey.Seal(w.realm, audit.Head{})}
+	seen, head := map[string]int{}, audit.SealedHead{}
 	all := w.events(auth.AuditFilter{Limit: 10 * n})
 	for i := range all {
 		seen[all[i].Detail]++
