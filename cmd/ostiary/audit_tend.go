@@ -4,7 +4,23 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/store"
 )
+
+// adoptAudit takes over the logs of an older version, in the start that has brought them
+// into the chain, or in the next one if that was cut short.
+func (s *server) adoptAudit(svc *auth.Service) error {
+	old, err := s.store.Value(s, store.UnsealedLogs)
+	if err != nil || old == "" {
+		return err
+	}
+	if err := svc.AdoptAudit(s, s.by); err != nil {
+		return err
+	}
+	return s.store.DropValue(s, store.UnsealedLogs)
+}
 
 // tendAudit does what is due for the realms' audit logs: it signs them, and deletes what is
 // older than audit_keep. It reports whether there is more to delete.

@@ -164,7 +164,41 @@ func forge(t *testing.T, data string, from int) {
 func TestServe_SaysTampered(t *testing.T) {
 	data := audited(t)
 	edit(t, data, "DELETE FROM audit_event WHERE seq = 7", "DELETE FROM audit_checkpoint WHERE seq > 2")
-	serve(t, data).waitFor(t, `level=ERROR msg="the audit log is not as it was written: run ostiary audit verify" realm=default what=missing found="entry 7: missing"`)
+	serve(t, data).waitFor(t, `level=ERROR msg="the audit log is not as it was written, and is neither signed nor cut until that is settled: .*" realm=default what=missing found="entry 7: missing"`)
+}
+
+// TestServe_Launders: no restart makes good what somebody who can write the database has
+// made up, or removed, even if he takes every seal and signature away; nor do logins.
+func TestServe_Launders(t *testing.T) {
+	data := audited(t)
+	for name, do := range map[string][]string{
+		"no seal":             {"UPDATE audit_head SET seal = x''"},
+		"a seal once broken":  {"UPDATE audit_head SET seal = zeroblob(32)"},
+		"everything, removed": {"DELETE FROM audit_event", "DELETE FROM audit_head"},
+	} {
+		bad := copyData(t, data)
+		if name != "everything, removed" {
+			forge(t, bad, 7)
+		}
+		edit(t, bad, append(do, "DELETE FROM audit_checkpoint")...)
+		if out, _, status := command(t, "", "audit", "verify", "--data", bad); status != 1 {
+			t.Errorf("%s: before: %d %s", name, status, out)
+		}
+		for range 2 {
+			p := serve(t, bad)
+			p.waitFor(t, "level=ERROR msg=\"the audit log is not as it was written")
+			login(t, p.url, "ada", auditPass)
+			if err := p.stop(); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(p.err.String(), "the audit log was signed") || strings.Contains(p.err.String(), "taken over") {
+				t.Errorf("%s:\n%s", name, p.err.String())
+			}
+		}
+		if out, _, status := command(t, "", "audit", "verify", "--data", bad); status != 1 || !strings.Contains(out, "the head of the log was written by somebody else") {
+			t.Errorf("%s: %d %s", name, status, out)
+		}
+	}
 }
 
 // TestAuditExport_ByOthers verifies exports by the program of docs/audit.md.
@@ -298,14 +332,14 @@ func TestUpgrade_ChainsOlderLog(t *testing.T) {
 	}
 	p := serve(t, data)
 	p.waitFor(t, `level=WARN msg="the audit log of an older version was taken over as it is" realm=default head=12:[0-9a-f]{64}`)
-	p.waitFor(t, `msg="the audit log was signed" realm=second head=3:`)
-	if out := must(t, "", "audit", "verify", "--data", data); !strings.HasPrefix(out, "12 entries from number 1 on, and 1 checkpoints") {
+	p.waitFor(t, `msg="the audit log was signed" realm=second head=4:`)
+	if out := must(t, "", "audit", "verify", "--data", data); !strings.Contains(out, "13 entries from number 1 on, and 1 checkpoints") {
 		t.Errorf("after: %s", out)
 	}
 	must(t, "", "audit", "verify", "--data", data, "--realm", "second")
 	list := must(t, "", "audit", "list", "--data", data)
 	for _, line := range []string{`1 .* realm_created .* server +- +default`, `6 .* role_created .* cli: root +- +auditor`, `8 .* sign_in_failed .* senmo +127\.0\.0\.1 +- +- +wrong_password`,
-		`11 .* alias_set .* nomic .*"ünï \\"q\\""`, `12 .* account_deleted `} {
+		`11 .* alias_set .* nomic .*"ünï \\"q\\""`, `12 .* account_deleted `, `13 .* audit_adopted .* server .* the entries up to 12:[0-9a-f]{64}`} {
 		if !regexp.MustCompile(`(?m)^` + line).MatchString(list) {
 			t.Errorf("nothing like %s in\n%s", line, list)
 		}
@@ -313,7 +347,7 @@ func TestUpgrade_ChainsOlderLog(t *testing.T) {
 	if status, answer := login(t, p.url, "ada", "a fixture of the older schema"); status != http.StatusOK {
 		t.Errorf("%d %s", status, answer)
 	}
-	if out := must(t, "", "audit", "list", "--data", data, "--after", "12"); !strings.Contains(out, "13 ") || !strings.Contains(out, "signed_in") {
+	if out := must(t, "", "audit", "list", "--data", data, "--after", "13"); !strings.Contains(out, "14 ") || !strings.Contains(out, "signed_in") {
 		t.Errorf("an entry that follows: %s", out)
 	}
 	if err := p.stop(); err != nil {

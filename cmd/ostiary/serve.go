@@ -52,7 +52,8 @@ type server struct {
 	hasher   *password.Hasher
 	by       auth.Client
 
-	gate   *throttle.Gate // of all sites, so that a reload lets nobody guess more
+	gate   *throttle.Gate   // of all sites, so that a reload lets nobody guess more
+	watch  *auth.AuditWatch // likewise, so that none makes the process forget
 	site   atomic.Pointer[site]
 	cert   pair
 	acme   *acme.Manager // nil without acme_domain
@@ -69,7 +70,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
 	boundMemory()
 	slots := spareProcessors(a.set.HashSlots)
-	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), retend: make(chan struct{}, 1)}
+	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), watch: auth.NewAuditWatch(), retend: make(chan struct{}, 1)}
 	s.log = s.newLog()
 	for _, name := range a.strayVariables(os.Environ()) {
 		s.log.Warn("an environment variable is no setting: look for a slip in its name (ostiary serve --help has them all)", "variable", name)
@@ -164,18 +165,19 @@ func (s *server) prepare() (err error) {
 	if info, err := os.Stat(s.set.Data); err == nil && info.Mode().Perm()&0o077 != 0 {
 		s.log.Warn("others can look into the data directory: set it to 0700", "data", s.set.Data, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
 	}
-	svc := auth.New(coreOptions(s.set, s.store, s.master, s.hasher, s.log))
-	if err := svc.AdoptAudit(s); err != nil {
+	o := coreOptions(s.set, s.store, s.master, s.hasher, s.log)
+	o.Watch = s.watch
+	svc := auth.New(o)
+	if err := s.adoptAudit(svc); err != nil {
 		return err
 	}
-	if _, err := svc.Realm(s, "default"); auth.CodeOf(err) != auth.CodeNotFound {
+	if _, err = svc.Realm(s, "default"); auth.CodeOf(err) == auth.CodeNotFound {
+		_, err = svc.CreateRealm(s, "default", s.by)
+	}
+	if err != nil && auth.CodeOf(err) != auth.CodeConflict { // another process was first
 		return err
 	}
-	_, err = svc.CreateRealm(s, "default", s.by)
-	if auth.CodeOf(err) == auth.CodeConflict {
-		return nil // another process was first
-	}
-	return err
+	return svc.WatchAudit(s)
 }
 
 // wait serves until a signal says to stop, and finishes what is in flight.

@@ -96,6 +96,7 @@ type verifier struct {
 	anchor   *Head
 	met      bool         // the anchor
 	sealed   bool         // the head has its seal
+	begun    bool         // the first entry is that of the realm
 	prev     Head         // what the next entry must follow
 	agreed   int64        // the place of the last checkpoint that has been compared
 	points   []Checkpoint // that were read, and not yet come to
@@ -143,10 +144,7 @@ func (v *verifier) entry(e *Event) error {
 		return err
 	}
 	if v.Entries++; v.First == 0 {
-		v.First = e.Seq
-		if e.Seq == 1 && e.Kind != RealmCreated {
-			v.find(Missing, 1, 1, textBegin)
-		}
+		v.First, v.begun = e.Seq, e.Kind == RealmCreated
 	}
 	if e.Kind.AboutLog() && len(v.Notes) < maxFindings {
 		v.Notes = append(v.Notes, *e)
@@ -280,7 +278,7 @@ func (v *verifier) end() error {
 	if err := v.ahead(last); err != nil {
 		return err
 	}
-	if last == 0 && v.Checkpoints == 0 && v.Cut.Seq == 0 {
+	if v.Cut.Seq == 0 && (v.First == 1 && !v.begun || last == 0 && v.Checkpoints == 0) {
 		v.find(Missing, 1, 1, textBegin)
 	}
 	if v.Entries > 0 && v.Signed.Seq == 0 && v.Cut.Seq == 0 {

@@ -85,8 +85,49 @@ func TestTendAudit_Signs(t *testing.T) {
 	if !strings.Contains(out.String(), "level=ERROR") || !strings.Contains(out.String(), "entry 4: changed") {
 		t.Errorf("a change that was not seen:\n%s", out.String())
 	}
-	if err := w.svc.SignAudit(w.ctx, w.realm); err != nil || signed() != 5 {
+	for range 3 { // it is said each hour, and signed at no time
+		out.Reset()
+		w.advance(30 * time.Minute)
+		w.tendAudit()
+		if said := strings.Contains(out.String(), "level=ERROR"); said {
+			t.Errorf("said again after half an hour:\n%s", out.String())
+		}
+		w.advance(30 * time.Minute)
+		w.tendAudit()
+		if n := strings.Count(out.String(), "level=ERROR"); n != 1 {
+			t.Errorf("said %d times in an hour:\n%s", n, out.String())
+		}
+	}
+	if err := w.svc.SignAudit(w.ctx, w.realm); err != nil || signed() != 3 {
 		t.Errorf("%v, signed up to %d", err, signed())
+	}
+}
+
+// TestTendAudit_Wiped: a process knows from its start on that there was a log.
+func TestTendAudit_Wiped(t *testing.T) {
+	for _, tables := range [][]string{{"audit_event", "audit_checkpoint", "audit_head"}, {"audit_event", "audit_checkpoint"}} {
+		var out bytes.Buffer
+		w := newWorld(t, withLog(&out))
+		w.account("ada")
+		if err := w.svc.WatchAudit(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range tables {
+			w.edit("DELETE FROM " + table)
+		}
+		if r := w.verified(); len(r.Findings) == 0 {
+			t.Errorf("%q: nothing is found", tables)
+		}
+		w.tendAudit()
+		if all := len(tables) == 3; !strings.Contains(out.String(), "is not as it was written") || all != strings.Contains(out.String(), "another one than a moment ago") {
+			t.Errorf("%q:\n%s", tables, out.String())
+		}
+		w.signIn("ada")
+		w.advance(2 * time.Hour)
+		w.tendAudit()
+		if r := w.verified(); len(r.Findings) == 0 || r.Signed.Seq != 0 {
+			t.Errorf("%q, and written on: %+v", tables, r)
+		}
 	}
 }
 
@@ -152,8 +193,10 @@ func TestTendAudit_Cut(t *testing.T) {
 	if !strings.Contains(out.String(), "deleted because of their age") || strings.Contains(out.String(), "level=ERROR") {
 		t.Errorf("log:\n%s", out.String())
 	}
-	w.advance(48 * time.Hour)
-	w.tendAudit()
+	for range 2 {
+		w.advance(24 * time.Hour)
+		w.tendAudit()
+	}
 	if r := w.verified(); r.Entries != 0 || r.Head.Seq != 1204 || len(r.Findings) != 0 {
 		t.Errorf("all of it: %+v", r)
 	}
@@ -179,34 +222,184 @@ func TestTendAudit_CutOfWhatWasChanged(t *testing.T) {
 	w.account("ada")
 	w.tendAudit()
 	w.edit("UPDATE audit_event SET actor = 'nobody' WHERE seq = 2")
-	w.advance(25 * time.Hour)
-	w.tendAudit()
-	if r := w.verified(); r.Entries != 0 || len(r.Findings) != 0 || !strings.Contains(out.String(), `found="entry 2: changed`) {
+	for range 25 {
+		w.advance(time.Hour)
+		w.tendAudit()
+	}
+	if r := w.verified(); r.Entries != 3 || len(r.Findings) != 1 || r.Cut.Seq != 0 || !strings.Contains(out.String(), `found="entry 2: changed`) {
 		t.Errorf("%+v\n%s", r, out.String())
 	}
 }
 
-// TestAdoptAudit: a log without a seal is an older version's, and is taken over by a start,
-// once. Any other wrong seal is none.
-func TestAdoptAudit(t *testing.T) {
-	var out bytes.Buffer
-	w := newWorld(t, withLog(&out))
-	w.account("ada")
-	for _, c := range []struct {
-		seal     []byte
-		findings int
-	}{{[]byte{}, 0}, {[]byte{1}, 1}, {audit.Broken, 1}} {
-		w.edit("UPDATE audit_head SET seal = $1", c.seal)
-		if r := w.verified(); len(r.Findings) != 1 || r.Findings[0].What != audit.Unsealed {
-			t.Errorf("seal %x: %v", c.seal, r.Findings)
+// TestTendAudit_MadeOld: who makes entries older, so that retention deletes them, has
+// changed them; also if he computes the chain anew as far as a batch goes, or to the end.
+func TestTendAudit_MadeOld(t *testing.T) {
+	for name, last := range map[string]int64{"not computed anew": 0, "a part": 2, "all": 3} {
+		var out bytes.Buffer
+		w := newWorld(t, withLog(&out), func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
+		w.account("ada")
+		w.edit("UPDATE audit_event SET at = at - 3 * 86400 * 1000000 WHERE seq <= 2")
+		w.edit("DELETE FROM audit_checkpoint")
+		var head audit.Head
+		for _, e := range w.log(0)[:last] {
+			head = e.Follow(head)
+			w.edit("UPDATE audit_event SET hash = $1 WHERE seq = $2", head.Hash[:], head.Seq)
 		}
-		out.Reset()
-		if err := w.svc.AdoptAudit(w.ctx); err != nil {
+		if last == 3 {
+			w.edit("UPDATE audit_head SET hash = $1", head.Hash[:])
+		}
+		w.tendAudit()
+		w.tendAudit()
+		if r := w.verified(); r.Entries != 3 || r.Cut.Seq != 0 || r.Signed.Seq != 0 || !strings.Contains(out.String(), "level=ERROR") {
+			t.Errorf("%s: %+v\n%s", name, r, out.String())
+		}
+	}
+}
+
+// TestTendAudit_ForgedBeforeTheCut: young entries there would hold back what is old.
+func TestTendAudit_ForgedBeforeTheCut(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(t, withLog(&out), func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
+	w.account("ada")
+	for range 25 {
+		w.advance(time.Hour)
+		w.tendAudit()
+	}
+	if n := w.verified().Cut.Seq; n != 3 {
+		t.Fatalf("cut at %d", n)
+	}
+	w.signIn("ada")
+	w.edit(`INSERT INTO audit_event SELECT realm_id, 1, id, at, kind, account_id, session_id, dialect, address, request_id, actor, token, detail, hash FROM audit_event`)
+	w.tendAudit()
+	if !strings.Contains(out.String(), `found="entry 1: before the cut: not written by the server"`) {
+		t.Errorf("log:\n%s", out.String())
+	}
+	if n, err := w.svc.CutAudit(w.ctx, w.realm, 4, client); err != nil || n != 2 {
+		t.Errorf("by command: %d, %v", n, err)
+	}
+	if r := w.verified(); len(r.Findings) != 0 || r.Cut.Seq != 4 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0].Detail, "up to 4:") ||
+		!strings.HasSuffix(r.Notes[0].Detail, "with something wrong: entry 1: before the cut: not written by the server") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestTendAudit_ClockLeaps: what a wrong clock makes old is not deleted at once.
+func TestTendAudit_ClockLeaps(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(t, withLog(&out), func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
+	w.account("ada")
+	if err := w.svc.WatchAudit(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.advance(72 * time.Hour) // between the start and now, or while no server ran
+	w.signIn("ada")
+	for range 23 {
+		w.tendAudit()
+		w.advance(time.Hour)
+	}
+	if r := w.verified(); r.First != 1 || strings.Count(out.String(), "the clock is more than a day ahead") != 1 {
+		t.Errorf("%+v\n%s", r, out.String())
+	}
+	w.advance(time.Hour)
+	w.tendAudit()
+	if r := w.verified(); r.First != 4 || len(r.Findings) != 0 {
+		t.Errorf("a day later: %+v", r)
+	}
+	w.signIn("ada")
+	w.advance(48 * time.Hour)
+	w.tendAudit()
+	w.advance(-48 * time.Hour) // the clock is put right
+	w.tendAudit()
+	w.advance(time.Hour)
+	if w.tendAudit(); strings.Count(out.String(), "the clock is more than a day ahead") != 2 || w.verified().First != 5 {
+		t.Errorf("put right:\n%s", out.String())
+	}
+}
+
+// TestCutAudit: an operator goes on behind what is wrong, whatever it is, and the log says so.
+func TestCutAudit(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		do      []string
+		through int64
+		code    auth.Code
+	}{
+		{"changed", []string{"UPDATE audit_event SET actor = 'x' WHERE seq = 2"}, 2, ""},
+		{"missing", []string{"DELETE FROM audit_event WHERE seq = 2"}, 3, ""},
+		{"no such entry", nil, 9, auth.CodeNotFound},
+		{"no such entry any more", []string{"DELETE FROM audit_event WHERE seq = 2"}, 2, auth.CodeNotFound},
+		{"no seal", []string{"UPDATE audit_head SET seal = x''"}, 5, ""},
+		{"no seal, and not all", []string{"UPDATE audit_head SET seal = x''"}, 4, auth.CodeConflict},
+		{"the end removed", []string{"DELETE FROM audit_event WHERE seq = 5", "UPDATE audit_head SET seq = 4"}, 4, ""},
+		{"the head lost", []string{"DELETE FROM audit_head"}, 5, auth.CodeNotFound},
+	} {
+		var out bytes.Buffer
+		w := newWorld(t, withLog(&out))
+		w.account("ada")
+		w.signIn("ada")
+		w.signIn("ada")
+		if err := w.svc.SignAudit(w.ctx, w.realm); err != nil {
 			t.Fatal(err)
 		}
+		for _, q := range c.do {
+			w.edit(q)
+		}
+		_, err := w.svc.CutAudit(w.ctx, w.realm, c.through, client)
+		if auth.CodeOf(err) != c.code {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if c.code != "" {
+			continue
+		}
+		w.tendAudit()
 		w.signIn("ada")
-		if r := w.verified(); len(r.Findings) != c.findings || (c.findings == 0) != strings.Contains(out.String(), "taken over") {
-			t.Errorf("seal %x: %v\n%s", c.seal, r.Findings, out.String())
+		if r := w.verified(); len(r.Findings) != 0 || r.Cut.Seq != c.through || len(r.Notes) != 1 || r.Notes[0].Kind != audit.AuditCut || strings.Contains(out.String(), "ERROR") {
+			t.Errorf("%s: %+v\n%s", c.name, r, out.String())
+		}
+	}
+}
+
+// TestAdoptAudit: a log without a seal that was never signed is an older version's, and is
+// taken over, once, which it says for ever. Any other is not.
+func TestAdoptAudit(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		do      []string
+		adopted bool
+	}{
+		{"an older version's", []string{"UPDATE audit_head SET seal = x''", "DELETE FROM audit_checkpoint"}, true},
+		{"that was signed", []string{"UPDATE audit_head SET seal = x''"}, false},
+		{"with another seal", []string{"UPDATE audit_head SET seal = x'01'", "DELETE FROM audit_checkpoint"}, false},
+		{"with a broken one", []string{"UPDATE audit_head SET seal = zeroblob(32)", "DELETE FROM audit_checkpoint"}, false},
+		{"a good one", nil, false},
+		{"none", []string{"DELETE FROM audit_head", "DELETE FROM audit_checkpoint"}, false},
+	} {
+		var out bytes.Buffer
+		w := newWorld(t, withLog(&out))
+		w.account("ada")
+		for _, q := range c.do {
+			w.edit(q)
+		}
+		before := len(w.verified().Findings)
+		for range 2 {
+			if err := w.svc.AdoptAudit(w.ctx, client); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := w.verified()
+		if c.adopted {
+			if err := w.svc.SignAudit(w.ctx, w.realm); err != nil {
+				t.Fatal(err)
+			}
+			w.signIn("ada")
+			if r = w.verified(); len(r.Findings) != 0 || r.Signed.Seq != 4 {
+				t.Errorf("%s: %+v", c.name, r)
+			}
+		} else if len(r.Findings) != before || r.Entries != 3 {
+			t.Errorf("%s: %+v", c.name, r)
+		}
+		if c.adopted != (len(r.Notes) == 1) || c.adopted != strings.Contains(out.String(), "taken over") {
+			t.Errorf("%s: %v\n%s", c.name, r.Notes, out.String())
 		}
 	}
 }

@@ -54,6 +54,8 @@ type Options struct {
 	Passwords map[string]password.Rules
 	// Gate is shared by services that count the same guesses, one after the other; nil: its own.
 	Gate *throttle.Gate
+	// Watch is shared by services that tend the same logs, one after the other; nil: its own.
+	Watch *AuditWatch
 }
 
 // Service is the core. It is safe for concurrent use.
@@ -70,7 +72,7 @@ type Service struct {
 	issuer   string
 
 	auditKeep time.Duration
-	heads     sync.Map // uuid.UUID → audit.Head, as TendAudit saw it last
+	watch     *AuditWatch
 	passwords map[string]password.Rules
 
 	gate    *throttle.Gate
@@ -88,6 +90,7 @@ func New(o Options) *Service {
 		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
 		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer, auditKeep: o.AuditKeep, passwords: o.Passwords,
 		gate: cmp.Or(o.Gate, throttle.NewGate()), touch: make(chan struct{}, 64),
+		watch: cmp.Or(o.Watch, NewAuditWatch()),
 	}
 	s.store = watched{o.Store, &s.changes}
 	if o.Store != nil {

@@ -301,6 +301,8 @@ type AuditWriter interface {
 	InsertEvent(ctx context.Context, e audit.Event) error
 	// SealAuditHead gives a head, if it is still the head, another seal.
 	SealAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error
+	// ResetAuditHead makes a head that of the log, and deletes the checkpoints after it.
+	ResetAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error
 	// InsertCheckpoint stores a checkpoint, in place of one of the same entry; one that is no
 	// cut does not take the place of one that is.
 	InsertCheckpoint(ctx context.Context, c audit.Checkpoint) error

@@ -117,6 +117,15 @@ func (q queries) SealAuditHead(ctx context.Context, realm uuid.UUID, h audit.Sea
 	return err
 }
 
+func (q queries) ResetAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error {
+	_, err := q.exec(ctx, `INSERT INTO audit_head (realm_id, seq, hash, seal) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (realm_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, seal = excluded.seal`, realm[:], h.Seq, h.Hash[:], h.Seal)
+	if err == nil {
+		_, err = q.exec(ctx, "DELETE FROM audit_checkpoint WHERE realm_id = $1 AND seq > $2", realm[:], h.Seq)
+	}
+	return err
+}
+
 // UseAuditKey implements auth.Store.
 func (s *Store) UseAuditKey(key audit.HeadKey) { s.writer.tx.headKey.Store(&key) }
 

@@ -35,6 +35,10 @@ const newEvents = `CREATE TABLE IF NOT EXISTS audit_chain (
     PRIMARY KEY (realm_id, seq)
 ) STRICT, WITHOUT ROWID`
 
+// UnsealedLogs is the fact that there are logs of an older version, which have been brought
+// into the chain and not been taken over yet.
+const UnsealedLogs = "unsealed_audit_logs"
+
 // chainEvents gives the audit log its numbers and hashes: the entries of a realm get them in
 // the order of their ids. They go from the old table to the new one in batches, so that the
 // disk need not hold them twice, and whoever is interrupted goes on where he was.
@@ -44,7 +48,7 @@ func chainEvents(ctx context.Context, db *sql.DB) error {
 	if err != nil || done {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, newEvents); err != nil {
+	if err := startChain(ctx, db); err != nil {
 		return err
 	}
 	for moved := true; moved; {
@@ -60,6 +64,16 @@ func chainEvents(ctx context.Context, db *sql.DB) error {
 		_, err := tx.ExecContext(ctx, "DROP TABLE audit_event; ALTER TABLE audit_chain RENAME TO audit_event")
 		return err
 	})
+}
+
+// startChain makes the new table, and notes that what comes into it has yet to be taken over.
+func startChain(ctx context.Context, db *sql.DB) error {
+	if _, err := db.ExecContext(ctx, newEvents); err != nil {
+		return err
+	}
+	_, err := db.ExecContext(ctx, `INSERT INTO store_info (name, value) SELECT $1, 'yes' WHERE EXISTS (SELECT 1 FROM audit_event)
+		ON CONFLICT (name) DO NOTHING`, UnsealedLogs)
+	return err
 }
 
 func inTx(ctx context.Context, db *sql.DB, fn func(tx *sql.Tx) error) error {

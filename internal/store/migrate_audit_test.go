@@ -96,6 +96,15 @@ func TestMigrateAudit(t *testing.T) {
 		if i := s.Info(); i.Before != 33 && !interrupted || i.Schema != i.Current {
 			t.Errorf("%+v", i)
 		}
+		if fact, err := s.Value(t.Context(), UnsealedLogs); err != nil || fact == "" {
+			t.Errorf("the fact that nobody has sealed them: %q, %v", fact, err)
+		}
+		if err := s.DropValue(t.Context(), UnsealedLogs); err != nil {
+			t.Error(err)
+		}
+		if fact, err := s.Value(t.Context(), UnsealedLogs); err != nil || fact != "" {
+			t.Errorf("the fact, dropped: %q, %v", fact, err)
+		}
 		for n, realm := range realms[:2] {
 			events := follows(t, s, realm)
 			if len(events) != entries/2 {
@@ -122,6 +131,13 @@ func TestMigrateAudit(t *testing.T) {
 	}
 }
 
+// TestMigrateAudit_New: in a new database there is nothing to take over.
+func TestMigrateAudit_New(t *testing.T) {
+	if fact, err := create(t).Value(t.Context(), UnsealedLogs); err != nil || fact != "" {
+		t.Errorf("%q, %v", fact, err)
+	}
+}
+
 // interrupt leaves a database as a start does that is killed after its first batch.
 func interrupt(t *testing.T, path string) {
 	t.Helper()
@@ -140,7 +156,7 @@ func interrupt(t *testing.T, path string) {
 		_, err = provider.UpTo(ctx, goMigrations()[0].Version-1)
 	}
 	if err == nil {
-		_, err = db.ExecContext(ctx, newEvents)
+		err = startChain(ctx, db)
 	}
 	if err == nil {
 		err = inTx(ctx, db, func(tx *sql.Tx) error {

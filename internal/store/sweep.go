@@ -66,6 +66,14 @@ func (s *Store) SetValue(ctx context.Context, name, value string) error {
 	})
 }
 
+// DropValue removes a fact.
+func (s *Store) DropValue(ctx context.Context, name string) error {
+	return s.InTx(ctx, func(tx auth.Tx) error {
+		_, err := tx.(txQueries).exec(ctx, "DELETE FROM store_info WHERE name = $1", name)
+		return err
+	})
+}
+
 // KeepValue sets a fact that is not there yet, and returns the one that is there then:
 // of two that set it at once, both get the same.
 func (s *Store) KeepValue(ctx context.Context, name, value string) (kept string, err error) {

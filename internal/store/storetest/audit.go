@@ -87,6 +87,12 @@ func auditRoundTrip(w *world) {
 	w.same("of what is no longer the head", w.head(), head)
 	w.event(audit.SignedIn, uuid.Nil)
 	w.same("what follows a wrong seal", w.head().Seal, audit.Broken)
+	two, three := w.checkpoint(2, true), w.checkpoint(3, false)
+	w.checkpoint(5, false)
+	reset := audit.SealedHead{Head: audit.Head{Seq: 3, Hash: want[2].Hash}, Seal: []byte{2}}
+	w.in(func(tx auth.Tx) error { return tx.ResetAuditHead(w.ctx, w.realm, reset) })
+	w.same("reset", w.head(), reset)
+	w.same("with the checkpoints up to it", w.checkpoints(0, 9), []audit.Checkpoint{two, three})
 	w.realm = w.newRealm().ID
 	w.same("another realm", len(w.events(auth.AuditFilter{})), 0)
 	w.event(audit.SignedIn, uuid.Nil)
