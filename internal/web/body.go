@@ -18,6 +18,12 @@ const MaxBody = 64 << 10
 // passwords pass through them.
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 
+// errNoPlace refuses a body that there is no room for.
+var errNoPlace = &auth.Error{
+	Code: auth.CodeUnavailable, RetryAfter: comeBack, Detail: "too many requests at once",
+	Cause: errors.New("more bodies are to come than there may be connections: see source_connections and max_connections"),
+}
+
 // readBody reads the body as kind says, and decodes it into dst.
 func readBody(r *http.Request, kind Body, dst any) error {
 	if kind == BodyUnread || kind == BodyIgnored && r.ContentLength == 0 {
@@ -31,6 +37,12 @@ func readBody(r *http.Request, kind Body, dst any) error {
 	var err error
 	tooLarge := r.ContentLength > MaxBody // then nothing of it is read
 	if !tooLarge {
+		if c := connOf(r.Context()); c != nil {
+			if !c.listener.expect(c) {
+				return errNoPlace
+			}
+			defer c.listener.arrived(c)
+		}
 		*buffer, err = readUpTo((*buffer)[:0], r.Body, MaxBody+1)
 		tooLarge = len(*buffer) > MaxBody
 	}

@@ -20,6 +20,7 @@ type conn struct {
 	listener *Listener
 	source   netip.Addr // that it counts for, if any; guarded by listener.mu
 	place    int        // in listener.all, or -1; guarded by listener.mu
+	bodies   int        // of requests, that are to come; guarded by listener.mu
 
 	// What the listener asks to choose one that waits.
 	answering atomic.Int32 // requests that are there as a whole and have no answer yet
@@ -48,7 +49,16 @@ func (c *conn) end() {
 	c.answering.Add(-1)
 }
 
+// weight is how many places the connection takes. listener.mu is held.
+func (c *conn) weight() int { return max(1, c.bodies) }
+
 type connKey struct{}
+
+// connOf is the connection of a request's context, or nil.
+func connOf(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
+}
 
 // connContext lets the requests of a connection find it. It is the ConnContext of a server.
 func connContext(ctx context.Context, c net.Conn) context.Context {

@@ -115,7 +115,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 // come is called once as much of the request is there as will be read of it. It refuses
 // one too many of its source.
 func (x *exchange) come() error {
-	if x.conn, _ = x.timed.Value(connKey{}).(*conn); x.conn != nil {
+	if x.conn = connOf(&x.timed); x.conn != nil {
 		x.conn.begin()
 	}
 	if x.crowd == nil {

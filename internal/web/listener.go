@@ -24,17 +24,19 @@ type ListenerConfig struct {
 
 // Limits bound the connections of a Listener.
 type Limits struct {
-	Connections int // in all
-	PerSource   int // of one source that is no trusted proxy: an IPv4 address, or the /64 of an IPv6 one
+	Connections int // places in all
+	PerSource   int // those of one source that is no trusted proxy: an IPv4 address, or the /64 of an IPv6 one
 	// TrustedProxies are the peers that many clients come from.
 	TrustedProxies []netip.Prefix
 }
 
-// Listener bounds the connections to a server. One more than there may be, in all or from
-// one source, has the one closed that has waited longest for its client: for the head or
-// the body of a request, for a handshake, or idle. So slow clients, and those that only
-// hold connections, make room for quick ones. A connection whose request is being
-// answered is never closed for another; if all are, the new one is.
+// Listener bounds the connections to a server. Each takes one place, or as many as bodies
+// of requests are to come on it at once (over HTTP/2), since these are what takes memory.
+// One more than there may be, in all or from one source, has the connection closed that has
+// waited longest for its client: for the head or the body of a request, for a handshake, or
+// idle. So slow clients, and those that only hold connections, make room for quick ones. A
+// connection whose request is being answered is never closed for another; if all are, the
+// new one is, or the new request refused.
 //
 // Its server is one of Server.
 type Listener struct {
@@ -44,7 +46,8 @@ type Listener struct {
 
 	mu    sync.Mutex
 	all   []*conn
-	of    map[netip.Addr]int // connections by source, of those that count
+	taken int                // places, of all connections
+	of    map[netip.Addr]int // places by source, of those that count
 	notes map[string]*note
 }
 
@@ -107,23 +110,69 @@ func (l *Listener) admit(below net.Conn) *conn {
 func (l *Listener) enter(c *conn) bool {
 	limits := l.limits.Load()
 	l.mu.Lock()
-	old, ok := l.oldest(c.source, limits.PerSource)
-	full := "of one source"
-	if ok && old == nil && len(l.all) >= limits.Connections {
+	full, old, ok := l.makeRoom(c.source, limits)
+	if ok {
+		c.place = len(l.all)
+		l.all = append(l.all, c)
+		l.count(c.source, 1)
+		l.taken++
+	}
+	l.mu.Unlock()
+	l.room(full, c.source, old, ok)
+	return ok
+}
+
+// expect counts a body that is to come on a connection, of which the first has the place of
+// the connection, and closes another connection for it if need be, or that one. It tells
+// whether there is room.
+func (l *Listener) expect(c *conn) bool {
+	limits := l.limits.Load()
+	l.mu.Lock()
+	full, old, ok := "", (*conn)(nil), true
+	if c.bodies > 0 && c.place >= 0 {
+		full, old, ok = l.makeRoom(c.source, limits)
+	}
+	if ok {
+		before := c.weight()
+		c.bodies++
+		l.reweigh(c, before)
+	}
+	l.mu.Unlock()
+	l.room(full, c.source, old, ok)
+	return ok
+}
+
+// arrived is for when a body that was expected is there, or will not come.
+func (l *Listener) arrived(c *conn) {
+	l.mu.Lock()
+	before := c.weight()
+	c.bodies--
+	l.reweigh(c, before)
+	l.mu.Unlock()
+}
+
+// reweigh counts what a connection weighs now instead of what it did before. l.mu is held.
+func (l *Listener) reweigh(c *conn, before int) {
+	if c.place < 0 {
+		return
+	}
+	l.count(c.source, c.weight()-before)
+	l.taken += c.weight() - before
+}
+
+// makeRoom drops the connection that must go before a source may have one place more, if
+// any must. It tells which limit that is of, and whether there is room then. l.mu is held.
+func (l *Listener) makeRoom(source netip.Addr, limits *Limits) (full string, old *conn, ok bool) {
+	old, ok = l.oldest(source, limits.PerSource)
+	full = "of one source"
+	if ok && old == nil && l.taken >= limits.Connections {
 		old, full = l.longest(netip.Addr{}), "in all"
 		ok = old != nil
 	}
 	if old != nil {
 		l.drop(old)
 	}
-	if ok {
-		c.place = len(l.all)
-		l.all = append(l.all, c)
-		l.count(c.source, 1)
-	}
-	l.mu.Unlock()
-	l.room(full, c.source, old, ok)
-	return ok
+	return full, old, ok
 }
 
 // name counts a connection as one of the source that the header of the PROXY protocol
@@ -141,7 +190,7 @@ func (l *Listener) name(c *conn, source netip.Addr) bool {
 			l.drop(old)
 		}
 		c.source = source
-		l.count(source, 1)
+		l.count(source, c.weight())
 	} else {
 		old = nil
 	}
@@ -150,7 +199,7 @@ func (l *Listener) name(c *conn, source netip.Addr) bool {
 	return ok
 }
 
-// oldest is the connection that must go before a source may have another one, if any
+// oldest is the connection that must go before a source may have another place, if any
 // must, and whether there is room then. l.mu is held.
 func (l *Listener) oldest(source netip.Addr, limit int) (old *conn, ok bool) {
 	if !source.IsValid() || l.of[source] < limit {
@@ -186,7 +235,8 @@ func (l *Listener) drop(c *conn) {
 	l.all[last] = nil
 	l.all = l.all[:last]
 	c.place = -1
-	l.count(c.source, -1)
+	l.count(c.source, -c.weight())
+	l.taken -= c.weight()
 }
 
 func (l *Listener) count(source netip.Addr, n int) {
@@ -205,7 +255,7 @@ func (l *Listener) room(full string, source netip.Addr, old *conn, ok bool) {
 	}
 	switch {
 	case !ok:
-		l.note("new connections were closed, since there are as many as there may be "+full+", all with a request: see source_connections and max_connections", source, nil)
+		l.note("new connections were closed or their requests refused, since there are as many as there may be "+full+", all with a request: see source_connections and max_connections", source, nil)
 	case old != nil:
 		l.note("connections that waited for their clients were closed to make room, since there were as many as there may be "+full+": see source_connections and max_connections", source, nil)
 	}

@@ -30,7 +30,12 @@ func Server(c ServerConfig) *http.Server {
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          log.New(peerFaults{c.Log}, "", 0),
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 32,
+			// What comes before it is read. A body of MaxBody needs no more.
+			MaxReceiveBufferPerConnection: 64 << 10,
+			MaxReceiveBufferPerStream:     64 << 10,
+		},
 		// "OPTIONS *" is a path that does not exist, like any other.
 		DisableGeneralOptionsHandler: true,
 	}
