@@ -110,6 +110,8 @@ func TestConfig_BadFile(t *testing.T) {
 		{"more connections of one than of all", "max_connections = 1000\n", `source_connections (1024) must not be more than max_connections (1000)`},
 		{"too many requests", "source_requests = 1000001\n", `source_requests: must be between 1 and 1000000`},
 		{"proxy", "trusted_proxy = [\"10.0.0.0/33\"]\n", `trusted_proxy: "10.0.0.0/33" is no network such as 10.0.0.0/8`},
+		{"everybody a proxy", "trusted_proxy = [\"10.0.0.1\", \"0.0.0.0/0\"]\n", `trusted_proxy: "0.0.0.0/0" is everybody: whoever connects would choose the address that it counts as; name the proxies`},
+		{"everybody a proxy by IPv6", "trusted_proxy = [\"2001:db8::1/0\"]\n", `trusted_proxy: "2001:db8::1/0" is everybody: whoever connects would choose the address that it counts as; name the proxies`},
 
 		{"no dialect", mount(`host = "a"`), `ostiary.toml: mount 1: dialect: missing; it is one of cloudio, mikrocloud, nomic, senmo`},
 		{"unknown dialect", mount(`dialect = "Senmo"`), `ostiary.toml: mount 1: dialect: "Senmo" is not cloudio, mikrocloud, nomic or senmo`},

@@ -56,8 +56,12 @@ func (s *Server) AfterApply() error {
 		return err
 	}
 	for _, text := range s.TrustedProxy {
-		if _, err := parsePrefix(text); err != nil {
+		network, err := parsePrefix(text)
+		if err != nil {
 			return fmt.Errorf("trusted_proxy: %w", err)
+		}
+		if network.Bits() == 0 {
+			return fmt.Errorf("trusted_proxy: %q is everybody: whoever connects would choose the address that it counts as; name the proxies", text)
 		}
 	}
 	if err := s.checkLoad(); err != nil {
