@@ -19,8 +19,8 @@ const diskPass = "a long walk on the beach 7"
 // faulty sees what a server makes of a disk that fails: break makes it fail, and mend heals
 // it. Meanwhile nothing is let in that is not stored, nothing is called wrong that could not
 // be stored either, and what is there can be read; afterwards it goes on by itself with all
-// that it had acknowledged, and with nothing that it had not.
-func faulty(t *testing.T, data string, broken func(p *process) (mend func())) {
+// that it had acknowledged, and with nothing that it had not. The log says what to do.
+func faulty(t *testing.T, data, do string, broken func(p *process) (mend func())) {
 	t.Helper()
 	p := serve(t, data)
 	must(t, diskPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
@@ -131,7 +131,7 @@ func faulty(t *testing.T, data string, broken func(p *process) (mend func())) {
 			t.Errorf("doctor: %s%s", out, errOut)
 		}
 	}
-	if text := p.err.String(); !strings.Contains(text, "status=503") || !strings.Contains(text, "cause=") {
+	if text := p.err.String(); !strings.Contains(text, "status=503") || !strings.Contains(text, "ostiary.db: store: ") || !strings.Contains(text, do) {
 		t.Errorf("the log does not say why:\n%s", text)
 	}
 }
@@ -175,7 +175,7 @@ func TestThreat64_DiskFull(t *testing.T) {
 			t.Errorf("umount: %v: %s", err, out)
 		}
 	})
-	faulty(t, filepath.Join(dir, "data"), func(*process) func() {
+	faulty(t, filepath.Join(dir, "data"), "the disk of the database is full: free space on it", func(*process) func() {
 		ballast := filepath.Join(dir, "ballast")
 		f, err := os.Create(ballast)
 		if err != nil {
@@ -209,7 +209,7 @@ func TestThreat64_IOError(t *testing.T) {
 	if out, err := exec.Command(strace, "-qq", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
 		t.Skipf("strace may not trace here: %v: %s", err, out)
 	}
-	faulty(t, filepath.Join(t.TempDir(), "data"), func(p *process) func() {
+	faulty(t, filepath.Join(t.TempDir(), "data"), "the disk of the database fails, or a quota is reached: ", func(p *process) func() {
 		seen := filepath.Join(t.TempDir(), "strace")
 		cmd := exec.Command(strace, "-f", "-qq", "-o", seen, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", fmt.Sprint(p.cmd.Process.Pid))
 		cmd.Stderr = os.Stderr

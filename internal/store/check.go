@@ -29,6 +29,20 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// CheckEvents sees that the indexes of the audit log have all its entries, without which
+// lists by account and by time leave some out. It returns the first thing that is wrong.
+func (s *Store) CheckEvents(ctx context.Context) (found string, err error) {
+	if err := s.enter(ctx); err != nil {
+		return "", classify(err)
+	}
+	defer s.leave()
+	err = s.db.QueryRowContext(ctx, "PRAGMA integrity_check(audit_event)").Scan(&found)
+	if found == "ok" {
+		found = ""
+	}
+	return strings.Join(strings.Fields(found), " "), classify(err)
+}
+
 // CountOrigin counts the accounts of that origin.
 func (s *Store) CountOrigin(ctx context.Context, origin string) (n int, err error) {
 	err = s.row(ctx, "SELECT COUNT(*) FROM account WHERE origin = $1", origin).Scan(&n)
@@ -48,6 +62,17 @@ const (
 	FaultIO             // the disk fails
 	FaultBusy           // another process has it
 )
+
+// remedies say in the log what to do about a fault.
+var remedies = map[Fault]string{
+	FaultDamaged:  "the database is damaged: run ostiary doctor, and bring it back from a backup",
+	FaultForeign:  "the file is no database: run ostiary doctor, and bring it back from a backup",
+	FaultOpen:     "the database can't be opened: run ostiary doctor",
+	FaultReadOnly: "the database can't be written: run ostiary doctor",
+	FaultFull:     "the disk of the database is full: free space on it; ostiary doctor says how much there is",
+	FaultIO:       "the disk of the database fails, or a quota is reached: see what the system's log says of it, and run ostiary doctor",
+	FaultBusy:     "another process keeps the database to itself: see which has it open (fuser), and end its transaction",
+}
 
 // FaultOf is what an error of this package says about the database.
 func FaultOf(err error) Fault {

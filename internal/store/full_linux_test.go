@@ -40,7 +40,7 @@ func TestDiskFull_Log(t *testing.T) {
 		}
 	}
 	defer restore()
-	got := fill(t, s)
+	got := fill(t, s, "the disk of the database fails, or a quota is reached")
 	if _, err := s.RealmByName(t.Context(), "x"); !errors.Is(err, auth.ErrNotFound) {
 		t.Fatalf("a read with a full disk says %v", err)
 	}

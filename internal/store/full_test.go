@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -12,14 +13,20 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
-// fill inserts, many at once, until some of it fails, and checks what became of it all.
-func fill(t *testing.T, s *Store) map[uuid.UUID]error {
+// fill inserts, many at once, until some of it fails, and checks what became of it all, and
+// that the cause says what to do.
+func fill(t *testing.T, s *Store, do string) map[uuid.UUID]error {
 	t.Helper()
 	got := map[uuid.UUID]error{}
 	for range 50 {
 		maps.Copy(got, outcomes(s, 40, 2000)())
 		if failed := truthful(t, s, got); failed > 0 {
 			t.Logf("%d of %d failed", failed, len(got))
+			for _, err := range got {
+				if err != nil && !strings.Contains(auth.AsError(err).Cause.Error(), s.info.Path+": store: "+do) {
+					t.Errorf("the cause does not say what to do: %v", err)
+				}
+			}
 			return got
 		}
 	}
@@ -59,7 +66,7 @@ func TestDiskFull_Database(t *testing.T) {
 		}
 	}
 	limit(300)
-	got := fill(t, s)
+	got := fill(t, s, "the disk of the database is full: free space on it")
 	if _, err := s.RealmByName(t.Context(), "x"); !errors.Is(err, auth.ErrNotFound) {
 		t.Fatalf("a read with a full disk says %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ func TestWriter_Blocked(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 20 {
 		wait.Go(func() {
-			if _, err := insert(t.Context(), s, 10); auth.CodeOf(err) != auth.CodeUnavailable {
+			if _, err := insert(t.Context(), s, 10); auth.CodeOf(err) != auth.CodeUnavailable || !strings.Contains(auth.AsError(err).Cause.Error(), "another process keeps the database") {
 				t.Errorf("got %v", err)
 			}
 		})

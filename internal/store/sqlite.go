@@ -184,12 +184,6 @@ func isBusy(err error) bool {
 	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
-// isReadOnly tells whether the engine may not write the database.
-func isReadOnly(err error) bool {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	return ok && e.Code()&0xff == sqlite3.SQLITE_READONLY
-}
-
 // classify says what an error of the engine means to the core: ErrNotFound,
 // ErrConflict, unavailable (it may work later), or internal (it will not).
 func classify(err error) error {
@@ -217,6 +211,9 @@ func classify(err error) error {
 		}
 	} else if errors.Is(err, sql.ErrConnDone) || strings.Contains(err.Error(), "database is closed") {
 		code = auth.CodeUnavailable
+	}
+	if do := remedies[FaultOf(err)]; do != "" {
+		err = fmt.Errorf("%s: %w", do, err)
 	}
 	return &auth.Error{Code: code, Cause: fmt.Errorf("store: %w", err), RetryAfter: time.Second}
 }

@@ -149,7 +149,7 @@ func TestInTx_ReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := s.SetValue(t.Context(), "a", "b")
-	want := "the database " + s.Info().Path + " can't be written: run ostiary doctor"
+	want := s.Info().Path + ": store: the database can't be written: run ostiary doctor"
 	if e := auth.AsError(err); e.Code != auth.CodeUnavailable || e.Cause == nil || !strings.HasPrefix(e.Cause.Error(), want) {
 		t.Errorf("got %v", err)
 	}

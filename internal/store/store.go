@@ -46,9 +46,8 @@ func (s *Store) Info() Info { return s.info }
 // committed together, with one sync of the disk for all of them.
 func (s *Store) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
 	err := s.writer.do(ctx, fn)
-	if isReadOnly(err) {
-		return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
-			Cause: fmt.Errorf("the database %s can't be written: run ostiary doctor: %w", s.info.Path, auth.AsError(err).Cause)}
+	if e, ok := errors.AsType[*auth.Error](err); ok && e.Cause != nil && FaultOf(err) != FaultOther {
+		return &auth.Error{Code: e.Code, RetryAfter: e.RetryAfter, Cause: fmt.Errorf("%s: %w", s.info.Path, e.Cause)}
 	}
 	return err
 }
