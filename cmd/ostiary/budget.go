@@ -19,10 +19,12 @@ type budgetCmd struct {
 type budgetList struct {
 	listFlags
 	Kind auth.BudgetKind `enum:",account,known,source,factor" default:"" help:"Only those of one kind: account, known, source or factor."`
+	All  bool            `help:"Each name that no account has, too."`
 }
 
 func (budgetList) Help() string {
-	return `docs/budgets.md says what each kind is. Names that no account has are counted as accounts are.
+	return `docs/budgets.md says what each kind is. Names that no account has are counted as accounts are, without
+being kept: they are one line of the table, and not in the JSON, unless --all lists each.
 
 Examples:
     ostiary budget list
@@ -65,7 +67,7 @@ func whoWaits(b auth.Budget) string {
 
 // state says how many guesses count, and until when the next must wait.
 func (b budgetJSON) state() string {
-	text := fmt.Sprintf("%d wrong guesses", b.Failures)
+	text := auth.WrongGuesses(b.Failures)
 	switch {
 	case b.Locked:
 		return text + ", locked until ostiary account unlock or a new password"
@@ -78,12 +80,15 @@ func (b budgetJSON) state() string {
 func (c *budgetList) Run(a *app) error {
 	return a.inRealm(func(d *desk) error {
 		l := a.list(c.listFlags, "KIND", "ACCOUNT", "SOURCE", "STATE")
+		names, guesses := 0, 0 // of nobody
 		err := d.EachBudget(a, d.realm.ID, func(b auth.Budget) error {
 			if c.Kind != "" && b.Kind != c.Kind {
 				return nil
 			}
 			j, name := ofBudget(b), ""
-			if b.Account != uuid.Nil {
+			switch {
+			case b.Kind == auth.BudgetSource:
+			case b.Account != uuid.Nil:
 				acc, err := d.FindAccount(a, d.realm.ID, b.Account.String())
 				if auth.CodeOf(err) == auth.CodeNotFound { // deleted meanwhile
 					return nil
@@ -92,11 +97,17 @@ func (c *budgetList) Run(a *app) error {
 					return err
 				}
 				j.Account, j.Username, name = &acc.ID, acc.Username, handle(acc)
-			} else if b.Kind != auth.BudgetSource {
+			case c.All:
 				name = "(no such account)"
+			default:
+				names, guesses = names+1, guesses+b.Failures
+				return nil
 			}
 			return l.row(j, b.Kind, name, b.Source, j.state())
 		})
+		if err == nil && names > 0 && !c.JSON {
+			err = l.row(nil, auth.BudgetAccount, "(no such account)", "", fmt.Sprintf("%s at %d of these names: --all lists each", auth.WrongGuesses(guesses), names))
+		}
 		return cmp.Or(err, l.end())
 	})
 }

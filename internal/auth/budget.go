@@ -157,6 +157,14 @@ func (s *Service) BudgetOf(ctx context.Context, realm, account uuid.UUID) ([]Bud
 	return out, nil
 }
 
+// WrongGuesses is a number of them in words.
+func WrongGuesses(n int) string {
+	if n == 1 {
+		return "1 wrong guess"
+	}
+	return fmt.Sprintf("%d wrong guesses", n)
+}
+
 // EachBudget calls fn with each counter of a realm that is not empty: those of sources
 // first, then by account.
 func (s *Service) EachBudget(ctx context.Context, realm uuid.UUID, fn func(Budget) error) error {
@@ -216,7 +224,7 @@ func (s *Service) ClearSource(ctx context.Context, realm uuid.UUID, address neti
 			return err
 		}
 		e := s.event(realm, audit.BudgetCleared, uuid.Nil, cl)
-		e.Detail = fmt.Sprintf("source %s: %d wrong guesses", k.Source, state.Failures)
+		e.Detail = fmt.Sprintf("source %s: %s", k.Source, WrongGuesses(state.Failures))
 		return tx.InsertEvent(ctx, e)
 	})
 }

@@ -158,7 +158,7 @@ func TestBudget_Events(t *testing.T) {
 		"account: 2 wrong guesses, the next not before 2026-03-01T12:00:01Z",
 		"account: 4 wrong guesses, only known sources pass until it is unlocked",
 		"a name that no account has: 2 wrong guesses, the next not before 2026-03-01T12:01:31Z",
-		"known 192.0.2.1: 1 wrong guesses, the next not before 2026-03-01T12:02:01Z",
+		"known 192.0.2.1: 1 wrong guess, the next not before 2026-03-01T12:02:01Z",
 		"known 192.0.2.1: 2 wrong guesses, no more until the account is unlocked",
 		"a name that no account has: 2 wrong guesses, the next not before 2026-03-01T12:03:01Z",
 		"a name that no account has: 2 wrong guesses, the next not before 2026-03-01T12:03:31Z",

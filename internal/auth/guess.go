@@ -160,7 +160,7 @@ func (g *guess) spent(k BudgetKey, p throttle.Policy, state throttle.State) audi
 	case p.Walled(state):
 		then = "no more until the account is unlocked"
 	}
-	e.Detail = fmt.Sprintf("%s: %d wrong guesses, %s", what, state.Failures, then)
+	e.Detail = fmt.Sprintf("%s: %s, %s", what, WrongGuesses(state.Failures), then)
 	return e
 }
 
