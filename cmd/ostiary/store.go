@@ -51,6 +51,24 @@ func (a *app) inRealm(fn func(d *desk) error) error {
 	})
 }
 
+// inRealms runs a command on the realm of --realm, or on each if that is not given.
+func (a *app) inRealms(fn func(d *desk, realms []auth.Realm) error) error {
+	return a.inStore(func(d *desk) error {
+		if a.oneRealm {
+			r, err := d.Realm(a, a.set.Realm)
+			if err != nil {
+				return err
+			}
+			return fn(d, []auth.Realm{r})
+		}
+		realms, err := d.Realms(a)
+		if err != nil {
+			return err
+		}
+		return fn(d, realms)
+	})
+}
+
 // onAccount runs a command on one account of the realm.
 func (a *app) onAccount(name string, fn func(d *desk, acc auth.Account) error) error {
 	return a.inRealm(func(d *desk) error {
@@ -101,8 +119,14 @@ func operator() auth.Client {
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	if by := os.Getenv("SUDO_USER"); by != "" {
-		name = by + " as " + name
+	return auth.Client{Actor: "cli: " + printable(who(os.Getuid(), name, os.Getenv("SUDO_USER"))), RequestID: uuid.NewString()}
+}
+
+// who is a user, and whom sudo has let be that one. Of root alone that is believed: anybody
+// else can say so in the environment.
+func who(uid int, name, sudo string) string {
+	if uid == 0 && sudo != "" {
+		return sudo + " as " + name
 	}
-	return auth.Client{Actor: "cli: " + printable(name), RequestID: uuid.NewString()}
+	return name
 }
