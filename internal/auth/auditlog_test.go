@@ -253,8 +253,8 @@ func TestAudit_LogIsWrittenLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.calls = nil
-	w.ticket("old") // which hashes the password anew first, and records that
-	if got := strings.Join(s.calls, " "); got != "ticket password_rehashed password_passed" {
+	w.ticket("old") // which hashes the password anew then, and records that
+	if got := strings.Join(s.calls, " "); got != "ticket password_passed password_rehashed" {
 		t.Errorf("in the order %s", got)
 	}
 }

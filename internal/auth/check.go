@@ -27,7 +27,7 @@ type checked struct {
 	rec   AccountRecord
 	guess *guess // held until the login is stored; the caller must leave it
 	code  string // what followed the password, if the mount takes codes there
-	hash  string // a better hash of the same password, or ""
+	stale Secret // the password, if its hash should be made anew
 
 	secret string // what the audit log calls the service secret that was right, or ""
 
@@ -131,7 +131,11 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 		if rec.Disabled {
 			hash = "" // no password is right, at no other cost than where there is none
 		}
-		res, err := s.hasher.Verify(ctx, hash, pass)
+		verify := s.hasher.Verify
+		if rec.Factor != nil {
+			verify = s.hasher.VerifyAlike // it may be refused for its code
+		}
+		res, err := verify(ctx, hash, pass)
 		got.queued, got.pace = time.Since(asked)-res.Took, res.Pace
 		switch {
 		case errors.Is(err, password.ErrUnsupported):
@@ -149,8 +153,7 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 			return "wrong_password", nil
 		}
 		if res.Stale {
-			// Without room for a second hash, the next login tries again.
-			got.hash, _ = s.hasher.Hash(ctx, pass)
+			got.stale = Secret(pass)
 		}
 	}
 	if rec.Disabled {
@@ -197,6 +200,9 @@ func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
 	floor := float64(s.hasher.Floor(st.schemes)) * float64(got.stretch) * max(1, got.pace)
 	wait := time.NewTimer(time.Duration(floor) - (time.Since(got.began) - got.queued))
 	defer wait.Stop()
+	if a.client.Decided != nil {
+		a.client.Decided()
+	}
 	select {
 	case <-wait.C:
 	case <-ctx.Done():

@@ -83,21 +83,32 @@ func cut(text string, n int) string {
 	return text
 }
 
-// rehash stores the better hash that check made, unless the password has changed.
-func (s *Service) rehash(ctx context.Context, tx Tx, got *checked, cl Client) error {
-	if got.hash == "" {
-		return nil
+// rehash hashes the password of a login anew, if its hash is of another kind than those
+// made here, and the password has not changed. It comes when the login is done: a right
+// password that is refused for its code must not take the time of a second hash. If it
+// fails, the next login tries again.
+func (s *Service) rehash(ctx context.Context, m *Mount, got *checked, cl Client) {
+	if got.stale == "" {
+		return
 	}
-	done, err := tx.Rehash(ctx, got.rec.ID, got.rec.PasswordHash, got.hash)
-	if err != nil || !done {
-		return err
+	hash, err := s.hasher.Hash(ctx, string(got.stale))
+	if err == nil {
+		err = s.change(ctx, func(tx Tx) error {
+			done, err := tx.Rehash(ctx, got.rec.ID, got.rec.PasswordHash, hash)
+			if err != nil || !done {
+				return err
+			}
+			if err := countSchemes(ctx, tx, got.rec.RealmID, got.rec.PasswordHash, hash); err != nil {
+				return err
+			}
+			e := s.event(got.rec.RealmID, audit.PasswordRehashed, got.rec.ID, cl)
+			e.Dialect, e.Detail = string(m.Dialect), password.Scheme(got.rec.PasswordHash)
+			return tx.InsertEvent(ctx, e)
+		})
 	}
-	if err := countSchemes(ctx, tx, got.rec.RealmID, got.rec.PasswordHash, got.hash); err != nil {
-		return err
+	if err != nil {
+		s.log.Info("a password was not hashed anew: the next login tries again", "account", got.rec.ID, "err", err)
 	}
-	e := s.event(got.rec.RealmID, audit.PasswordRehashed, got.rec.ID, cl)
-	e.Detail = password.Scheme(got.rec.PasswordHash)
-	return tx.InsertEvent(ctx, e)
 }
 
 // live tells whether a session can be used now.

@@ -61,7 +61,7 @@ func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client
 			amr = amrOf(how)
 		}
 		var err error
-		if err = s.passed(ctx, tx, got, cl); err != nil {
+		if err = got.guess.clear(ctx, tx); err != nil {
 			return err
 		}
 		g, err = s.openSession(ctx, tx, m, got.rec, amr, nil, cl)
@@ -73,15 +73,11 @@ func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client
 	case errors.Is(err, errChanged):
 		return nil, s.fail(ctx, a, got, audit.SignInFailed, err.Error())
 	}
-	return g, storeError(err)
-}
-
-// passed stores what a right password changes, whatever comes after it.
-func (s *Service) passed(ctx context.Context, tx Tx, got *checked, cl Client) error {
-	if err := s.rehash(ctx, tx, got, cl); err != nil {
-		return err
+	if err != nil {
+		return nil, storeError(err)
 	}
-	return got.guess.clear(ctx, tx)
+	s.rehash(ctx, m, got, cl)
+	return g, nil
 }
 
 // mayTryCode reserves a guess at the second factor, and says why it can't be made.
@@ -133,7 +129,7 @@ func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 	now := s.now()
 	t := Ticket{Hash: hash, RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
 	err = s.change(ctx, func(tx Tx) error {
-		if err := s.passed(ctx, tx, got, cl); err != nil {
+		if err := got.guess.clear(ctx, tx); err != nil {
 			return err
 		}
 		if err := tx.InsertTicket(ctx, t); err != nil {
@@ -146,6 +142,7 @@ func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 	if err != nil {
 		return nil, err
 	}
+	s.rehash(ctx, m, got, cl)
 	return p, nil
 }
 

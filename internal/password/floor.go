@@ -55,7 +55,10 @@ func Stretch(password string) int {
 // makes one, so that it tells of the machine and not of the account.
 func (h *Hasher) pace(unit time.Duration) float64 {
 	rest := h.cost("")
-	if unit <= rest || rest <= 0 {
+	switch {
+	case unit == 0:
+		return 0
+	case unit <= rest || rest <= 0:
 		return 1
 	}
 	return min(float64(unit)/float64(rest), slowest)
@@ -104,7 +107,7 @@ func (h *Hasher) measure(scheme string) (fastest time.Duration) {
 	start := time.Now()
 	for run := 0; run < floorRuns && time.Since(start) < floorBudget; run++ {
 		began := time.Now()
-		_, _, _, _ = h.check(b, s, [][]byte{[]byte(probe)})
+		_, _, _, _ = h.check(b, s, [][]byte{[]byte(probe)}, false)
 		if took := time.Since(began); run == 0 || took < fastest {
 			fastest = took
 		}

@@ -87,7 +87,8 @@ type Result struct {
 	Stale bool          // OK, and to be hashed anew: another format, other parameters, or not in NFC
 	Took  time.Duration // the time in the slot, without the queue: what to compare with Floor
 	// Pace is how many times longer than at rest the hash took that every failed check
-	// makes: what to stretch Floor by on a busy machine. At least 1; 0 where it failed.
+	// makes: what to stretch Floor by on a busy machine. At least 1; 0 where none was made,
+	// since the password is right and its hash of another kind.
 	Pace float64
 }
 
@@ -104,55 +105,70 @@ type Result struct {
 // stored hash that Check refuses: the password can't be right, and an operator
 // should hear about it.
 func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, error) {
+	return h.verify(ctx, phc, password, false)
+}
+
+// VerifyAlike is Verify for a login that may be refused for something else: a right
+// password costs what a wrong one does.
+func (h *Hasher) VerifyAlike(ctx context.Context, phc, password string) (Result, error) {
+	return h.verify(ctx, phc, password, true)
+}
+
+func (h *Hasher) verify(ctx context.Context, phc, password string, alike bool) (res Result, err error) {
 	var s *stored
 	var bad error
 	if phc != "" {
 		s, bad = parse(phc)
 	}
-	var res Result
 	if len(password) > maxInput {
 		s = nil
 	}
 	var unit time.Duration
-	took, err := h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
-		res.OK, res.Stale, unit, err = h.check(b, s, forms(password))
+	res.Took, err = h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
+		res.OK, res.Stale, unit, err = h.check(b, s, forms(password), alike)
 		return err
 	})
-	res.Took, res.Pace = took, h.pace(unit)
+	res.Pace = h.pace(unit)
 	if err == nil {
 		err = bad
 	}
 	if err != nil {
-		return Result{Took: took, Pace: res.Pace}, err
+		return Result{Took: res.Took, Pace: res.Pace}, err
 	}
 	return res, nil
 }
 
 // check tries the forms of a password in a slot; s is nil where there is no hash to check.
-// unit is what one Default hash took, on the average; a check that fails makes one for each form.
-func (h *Hasher) check(b *argon2.Buffer, s *stored, forms [][]byte) (ok, stale bool, unit time.Duration, err error) {
+// It is over with the right form, unless a right one is to cost as much as a wrong one.
+// unit is what one Default hash took, on the average; 0: none was made.
+func (h *Hasher) check(b *argon2.Buffer, s *stored, forms [][]byte, alike bool) (ok, stale bool, unit time.Duration, err error) {
 	if s != nil {
 		if s.memory > largeMemory {
 			h.large.Lock()
 			defer h.large.Unlock()
 		}
-		began := time.Now()
+		began, tried := time.Now(), 0
 		for i, form := range forms {
-			ok, fault := s.match(b, form)
-			if ok {
-				return true, i > 0 || !s.current(), 0, nil
+			right, fault := s.match(b, form)
+			if err = errors.Join(err, fault); right && !ok {
+				ok, stale = true, i > 0 || !s.current()
 			}
-			err = errors.Join(err, fault)
+			if tried++; ok && !alike {
+				break
+			}
 		}
-		if s.costsDefault() {
-			return false, false, time.Since(began) / time.Duration(len(forms)), err
+		switch {
+		case s.costsDefault():
+			return ok, stale, time.Since(began) / time.Duration(tried), err
+		case ok && !alike:
+			return ok, stale, 0, nil
 		}
 	}
 	began := time.Now()
 	for _, form := range forms {
 		err = errors.Join(err, burn(b, form))
 	}
-	return false, false, time.Since(began) / time.Duration(len(forms)), err
+	return ok, stale, time.Since(began) / time.Duration(len(forms)), err
 }
 
 // burn does the work of checking a new hash.

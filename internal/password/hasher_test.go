@@ -261,9 +261,27 @@ func TestThreat02_FailureCost(t *testing.T) {
 		if res.OK || (err != nil) != (phc == "garbage") {
 			t.Errorf("%q: %+v, %v", phc, res, err)
 		}
-		if res.Took < least*8/10 {
+		if res.Took < least/2 { // half: processors change their pace
 			t.Errorf("%q failed in %v, a new hash in %v", phc, res.Took, least)
 		}
+	}
+}
+
+// A right password that is refused for something else costs what a wrong one does.
+func TestThreat02_RightPasswordRefused(t *testing.T) {
+	h := New(1, time.Second)
+	least := time.Hour
+	for range 5 {
+		least = min(least, verify(t, h, "", horse).Took)
+	}
+	phc := known[2].phc // another cost than that of a new hash
+	plain := verify(t, h, phc, horse)
+	alike, err := h.VerifyAlike(t.Context(), phc, horse)
+	if err != nil || !plain.OK || !alike.OK || !plain.Stale || !alike.Stale {
+		t.Fatalf("%+v, %+v, %v", plain, alike, err)
+	}
+	if plain.Pace != 0 || alike.Pace < 1 || alike.Took < least/2 {
+		t.Errorf("right in %v (pace %.1f), as a login that may be refused in %v (pace %.1f), a hash in %v", plain.Took, plain.Pace, alike.Took, alike.Pace, least)
 	}
 }
 
