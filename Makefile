@@ -23,7 +23,7 @@ fuzz: ## every fuzz target, one at a time
 bench: ## every figure of the README, in one run
 	go run ./internal/bench $(BENCHFLAGS)
 
-attack: ## every attack of the catalogue on a real server, a line each; installs what it needs
+attack: ## what the threat model names and can be tried from outside, on a real server, a line each; installs what it needs
 	./scripts/attack.sh $(ATTACKFLAGS)
 
 build: ## the one static binary

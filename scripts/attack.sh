@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every attack of the catalogue on a real server, as "make attack" runs it. The slow
+# Every attack of internal/attack on a real server, as "make attack" runs it. The slow
 # clients and some of the injections are Debian's; what can't be installed is said so
 # in the line of its attack.
 set -euo pipefail

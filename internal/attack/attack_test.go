@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -71,8 +73,20 @@ func TestCatalogue_Numbers(t *testing.T) {
 		}
 		seen[threat.number] = true
 	}
-	if _, err := choose(catalogue, "14,x", false); err == nil {
-		t.Error("14,x is no list of numbers")
+	for only, want := range map[string]string{
+		"14,x": `"x" is no number of docs/threat-model.md`, "14,": `"" is no number`, "71": `"71" is no number`, "0": `"0" is no number`,
+		"19": "19 is not tried from outside: docs/threat-model.md names its tests",
+	} {
+		if _, err := choose(catalogue, only, false); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("-only %s: %v, want %s", only, err, want)
+		}
+	}
+	page, err := os.ReadFile("../../docs/threat-model.md")
+	if tried := fmt.Sprintf(", %d of them,", len(catalogue)); !strings.Contains(string(page), tried) {
+		t.Errorf("docs/threat-model.md does not say%s", tried)
+	}
+	if err != nil || !strings.Contains(string(page), fmt.Sprintf("\n| %d | ", last)) || strings.Contains(string(page), fmt.Sprintf("\n| %d | ", last+1)) {
+		t.Errorf("the last number of the threat model is not %d: %v", last, err)
 	}
 	if chosen, err := choose(catalogue, "14,3", false); err != nil || len(chosen) != 2 || chosen[0].number != 3 {
 		t.Error(chosen, err)

@@ -1,6 +1,6 @@
 package main
 
-// catalogue is every attack, by its number in docs/threat-model.md.
+// catalogue is every attack that can be tried from outside, by its number in docs/threat-model.md.
 var catalogue = []threat{
 	{1, "enumeration by reply", true, enumerationByReply},
 	{2, "enumeration by time", false, enumerationByTime},

@@ -1,5 +1,5 @@
-// Command attack attacks Ostiary, and prints a line for each threat: its number and name
-// in docs/threat-model.md, the verdict, and the figure that decided.
+// Command attack attacks Ostiary, and prints a line for each threat of docs/threat-model.md that
+// can be tried from outside: its number and name there, the verdict, and the figure that decided.
 //
 // The server is the real binary, started on free ports of the loopback with a new store
 // for each threat. It is attacked from outside, by HTTP, by raw sockets and by the command
@@ -63,15 +63,24 @@ func main() {
 	}
 }
 
+// last is the last number of the threat model.
+const last = 70
+
 // choose returns the threats that were asked for, in order of their numbers.
 func choose(all []threat, only string, fast bool) (chosen []threat, err error) {
 	wanted := map[int]bool{}
 	for field := range strings.SplitSeq(only, ",") {
-		if n, err := strconv.Atoi(field); err == nil && slices.ContainsFunc(all, func(t threat) bool { return t.number == n }) {
-			wanted[n] = true
-		} else if only != "" {
-			return nil, fmt.Errorf("-only: %q is no number of the catalogue", field)
+		if only == "" {
+			break
 		}
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 1 || n > last {
+			return nil, fmt.Errorf("-only: %q is no number of docs/threat-model.md, which has 1 to %d", field, last)
+		}
+		if !slices.ContainsFunc(all, func(t threat) bool { return t.number == n }) {
+			return nil, fmt.Errorf(`-only: %d is not tried from outside: docs/threat-model.md names its tests, which "make test" runs`, n)
+		}
+		wanted[n] = true
 	}
 	for _, t := range all {
 		if (only == "" || wanted[t.number]) && (t.fast || !fast) {

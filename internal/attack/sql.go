@@ -136,7 +136,7 @@ func sqlmap(w *world, s *server) (figure string, err error) {
 		args := append(target, "--batch", "--level=1", "--risk=1", "--technique=BEU", "--threads=8", "--ignore-code=400,401,403", "--timeout=5", "--retries=0",
 			"--flush-session", "--disable-coloring", "--skip-heuristics", "--output-dir="+home)
 		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Env, cmd.WaitDelay = append(environment(), "HOME="+home, "XDG_DATA_HOME="+home), time.Second
+		cmd.Env, cmd.WaitDelay = append(environment(), "HOME="+home, "XDG_DATA_HOME="+home, "TMPDIR="+home), time.Second
 		before := strings.Count(s.log.String(), "msg=request")
 		out, runErr := cmd.CombinedOutput()
 		late := ctx.Err() != nil
