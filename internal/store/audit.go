@@ -52,7 +52,12 @@ func (i instant) Scan(src any) error {
 }
 
 func (q queries) Events(ctx context.Context, realm uuid.UUID, f auth.AuditFilter) ([]audit.Event, error) {
-	query, args := selectEvent, []any{realm[:], f.After}
+	query, args := eventQuery(realm, f)
+	return list(ctx, q.prepared, scanEvent, query, args...)
+}
+
+func eventQuery(realm uuid.UUID, f auth.AuditFilter) (query string, args []any) {
+	query, args = selectEvent, []any{realm[:], f.After}
 	and := func(what string, values ...any) {
 		var places []string
 		for _, v := range values {
@@ -94,16 +99,17 @@ func (q queries) Events(ctx context.Context, realm uuid.UUID, f auth.AuditFilter
 		and("at < ", micros(f.Until))
 	}
 	args = append(args, f.Limit)
-	return list(ctx, q.prepared, scanEvent, query+"ORDER BY seq LIMIT $"+strconv.Itoa(len(args)), args...)
+	return query + "ORDER BY seq LIMIT $" + strconv.Itoa(len(args)), args
 }
+
+const selectSpan = "SELECT COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM audit_event WHERE realm_id = $1 AND at >= $2 AND at < $3"
 
 func (q queries) EventSpan(ctx context.Context, realm uuid.UUID, since, until time.Time) (first, last int64, err error) {
 	end := int64(math.MaxInt64)
 	if !until.IsZero() {
 		end = micros(until)
 	}
-	err = q.row(ctx, `SELECT COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM audit_event
-		WHERE realm_id = $1 AND at >= $2 AND at < $3`, realm[:], micros(since), end).Scan(&first, &last)
+	err = q.row(ctx, selectSpan, realm[:], micros(since), end).Scan(&first, &last)
 	return first, last, classify(err)
 }
 

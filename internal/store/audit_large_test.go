@@ -41,13 +41,13 @@ func large(t testing.TB, dir string, entries int) (realm uuid.UUID) {
 }
 
 // TestAudit_LargeLog: what a start, an entry, and a page of a list cost does not grow with
-// the log. OSTIARY_LARGE is the number of entries to try it with; the numbers are printed.
+// the log. TEST_LARGE is the number of entries to try it with; the numbers are printed.
 func TestAudit_LargeLog(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes a large log")
 	}
 	entries := 50_000
-	if n, err := strconv.Atoi(os.Getenv("OSTIARY_LARGE")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("TEST_LARGE")); err == nil {
 		entries = n
 	}
 	type costs struct{ open, write, page, span time.Duration }
