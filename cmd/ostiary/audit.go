@@ -18,6 +18,7 @@ type auditCmd struct {
 	List   auditList   `cmd:"" help:"List what happened, the oldest first."`
 	Verify auditVerify `cmd:"" help:"See that the log is as it was written: nothing changed, removed or moved."`
 	Export auditExport `cmd:"" help:"Print the log as JSON Lines that others can verify."`
+	Cut    auditCut    `cmd:"" help:"Delete the beginning of a log in which something is wrong."`
 }
 
 type auditList struct {
@@ -86,7 +87,7 @@ func (c *auditList) Run(a *app) error {
 		}
 		l := a.list(c.listFlags, "SEQ", "AT", "KIND", "ACCOUNT", "DIALECT", "ADDRESS", "ACTOR", "TOKEN", "DETAIL")
 		for {
-			n, err := d.listEvents(a, &f, l)
+			n, err := d.listEvents(a, &f, l, c.Follow)
 			if err := cmp.Or(err, l.end()); err != nil || !c.Follow || c.Limit > 0 && n == f.Limit {
 				return err
 			}
@@ -136,9 +137,13 @@ func (c *auditList) filter() (f auth.AuditFilter, err error) {
 	return f, nil
 }
 
-// listEvents prints what is there by now, counts it, and sets f to what comes after it.
-func (d *desk) listEvents(a *app, f *auth.AuditFilter, l *list) (n int, err error) {
+// listEvents prints what is there by now, counts it, and sets f to what comes after it. Who
+// follows a log is told if it no longer goes as far as he has come.
+func (d *desk) listEvents(a *app, f *auth.AuditFilter, l *list, following bool) (n int, err error) {
 	head, err := d.AuditHead(a, d.realm.ID)
+	if err == nil && following && head.Seq < f.After {
+		err = fmt.Errorf("the audit log of realm %s has gone back, from entry %d to %d: run ostiary audit verify", d.realm.Name, f.After, head.Seq)
+	}
 	if err != nil || head.Seq <= f.After {
 		return 0, err
 	}

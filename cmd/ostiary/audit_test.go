@@ -99,6 +99,9 @@ func TestAuditVerify_Tampered(t *testing.T) {
 			"entry 17: changed"},
 		{"the checkpoint", []string{"UPDATE audit_checkpoint SET hash = x'" + strings.Repeat("00", 32) + "' WHERE seq = 16"}, "entry 16: its checkpoint was not signed"},
 		{"no checkpoint", []string{"DELETE FROM audit_checkpoint"}, "entries 1 to 16: no checkpoint agrees"},
+		{"hidden from lists", []string{`DROP INDEX audit_event_at; CREATE INDEX audit_event_at ON audit_event (realm_id, at) WHERE seq <> 7; PRAGMA writable_schema = ON;
+			UPDATE sqlite_master SET sql = 'CREATE INDEX audit_event_at ON audit_event (realm_id, at)' WHERE name = 'audit_event_at'`}, "an index leaves entries out of lists: "},
+		{"everything", []string{"DELETE FROM audit_event", "DELETE FROM audit_checkpoint", "DELETE FROM audit_head"}, "entry 1: missing: a log begins with the creation of its realm"},
 		{"a cut", []string{"DELETE FROM audit_event WHERE seq < 17", "UPDATE audit_checkpoint SET cut = 1 WHERE seq = 16"}, "entries 1 to 16: missing"},
 	} {
 		bad := copyData(t, data)
@@ -107,7 +110,7 @@ func TestAuditVerify_Tampered(t *testing.T) {
 		if status != 1 || !strings.Contains(out, c.want) || strings.Contains(out, "head ") && headLine.MatchString(out) {
 			t.Errorf("%s: %d, want %q\n%s%s", c.name, status, c.want, out, errOut)
 		}
-		if strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, "the audit log of realm default is not as it was written") {
+		if strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, "the audit log is not as it was written: that of realm default: ") {
 			t.Errorf("%s: %s", c.name, errOut)
 		}
 	}
@@ -165,6 +168,29 @@ func TestServe_SaysTampered(t *testing.T) {
 	data := audited(t)
 	edit(t, data, "DELETE FROM audit_event WHERE seq = 7", "DELETE FROM audit_checkpoint WHERE seq > 2")
 	serve(t, data).waitFor(t, `level=ERROR msg="the audit log is not as it was written, and is neither signed nor cut until that is settled: .*" realm=default what=missing found="entry 7: missing"`)
+}
+
+// TestAuditVerify_EveryRealm: what is wrong in one of them is found, and said of that one.
+func TestAuditVerify_EveryRealm(t *testing.T) {
+	data := audited(t)
+	must(t, "", "realm", "create", "--data", data, "staff")
+	edit(t, data, "DELETE FROM audit_event WHERE seq = 1 AND realm_id = (SELECT id FROM realm WHERE name = 'staff')")
+	out, errOut, status := command(t, "", "audit", "verify", "--data", data)
+	if status != 1 || !strings.Contains(out, "realm default\n18 entries") && !strings.Contains(out, "realm default\n16 entries") || !strings.Contains(out, "realm staff\nentry 1: missing\n") ||
+		errOut != "ostiary: the audit log is not as it was written: that of realm staff: 1 found\n" {
+		t.Errorf("%d\n%s%s", status, out, errOut)
+	}
+	must(t, "", "audit", "verify", "--data", data, "--realm", "default")
+	out, _, status = command(t, "", "doctor", "--data", data)
+	if status != 1 || !regexp.MustCompile(`(?m)^ok +audit log of realm default `).MatchString(out) ||
+		!regexp.MustCompile(`(?m)^wrong +audit log of realm staff +entry 1: missing: ostiary audit verify --realm staff says all of it`).MatchString(out) {
+		t.Errorf("doctor: %d\n%s", status, out)
+	}
+	must(t, "", "audit", "cut", "--data", data, "--realm", "staff", "--through", "2")
+	out = must(t, "", "audit", "verify", "--data", data, "--realm", "staff")
+	if !regexp.MustCompile(`(?m)^the entries up to 2 are deleted, the last of them at .*\nentry 3, .*: audit_cut: up to 2:[0-9a-f]{64}, with something wrong: entry 1: missing\nthe last 1, `).MatchString(out) {
+		t.Errorf("cut:\n%s", out)
+	}
 }
 
 // TestServe_Launders: no restart makes good what somebody who can write the database has
@@ -295,6 +321,32 @@ func TestAuditList_Follow(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAuditList_FollowBack: a log that no longer goes as far ends the list, and says so.
+func TestAuditList_FollowBack(t *testing.T) {
+	data := audited(t)
+	cmd := exec.CommandContext(t.Context(), "ostiary", "audit", "list", "--data", data, "--follow", "--json", "--after", "15")
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("no entry")
+	}
+	edit(t, data, "DELETE FROM audit_event WHERE seq > 12", "UPDATE audit_head SET seq = 12, hash = (SELECT hash FROM audit_event WHERE seq = 12)")
+	if lines.Scan() {
+		t.Errorf("more: %s", lines.Text())
+	}
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(errOut.String(), "has gone back, from entry 16 to 12") {
+		t.Errorf("%v, %s", err, errOut.String())
 	}
 }
 

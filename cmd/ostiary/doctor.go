@@ -169,6 +169,7 @@ func (d *doctor) checkRealms(st *store.Store, master seal.Key, mounts []*auth.Mo
 	for _, desk.realm = range realms {
 		known[desk.realm.Name] = true
 		d.checkEvents(desk)
+		d.checkAudit(desk)
 		d.checkKeys(desk, mounts)
 	}
 	missing := map[string]bool{}

@@ -44,6 +44,20 @@ func (d *doctor) checkEvents(desk *desk) {
 	}
 }
 
+// checkAudit looks at both ends of the realm's log, and at what was signed last.
+func (d *doctor) checkAudit(desk *desk) {
+	subject := "audit log of realm " + desk.realm.Name
+	found, err := desk.GlanceAudit(d, desk.realm.ID)
+	switch {
+	case err != nil:
+		d.fault(subject, err)
+	case len(found) > 0:
+		d.find(wrong, subject, "ostiary audit verify --realm "+desk.realm.Name+" says all of it, and docs/audit.md how to go on", "%s", found[0])
+	default:
+		d.find(fine, subject, "", "it begins with its realm or a cut, its head has its seal, and its last signature is good")
+	}
+}
+
 const (
 	littleDisk  = 100 << 20
 	someDisk    = 1 << 30

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -52,6 +53,8 @@ type app struct {
 	err  io.Writer
 	args []string
 	kong *kong.Kong
+
+	oneRealm bool // --realm was typed
 }
 
 // misuse marks an error as a command line that can't be meant so: exit status 2.
@@ -85,6 +88,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return a.fail(misuse(err.Error() + a.hint(err)))
 	}
 	a.set = &c.Shared
+	a.oneRealm = given(parsed, "realm")
 	status := a.fail(errors.Join(parsed.Run(a), a.out.Flush()))
 	a.flushLog()
 	return status
@@ -112,6 +116,11 @@ func (a *app) parse() (*commandLine, *kong.Context, error) {
 	a.kong = k
 	parsed, err := k.Parse(a.args)
 	return c, parsed, err
+}
+
+// given tells whether a flag was typed.
+func given(ctx *kong.Context, flag string) bool {
+	return slices.ContainsFunc(ctx.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == flag && !p.Resolved })
 }
 
 // hint names the help of the command that was misused.

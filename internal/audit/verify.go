@@ -41,6 +41,7 @@ const (
 	Stray    What = "stray"    // entries before a cut, which left none
 	Unsigned What = "unsigned" // a checkpoint that the server did not sign, or none at all
 	Unsealed What = "unsealed" // a head that neither the server nor a command wrote
+	Hidden   What = "hidden"   // an index of the database does not have all entries
 	TooOld   What = "too_old"  // the head to compare with was deleted because of its age
 )
 
@@ -335,6 +336,9 @@ func (v *verifier) find(what What, first, last int64, text string) {
 
 // String is a finding in one line.
 func (f Finding) String() string {
+	if f.Last == 0 {
+		return f.Text
+	}
 	if f.First == f.Last {
 		return fmt.Sprintf("entry %d: %s", f.First, f.Text)
 	}
