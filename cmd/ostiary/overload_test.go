@@ -282,3 +282,44 @@ func TestReload_Limits(t *testing.T) {
 		t.Errorf("doctor without the protocol: %s", out)
 	}
 }
+
+// Refused logins that only wait until their time is up keep nobody from signing in, though
+// they have every connection there is.
+func TestThreat60_RefusedLoginsMakeRoom(t *testing.T) {
+	const room = 24
+	data := filepath.Join(t.TempDir(), "data")
+	p := serve(t, data)
+	must(t, "", "account", "create", "--data", data, "--username", "slow", "--password-hash", "$2b$13$abcdefghijklmnopqrstuuS7n4K1kZvJ8d4l9ZkT5sK0T9kQ0s9Uy")
+	must(t, crowdPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
+	p.kill()
+	p = serve(t, data, "--max-connections", strconv.Itoa(room), "--source-connections", strconv.Itoa(room), "--guess-account", "1")
+	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	var answers atomic.Int32
+	tryLogin(t, p.url, "nobody", "wrong") // which fails at once from here on
+	const body = `{"username":"nobody","password":"wrong"}`
+	for range room {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = fmt.Fprintf(conn, "POST /v1/auth HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		go func() {
+			if n, _ := conn.Read(make([]byte, 1)); n > 0 {
+				answers.Add(1)
+			}
+		}()
+	}
+	for {
+		status, _, err := post(fresh, p.url+"/v1/auth", fmt.Sprintf(`{"username":"ada","password":%q}`, crowdPass))
+		if err == nil && status == http.StatusOK {
+			break
+		}
+		if err == nil || answers.Load() > 0 {
+			t.Fatalf("the login beside them: %d %v; %d of them are answered", status, err, answers.Load())
+		}
+	}
+	if n := answers.Load(); n > 0 {
+		t.Errorf("%d were answered before", n)
+	}
+}

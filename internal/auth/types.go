@@ -59,8 +59,12 @@ type Client struct {
 	// Undeclared is set if forwarded headers came from a peer that is no declared
 	// proxy: its address may stand for many clients, so it is known to no account.
 	Undeclared bool
+	// Decided is called when a refusal is certain, and only time is still to pass until
+	// the answer. May be nil.
+	Decided func()
 
-	token string // what the audit log calls the token that the request is about
+	token   string  // what the audit log calls the token that the request is about
+	dialect Dialect // of the request, if its entries are not said to be of one
 }
 
 // Credentials are what a login presents: a username or e-mail address, and a password.

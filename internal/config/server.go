@@ -41,7 +41,7 @@ type Server struct {
 	MaxConnections    int `name:"max-connections" toml:"max_connections" default:"4096" placeholder:"N" env:"OSTIARY_MAX_CONNECTIONS" help:"Connections at once; one more closes the one that has waited longest for its client."`
 	SourceConnections int `name:"source-connections" toml:"source_connections" default:"1024" placeholder:"N" env:"OSTIARY_SOURCE_CONNECTIONS" help:"Connections at once of one source (IPv4 address, IPv6 /64) that is no trusted proxy."`
 	// SourceRequests is how many requests of one source are answered at once.
-	SourceRequests int `name:"source-requests" toml:"source_requests" default:"256" placeholder:"N" env:"OSTIARY_SOURCE_REQUESTS" help:"Requests of one source that are answered at once; beyond it 503. Those of other servers (verify, introspect, ...) do not count."`
+	SourceRequests int `name:"source-requests" toml:"source_requests" default:"256" placeholder:"N" env:"OSTIARY_SOURCE_REQUESTS" help:"Requests of one source that are answered at once; beyond it 503. Verifications (/ostiary/verify) do not count."`
 }
 
 // AfterApply checks the settings once flags, environment and file have spoken.

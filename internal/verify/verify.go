@@ -68,8 +68,8 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 			Methods: []string{http.MethodPost}, Challenge: challenge, Encode: encodePassword,
 			Success: http.StatusNoContent, Run: s.password,
 		}},
-		{Path: "/ostiary/introspect", Servers: true, Handler: forService(realm, s.introspect)},
-		{Path: "/ostiary/revoke", Servers: true, Handler: forService(realm, s.revoke)},
+		{Path: "/ostiary/introspect", Handler: forService(realm, s.introspect)},
+		{Path: "/ostiary/revoke", Handler: forService(realm, s.revoke)},
 		{Path: "/.well-known/jwks.json", Servers: true, Handler: web.Endpoint[web.None, json.RawMessage]{
 			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Run: s.jwks,
 		}},

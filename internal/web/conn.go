@@ -23,7 +23,7 @@ type conn struct {
 	bodies   int        // of requests, that are to come; guarded by listener.mu
 
 	// What the listener asks to choose one that waits.
-	answering atomic.Int32 // requests that are there as a whole and have no answer yet
+	answering atomic.Int32 // requests that are there as a whole, for whose answer something is done
 	since     atomic.Int64 // by tick, the last time that it began to wait
 
 	named   atomic.Bool // the header of the PROXY protocol is there and good
@@ -41,10 +41,11 @@ func tick() int64 { return int64(time.Since(started)) }
 // client gets all of it.
 const grace = int64(100 * time.Millisecond)
 
-// begin notes that a request has come as a whole, and end that its answer begins.
+// begin notes that a request has come as a whole, and end that nothing is left to be done
+// for it. Then the connection begins to wait, or does so after the grace.
 func (c *conn) begin() { c.answering.Add(1) }
 
-func (c *conn) end() {
+func (c *conn) end(grace int64) {
 	c.since.Store(tick() + grace)
 	c.answering.Add(-1)
 }

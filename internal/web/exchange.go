@@ -31,6 +31,7 @@ type exchange struct {
 	crowd   *crowd // that the request is to be counted in; nil: none
 	counted bool   // it is
 	conn    *conn  // that waits for the answer; nil: none, or the answer has begun
+	idle    bool   // nothing is left to be done for the answer, which is to come later
 }
 
 type exchangeKey struct{}
@@ -118,6 +119,7 @@ func (x *exchange) come() error {
 	if x.conn = connOf(&x.timed); x.conn != nil {
 		x.conn.begin()
 	}
+	x.client.Decided = x.decided
 	if x.crowd == nil {
 		return nil
 	}
@@ -126,13 +128,31 @@ func (x *exchange) come() error {
 	return err
 }
 
+// decided is called when the answer is clear, and is only held back: a connection that
+// waits for nothing else takes no place of others.
+func (x *exchange) decided() {
+	if x.conn != nil && !x.idle {
+		x.conn.end(0)
+	}
+	x.idle = true
+	x.leave()
+}
+
 // begun is called when the answer begins, or there is none. From here on it is the client
 // who is waited for: one that reads slowly takes no place of others.
 func (x *exchange) begun() {
+	if x.conn != nil && x.idle {
+		x.conn.begin() // for a moment, to have the grace
+	}
 	if x.conn != nil {
-		x.conn.end()
+		x.conn.end(grace)
 		x.conn = nil
 	}
+	x.leave()
+}
+
+// leave gives up the place among the requests of the source.
+func (x *exchange) leave() {
 	if x.counted {
 		x.crowd.leave(x.client.Address)
 		x.counted = false

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// hall is a server behind a Listener. Requests to /wait come into it and wait for leave.
+// hall is a server behind a Listener. Requests to /wait come into it and wait for leave, and
+// so do those to /held, whose answer is clear.
 type hall struct {
 	*house
 	listener *Listener
@@ -34,8 +35,13 @@ func newHall(t *testing.T, c ListenerConfig, config *tls.Config, o Options) *hal
 		<-h.leave
 		return greeting{Message: in.Username}, nil
 	}
+	held := wait
+	held.Run = func(ctx context.Context, r *Request, in login) (greeting, error) {
+		r.Client.Decided()
+		return wait.Run(ctx, r, in)
+	}
 	mux, err := NewMux([]Route{
-		{Path: "/wait", Handler: wait}, {Path: "/servers", Handler: wait, Servers: true}, {Path: "/login", Handler: greet(BodyEmpty)},
+		{Path: "/wait", Handler: wait}, {Path: "/held", Handler: held}, {Path: "/servers", Handler: wait, Servers: true}, {Path: "/login", Handler: greet(BodyEmpty)},
 		{Path: "/address", Handler: shows(func(r *Request) string { return r.Client.Address.String() })},
 		{Path: "/much", Handler: shows(func(*Request) string { return strings.Repeat("much ", 10<<20) })},
 	})
@@ -228,11 +234,11 @@ func TestListener_Grace(t *testing.T) {
 	}
 	c.begin()
 	c.begin()
-	c.end()
+	c.end(grace)
 	if got := h.listener.longest(netip.Addr{}); got != another {
 		t.Error("one of two requests is answered, and the connection is closed")
 	}
-	c.end()
+	c.end(grace)
 	another.begin()
 	if got := h.listener.longest(netip.Addr{}); got != nil {
 		t.Error("closed in the moment of its answer")

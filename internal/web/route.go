@@ -24,8 +24,8 @@ type Route struct {
 	Claims  func(http.Header) bool
 	Handler http.Handler
 	Dialect auth.Dialect // for the log
-	// Servers is set if other servers ask here, each for many clients: their requests are
-	// not counted by source.
+	// Servers is set if other servers ask here, each for many clients, and no password is
+	// checked: their requests are not counted by source.
 	Servers bool
 	CORS    []string // origins that browsers may call from
 }
