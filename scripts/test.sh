@@ -27,6 +27,7 @@ need haproxy haproxy
 need wrk wrk
 need strace strace # makes a disk fail
 need openssl openssl
+need sqlite3 sqlite3
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 
