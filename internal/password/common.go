@@ -10,19 +10,25 @@ import (
 	"sync"
 )
 
-// packed is the list of common passwords: 49,233 lines. Its origin and licence are in
-// NOTICE; scripts/common-passwords.sh makes it.
-//
-//go:embed common.txt.gz
-var packed []byte
+// packed are the common passwords: 49,233 lines, and the 1,000 most common of them. Their
+// origin and licence are in NOTICE; scripts/common-passwords.sh makes them.
+var (
+	//go:embed common.txt.gz
+	packed []byte
+	//go:embed first.txt.gz
+	packedFirst []byte
+)
 
-const longestCommon = 20 // bytes
+const longestCommon, longestFirst = 20, 11 // bytes
 
-// commons is the list, unpacked when the first password is chosen.
-var commons = sync.OnceValue(unpack)
+// The lists are unpacked when the first password is chosen.
+var (
+	commons = sync.OnceValue(func() []string { return unpack(packed) })
+	firsts  = sync.OnceValue(func() []string { return unpack(packedFirst) })
+)
 
-// unpack makes the list: sorted, in the spelling of look-alikes.
-func unpack() []string {
+// unpack makes a list: sorted, in the spelling of look-alikes.
+func unpack(packed []byte) []string {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		panic(err) // what was built in is no list: nothing works as it should
@@ -36,8 +42,27 @@ func unpack() []string {
 	return slices.Clip(slices.Compact(list))
 }
 
-// common tells whether a text, in the spelling of look-alikes, is in the list.
-func common(key string) bool {
-	_, found := slices.BinarySearch(commons(), key)
+// has tells whether a text, in the spelling of look-alikes, is in a list.
+func has(list []string, key string) bool {
+	_, found := slices.BinarySearch(list, key)
 	return found
+}
+
+// famous are passphrases and sayings that stand in lists of their own, by their letters.
+var famous = []string{
+	"correcthorsebatterystaple", "troubador", "troubadour",
+	"alliswellthatendswell", "allyourbasearebelongtous", "aroseisarose", "askandyoushallreceive", "beammeupscotty",
+	"callmeishmael", "carpediem", "cogitoergosum", "donttellanyone", "dontworrybehappy", "elementarymydearwatson",
+	"fourscoreandsevenyearsago", "godsavethequeen", "godsavetheking", "hakunamatata",
+	"hastalavistababy", "helloitsme", "hereslookingatyoukid", "houstonwehaveaproblem", "iamyourfather", "ihaveadream",
+	"illbeback", "ilovemyfamily", "inthebeginning", "inthebeginningwastheword", "inthebeginninggodcreated", "ithinkthereforeiam",
+	"itwasthebestoftimes", "itwasthebestoftimesitwastheworstoftimes", "itwasadarkandstormynight", "iwanttobelieve",
+	"knowledgeispower", "liveandletdie", "livelongandprosper", "loremipsum", "loremipsumdolorsitamet", "lukeiamyourfather",
+	"maryhadalittlelamb", "maytheforcebewithyou", "mynameisinigomontoya", "mysecretpassword", "mypasswordissecret",
+	"nevergonnagiveyouup", "nevergonnagiveyouupnevergonnaletyoudown", "onceuponatime", "oneringtorulethemall",
+	"openthepodbaydoorshal", "ourfatherwhoartinheaven", "resistanceisfutile", "somewhereovertherainbow", "thecakeisalie",
+	"thepasswordispassword", "thequickbrownfox", "thequickbrownfoxjumpsoverthelazydog", "theresnoplacelikehome",
+	"thereisnoplacelikehome", "thetruthisoutthere", "thisismypassword", "thisisapassword", "thisisnotapassword",
+	"tobeornottobe", "tobeornottobethatisthequestion", "twinkletwinklelittlestar", "weholdthesetruthstobeselfevident",
+	"wewillrockyou", "wethepeopleoftheunitedstates", "winteriscoming", "youshallnotpass",
 }

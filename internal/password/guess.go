@@ -15,6 +15,8 @@ import (
 const (
 	errSequence = Refusal("the password is little more than a repetition, or a sequence such as 12345 or qwerty")
 	errCommon   = Refusal("the password is a common one, or one with digits, punctuation or other spellings of letters added")
+	errCombined = Refusal("the password is little more than two or three of the most common ones")
+	errFamous   = Refusal("the password is little more than a famous phrase")
 	errContext  = Refusal("the password is little more than names or addresses of the account, or of the service")
 )
 
@@ -22,13 +24,17 @@ const (
 	little  = 6 // characters: fewer are no password
 	few     = 5 // different ones: fewer are none either
 	minWord = 3 // characters of a word that counts
+	several = 3 // of the most common passwords one after the other are no more than one
 )
 
 // guessable says why a password is one of the first that are tried, or "".
 func guessable(password string, words []string) Refusal {
-	text := fold(password)
+	text := strings.Join(strings.Fields(fold(password)), "")
 	if isCommon(text) {
 		return errCommon
+	}
+	if isFamous(text) {
+		return errFamous
 	}
 	rest, some := without(text, words)
 	if some && (!strings.ContainsFunc(rest, isLetter) || isSimple(rest) || isCommon(rest)) {
@@ -37,12 +43,39 @@ func guessable(password string, words []string) Refusal {
 	if isSimple(text) || repeats(text) {
 		return errSequence
 	}
+	if combined(text, lookalikes.Replace(text), several, little-1) {
+		return errCombined
+	}
 	return ""
 }
 
-// fold is the form in which passwords and words are compared: case, width and the like
-// don't make a difference to whoever guesses.
-func fold(s string) string { return strings.ToLower(norm.NFKC.String(s)) }
+// fold is the form in which passwords and words are compared: case, width, accents over
+// ASCII and what is not seen don't make a difference to whoever guesses.
+func fold(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if isUnseen(r) {
+			return -1
+		}
+		return r
+	}, s)
+	base := rune(0)
+	s = strings.Map(func(r rune) rune {
+		if !unicode.Is(unicode.M, r) {
+			base = r
+		} else if base < utf8.RuneSelf {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(s))
+	return strings.ToLower(norm.NFC.String(s))
+}
+
+// isUnseen tells what leaves no trace on a screen: controls, format characters, tags,
+// variation selectors, fillers and the like. White space is not among it.
+func isUnseen(r rune) bool {
+	return !unicode.IsSpace(r) &&
+		(r == '\u2800' || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
+}
 
 // lookalikes are ASCII, so that offsets stay.
 var lookalikes = strings.NewReplacer("0", "o", "1", "i", "!", "i", "|", "i", "l", "i", "3", "e", "4", "a", "@", "a",
@@ -62,11 +95,11 @@ func isCommon(text string) bool {
 	key := lookalikes.Replace(text)
 	first, last := strings.IndexFunc(text, isLetter), strings.LastIndexFunc(text, isLetter)
 	if last < first+minWord-1 || last-first >= longestCommon {
-		return common(key) // the padding is all there is, or there is more than a common password has
+		return has(commons(), key) // the padding is all there is, or there is more than a common password has
 	}
 	for from := max(0, last-longestCommon); from <= first; from++ {
 		for to := last + 1; to <= min(len(text), from+longestCommon); to++ {
-			if to-from > minWord && common(key[from:to]) {
+			if to-from > minWord && has(commons(), key[from:to]) {
 				return true
 			}
 		}
@@ -74,15 +107,45 @@ func isCommon(text string) bool {
 	return false
 }
 
-// repeats tells whether a text is one part twice or more, digits and punctuation aside.
-func repeats(text string) bool {
-	letters := strings.Map(func(r rune) rune {
+// combined tells whether a text is made of at most so many of the most common passwords
+// and, before, between and after them, so many digits and punctuation. The key is the text
+// in the spelling of look-alikes.
+func combined(text, key string, words, signs int) bool {
+	if text == "" {
+		return true
+	}
+	if r, size := utf8.DecodeRuneInString(text); signs > 0 && !isLetter(r) && combined(text[size:], key[size:], words, signs-1) {
+		return true
+	}
+	for n := minWord; words > 0 && n <= min(len(key), longestFirst); n++ {
+		if has(firsts(), key[:n]) && combined(text[n:], key[n:], words-1, signs) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFamous tells whether the letters of a text are a famous phrase and hardly more.
+func isFamous(text string) bool {
+	key, most := letters(lookalikes.Replace(text)), len(letters(text))
+	return slices.ContainsFunc(famous, func(phrase string) bool {
+		return most < len(phrase)+little && strings.Contains(key, lookalikes.Replace(phrase))
+	})
+}
+
+func letters(text string) string {
+	return strings.Map(func(r rune) rune {
 		if isLetter(r) {
 			return r
 		}
 		return -1
 	}, text)
-	return isPeriodic(text) || len(letters) >= little && isPeriodic(letters)
+}
+
+// repeats tells whether a text is one part twice or more, digits and punctuation aside.
+func repeats(text string) bool {
+	bare := letters(text)
+	return isPeriodic(text) || len(bare) >= little && isPeriodic(bare)
 }
 
 func isPeriodic(s string) bool {
@@ -104,9 +167,11 @@ var rows = func() (all []string) {
 	return all
 }()
 
-// isSimple tells whether little is left of a text if each piece of a row, or of one
-// character, counts once, or whether it has hardly any two characters that differ.
+// isSimple tells whether little is left of a text if each piece of a row, of whose
+// characters each may come twice or more, or of one character, counts once, or whether it
+// has hardly any two characters that differ.
 func isSimple(text string) bool {
+	text = string(slices.Compact([]rune(text)))
 	left, seen := 0, map[rune]bool{}
 	for s := text; s != ""; left++ {
 		n := run(s)
@@ -121,11 +186,7 @@ func isSimple(text string) bool {
 // run is how many bytes at the start of a text are in a row, if three characters or more
 // are; else the first one's.
 func run(text string) int {
-	first, size := utf8.DecodeRuneInString(text)
-	n := len(text) - len(strings.TrimLeft(text, string(first)))
-	if n < 3*size {
-		n = 0
-	}
+	first, n := utf8.DecodeRuneInString(text)
 	for _, row := range rows {
 		i := strings.IndexRune(row, first)
 		if i < 0 {
@@ -139,7 +200,7 @@ func run(text string) int {
 			n = max(n, same)
 		}
 	}
-	return max(n, size)
+	return n
 }
 
 // without is what is left of a text without the words, and whether it had any.
