@@ -19,7 +19,7 @@ import (
 )
 
 // secret is the password of every account.
-const secret = "correct horse battery staple"
+const secret = "quiet otters juggle lanterns"
 
 // buildFlags and buildEnv are those of "make build".
 var (

@@ -22,7 +22,7 @@ var block = regexp.MustCompile("(?ms)^```(sh|json)\n(.*?)^```$")
 func TestDocs_Dialects(t *testing.T) {
 	tool(t, "curl")
 	s := start(t, "guess_source = 0\n")
-	run(t, "correct horse battery staple", s.binary, "account", "create", "--data", s.data, "--username", "ada",
+	run(t, "quiet otters juggle lanterns", s.binary, "account", "create", "--data", s.data, "--username", "ada",
 		"--email", "ada@example.com", "--display-name", "Ada Lovelace", "--org", "acme", "--password-stdin")
 	pages, err := filepath.Glob("../../docs/dialects/*.md")
 	if err != nil || len(pages) != 4 {

@@ -29,7 +29,7 @@ func TestDocs_ResourceServers(t *testing.T) {
 		"role create analyst", "datasource create sales", "role grant analyst --datasource sales",
 		"account create --username grace --password-stdin --role analyst",
 	} {
-		run(t, "correct horse battery staple", s.binary, append(strings.Fields(args), "--data", s.data)...)
+		run(t, "quiet otters juggle lanterns", s.binary, append(strings.Fields(args), "--data", s.data)...)
 	}
 	page = strings.NewReplacer("http://127.0.0.1:8080", s.url, "8081", freePort(t), "8082", freePort(t)).Replace(page)
 	dir := t.TempDir()
