@@ -144,6 +144,76 @@ func TestAudit_Refreshes(t *testing.T) {
 	}
 }
 
+// What was good once is recorded once a minute, however often it is presented.
+func TestAudit_DeadTokensAgain(t *testing.T) {
+	w := newWorld(t)
+	w.account("ada")
+	g := w.signIn("ada")
+	dead := w.refreshToken(g)
+	if err := w.svc.EndSession(w.ctx, w.realm.ID, g.Session.ID, "revoked", client); err != nil {
+		t.Fatal(err)
+	}
+	ticket := w.ticket("ada")
+	if _, err := w.svc.CompleteSignIn(w.ctx, w.two, ticket, "", client); err != nil {
+		t.Fatal(err)
+	}
+	other := *w.one
+	other.Audience = "another"
+	live := w.refreshToken(w.signIn("ada"))
+	before := len(w.log(0))
+	present := func() {
+		for range 20 {
+			_, err := w.svc.Refresh(w.ctx, w.one, dead, client)
+			w.wantCode(err, auth.CodeTokenInvalid)
+			_, err = w.svc.Refresh(w.ctx, &other, live, client)
+			w.wantCode(err, auth.CodeTokenInvalid)
+			_, err = w.svc.CompleteSignIn(w.ctx, w.two, ticket, "", client)
+			w.wantCode(err, auth.CodeTokenInvalid)
+		}
+	}
+	present()
+	if n := len(w.log(0)) - before; n != 3 {
+		t.Errorf("%d entries", n)
+	}
+	w.advance(time.Minute)
+	present()
+	if n := len(w.log(0)) - before; n != 6 {
+		t.Errorf("%d entries after a minute", n)
+	}
+}
+
+// Whatever a request with a code is recorded as, it says in which dialect.
+func TestAudit_DialectOfCodes(t *testing.T) {
+	w := newWorld(t)
+	a := w.account("ada")
+	secret, err := w.svc.EnrollFactor(w.ctx, w.realm.ID, a.ID, auth.Client{Actor: "cli: root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish := func(code auth.Secret) {
+		if _, err := w.svc.CompleteSignIn(w.ctx, w.two, w.ticket("ada"), code, client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := len(w.log(0))
+	finish(w.code(secret))
+	codes, err := w.svc.NewRecoveryCodes(w.ctx, w.realm.ID, a.ID, auth.Client{Actor: "cli: root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(auth.Secret(codes[0]))
+	seen := map[audit.Kind]bool{}
+	for _, e := range w.log(int64(before)) {
+		seen[e.Kind] = true
+		if (e.Dialect == string(w.two.Dialect)) != (e.Actor == "") {
+			t.Errorf("%s by %q has the dialect %q", e.Kind, e.Actor, e.Dialect)
+		}
+	}
+	if !seen[audit.FactorConfirmed] || !seen[audit.RecoveryUsed] {
+		t.Errorf("%v", seen)
+	}
+}
+
 // What operators change is recorded with the names of what they changed, and a code that
 // was wrong at the command line, too.
 func TestAudit_WhatOperatorsDo(t *testing.T) {

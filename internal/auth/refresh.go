@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -63,26 +64,36 @@ func (s *Service) refreshed(rot Rotation, cl Client) audit.Event {
 
 func (s *Service) refreshFailed(ctx context.Context, m *Mount, session uuid.UUID, cl Client) error {
 	e := s.event(m.RealmID, audit.RefreshFailed, uuid.Nil, cl)
-	e.Session, e.Dialect, e.Detail = session, string(m.Dialect), "session_gone"
-	err := s.change(ctx, func(tx Tx) error {
-		rec, err := tx.SessionByID(ctx, m.RealmID, session)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			return tx.InsertEvent(ctx, e)
-		case err != nil:
-			return err
-		case rec.live(s.now()):
-			e.Detail = "not_of_this_mount"
-		default:
-			e.Detail = "session_ended"
-		}
-		e.Account = rec.AccountID
-		return tx.InsertEvent(ctx, e)
-	})
-	if err != nil {
+	e.Session, e.Dialect, e.Detail = session, string(m.Dialect), "session_ended"
+	rec, err := s.store.SessionByID(ctx, m.RealmID, session)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		e.Detail = "session_gone"
+	case err != nil:
+		return storeError(err)
+	case rec.live(s.now()):
+		e.Detail = "not_of_this_mount"
+	}
+	e.Account = rec.AccountID
+	if err := s.noteOnce(ctx, session.String(), e); err != nil {
 		return err
 	}
 	return Because(CodeTokenInvalid, "refresh token of session %s: %s", session, e.Detail)
+}
+
+// noteEvery is how often what is presented again and again is recorded.
+const noteEvery = time.Minute
+
+// noteOnce records what has failed once a minute, for the same thing and reason: whoever
+// has something that was good once could fill the disk with it.
+func (s *Service) noteOnce(ctx context.Context, what string, e audit.Event) error {
+	what += " " + e.Detail
+	now := s.now()
+	if at, known := s.noted.Get(what); known && now.Sub(at).Abs() < noteEvery {
+		return nil
+	}
+	s.noted.Put(what, now, 1)
+	return s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) })
 }
 
 // RefreshToken makes the refresh token of a grant's generation.

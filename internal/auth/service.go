@@ -81,6 +81,7 @@ type Service struct {
 	changes changes
 	views   recent.Map[viewKey, *view]
 	callers recent.Map[[32]byte, *caller]
+	noted   recent.Map[string, time.Time]
 	touch   chan struct{}
 }
 
@@ -141,7 +142,7 @@ func storeError(err error) error {
 func (s *Service) event(realm uuid.UUID, kind audit.Kind, account uuid.UUID, cl Client) audit.Event {
 	e := audit.Event{
 		ID: newID(), RealmID: realm, At: s.now(), Kind: kind, Account: account,
-		RequestID: cl.RequestID, Actor: cl.Actor, Token: cl.token,
+		Dialect: string(cl.dialect), RequestID: cl.RequestID, Actor: cl.Actor, Token: cl.token,
 	}
 	if cl.Address.IsValid() {
 		e.Address = cl.Address.Unmap().String()

@@ -162,7 +162,7 @@ func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	if err := s.notWalled(ctx, m.RealmID, owner, cl); err != nil {
 		return nil, storeError(err)
 	}
-	cl.token = audit.TagOf(hash)
+	cl.token, cl.dialect = audit.TagOf(hash), m.Dialect
 	g := &guess{svc: s, attempt: attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}, account: owner}
 	defer g.leave()
 	if code != "" {
@@ -275,7 +275,7 @@ func (s *Service) ticketOwner(ctx context.Context, m *Mount, hash [32]byte) (uui
 func (s *Service) refuse(ctx context.Context, m *Mount, account uuid.UUID, cause error, cl Client) error {
 	if account != uuid.Nil {
 		e := s.redemptionFailed(m, account, cause, cl)
-		if err := s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }); err != nil {
+		if err := s.noteOnce(ctx, cl.token, e); err != nil {
 			return err
 		}
 	}
