@@ -56,7 +56,10 @@ func Middleware(log *slog.Logger, next http.Handler, o Options) http.Handler {
 	return m
 }
 
-var nosniff = []string{"nosniff"}
+var (
+	nosniff = []string{"nosniff"}
+	closing = []string{"close"}
+)
 
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
@@ -78,6 +81,11 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["X-Content-Type-Options"] = nosniff
 	if r.TLS != nil && m.hsts != nil { // RFC 6797, section 7.2: never in the clear
 		h["Strict-Transport-Security"] = m.hsts
+	}
+	if r.TLS != nil && (r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1)) {
+		// What net/http hides is a Content-Length beside Transfer-Encoding, and that one in
+		// HTTP/1.0. Behind either nothing is to be read (RFC 9112, section 6.1).
+		h["Connection"] = closing
 	}
 	r = r.WithContext(x)
 	defer x.end()
