@@ -386,3 +386,19 @@ func TestThreat56_IntrospectionKeepsSecrets(t *testing.T) {
 		t.Error("nothing was logged")
 	}
 }
+
+// What can't be a service's secret is malformed: it is no guess, and no entry, with which
+// anybody could fill the disk.
+func TestCaller_NoSecretIsNoGuess(t *testing.T) {
+	h := build(t)
+	gate := h.gate(t)
+	before := len(h.events(t, auth.AuditFilter{}))
+	for _, door := range doors {
+		for _, pass := range []string{"", "a password", gate.secret + "x", strings.ToLower(gate.secret)} {
+			h.ask(t, "POST", "/ostiary/"+door, "token=x", basic("gate", pass), formType).noCaller(t, door+" with "+pass)
+		}
+	}
+	if n, entries := h.guesses(t, gate.ID), len(h.events(t, auth.AuditFilter{}))-before; n != 0 || entries != 0 {
+		t.Errorf("%d guesses, %d entries", n, entries)
+	}
+}
