@@ -289,37 +289,41 @@ func TestThreat60_RefusedLoginsMakeRoom(t *testing.T) {
 	const room = 24
 	data := filepath.Join(t.TempDir(), "data")
 	p := serve(t, data)
-	must(t, "", "account", "create", "--data", data, "--username", "slow", "--password-hash", "$2b$13$abcdefghijklmnopqrstuuS7n4K1kZvJ8d4l9ZkT5sK0T9kQ0s9Uy")
+	must(t, "", "account", "create", "--data", data, "--username", "slow", "--password-hash", "$2b$12$abcdefghijklmnopqrstuuS7n4K1kZvJ8d4l9ZkT5sK0T9kQ0s9Uy")
 	must(t, crowdPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
 	p.kill()
 	p = serve(t, data, "--max-connections", strconv.Itoa(room), "--source-connections", strconv.Itoa(room), "--guess-account", "1")
 	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
-	var answers atomic.Int32
-	tryLogin(t, p.url, "nobody", "wrong") // which fails at once from here on
 	const body = `{"username":"nobody","password":"wrong"}`
-	for range room {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		_, _ = fmt.Fprintf(conn, "POST /v1/auth HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-		go func() {
-			if n, _ := conn.Read(make([]byte, 1)); n > 0 {
-				answers.Add(1)
+	if status, _, err := post(fresh, p.url+"/v1/auth", body); err != nil || status != http.StatusBadRequest { // and fails at once from here on
+		t.Fatal(status, err)
+	}
+	refused := func() (answers *atomic.Int32) {
+		answers = new(atomic.Int32)
+		for range room {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
 			}
-		}()
-	}
-	for {
-		status, _, err := post(fresh, p.url+"/v1/auth", fmt.Sprintf(`{"username":"ada","password":%q}`, crowdPass))
-		if err == nil && status == http.StatusOK {
-			break
+			t.Cleanup(func() { conn.Close() })
+			_, _ = fmt.Fprintf(conn, "POST /v1/auth HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+			go func() {
+				if n, _ := conn.Read(make([]byte, 1)); n > 0 {
+					answers.Add(1)
+				}
+			}()
 		}
-		if err == nil || answers.Load() > 0 {
-			t.Fatalf("the login beside them: %d %v; %d of them are answered", status, err, answers.Load())
-		}
+		return answers
 	}
-	if n := answers.Load(); n > 0 {
-		t.Errorf("%d were answered before", n)
+	for try := 1; ; try++ { // whatever else the machine does
+		answers := refused()
+		time.Sleep(100 * time.Millisecond) // nobody else can see that all have come
+		status, answer, err := post(fresh, p.url+"/v1/auth", fmt.Sprintf(`{"username":"ada","password":%q}`, crowdPass))
+		if err == nil && status == http.StatusOK && answers.Load() == 0 {
+			return
+		}
+		if try == 5 {
+			t.Fatalf("the login beside them: %d %s %v; %d of them are answered", status, answer, err, answers.Load())
+		}
 	}
 }
