@@ -184,13 +184,18 @@ func TestThreat60_Continuation(t *testing.T) {
 // waits, and its streams end in time like others.
 func TestThreat60_StreamsWithoutBodies(t *testing.T) {
 	h, config := floodHall(t)
-	h.listener.SetLimits(Limits{Connections: 100, PerSource: 1})
+	h.listener.SetLimits(Limits{Connections: 100, PerSource: 10})
 	f := newFrames(t, h, config.Clone())
 	for stream := uint32(1); stream < 20; stream += 2 {
 		if err := f.send(frameHeaders, endHeaders, stream, posts("/wait")); err != nil {
 			t.Fatal(err)
 		}
 	}
+	until(t, "as many places as streams", func() bool {
+		h.listener.mu.Lock()
+		defer h.listener.mu.Unlock()
+		return h.listener.taken == 10
+	})
 	h.canary(t, config)
 	f.ends(t)
 }
