@@ -78,7 +78,6 @@ const (
 )
 
 // scan follows the bytes of b. It returns how many of them may be read, and why no more.
-// White space behind the size of a chunk becomes an empty extension.
 func (f *framing) scan(b []byte) (n int, why string) {
 	for n < len(b) {
 		switch f.state {
@@ -89,11 +88,7 @@ func (f *framing) scan(b []byte) (n int, why string) {
 		case isOver:
 			return n, ""
 		default:
-			why = f.octet(b[n])
-			if f.state == inChunkSize && f.digits < 0 && !f.cr && why == "" {
-				b[n] = ';' // since net/http refuses white space there (RFC 9112 section 7.1.1)
-			}
-			if why == "" && f.state != inLine && f.state != inTrailerLine && f.state != inRequestLine {
+			if why = f.octet(b[n]); why == "" && f.state != inLine && f.state != inTrailerLine && f.state != inRequestLine {
 				n++
 			}
 		}
@@ -320,9 +315,9 @@ func (f *framing) chunkSize(c byte) (why string) {
 	case hex && f.digits >= 0 && f.digits < 16:
 		f.left = f.left<<4 | uint64(digit)
 		f.digits++
-	case f.digits != 0 && c == ';':
+	case f.digits > 0 && c == ';':
 		f.state = inChunkExtension
-	case f.digits != 0 && (c == ' ' || c == '\t'): // before an extension, or at the end of the line
+	case f.digits != 0 && (c == ' ' || c == '\t'): // white space at the end of the line
 		f.digits = -1
 	default:
 		return badChunking

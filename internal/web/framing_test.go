@@ -61,7 +61,7 @@ var ordinary = []string{
 	"POST / HTTP/1.1\r\nHost: x\r\ncontent-LENGTH:\t 0005 \t\r\nCookie: a=b\r\nTE: trailers\r\n\r\n12345",
 	"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
 	"PUT / HTTP/1.1\r\nTransfer-encoding:Chunked\r\nHost: x\r\n\r\n5\r\n\r\n\n\x00\r\r\n00a;x\r\n0123456789\r\n0\r\n\r\n",
-	"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked \r\n\r\nA\r\n0123456789\r\n1;a=\"b\"\r\nx\r\n2;;\r\nxy\r\n000\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked \r\n\r\nA\r\n0123456789\r\n1;a=\"b\"\r\nx\r\n2 \t\r\nxy\r\n000\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\nX: y\r\nContent-Length: 9\r\n\r\n",
 	"DELETE / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: 1\r\nEmpty:\r\nContent-Lengths: 1, 2\r\nTransfer: x\r\n\r\nx",
 	"POST / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 5000) + "\r\nContent-Length: 9000\r\n\r\n" + strings.Repeat("\n", 9000),
@@ -115,7 +115,7 @@ func TestFraming_Refuses(t *testing.T) {
 		{"POST / HTTP/1.0\r\nTransfer-Encoding", ": chunked\r\n\r\n0\r\n\r\n", badCoding},
 		{start + "Transfer-Encoding: chunked\r\n\r\n2", "\n{}\r\n0\r\n\r\n", badChunking},
 		{start + "Transfer-Encoding: chunked\r\n\r\n", ";\r\n{}\r\n0\r\n\r\n", badChunking},
-		{start + "Transfer-Encoding: chunked\r\n\r\n", " ;a\r\n{}\r\n0\r\n\r\n", badChunking},
+		{start + "Transfer-Encoding: chunked\r\n\r\n2 ", ";a\r\n{}\r\n0\r\n\r\n", badChunking},
 		{start + "Transfer-Encoding: chunked\r\n\r\n", "-2\r\n{}\r\n0\r\n\r\n", badChunking},
 		{start + "Transfer-Encoding: chunked\r\n\r\n0000000000000000", "2\r\n{}\r\n0\r\n\r\n", badChunking},
 		{start + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}", "0\r\n\r\n", badChunking},
@@ -265,7 +265,7 @@ func TestFraming_KeepAlive(t *testing.T) {
 	var all strings.Builder
 	requests := []string{
 		"Content-Length: 16\r\n\r\n{\"username\":\"a\"}",
-		"Transfer-Encoding: chunked\r\n\r\n8\r\n{\"userna\r\n8 \t;x=y\r\nme\":\"a\"}\r\n0\r\nX: y\r\n\r\n",
+		"Transfer-Encoding: chunked\r\n\r\n8\r\n{\"userna\r\n8;x=y\r\nme\":\"a\"}\r\n0\r\nX: y\r\n\r\n",
 		"Content-Length: 16\r\n\r\n{\"username\":\"a\"}\r\n", // an empty line, as some clients sent it
 	}
 	for _, rest := range requests {
@@ -317,11 +317,7 @@ func FuzzFraming(f *testing.F) {
 			t.Fatalf("in pieces of %d: %q, and at once %q", piece, in, passed)
 		}
 		good, refused := bytes.CutSuffix(passed, []byte(refusal))
-		same := len(good) <= len(data)
-		for i := 0; same && i < len(good); i++ {
-			same = good[i] == data[i] || good[i] == ';' && (data[i] == ' ' || data[i] == '\t')
-		}
-		if !same {
+		if !bytes.HasPrefix(data, good) {
 			t.Fatalf("%q became %q", data, passed)
 		}
 		if read := sameAsHTTP(t, passed); refused && read > len(good) {
