@@ -47,6 +47,7 @@ type estate struct {
 	sent    int // requests to p that were answered
 	factor  []byte
 	tokens  map[string]string
+	long    bool // a long text was a password
 }
 
 func newEstate(t *testing.T, flags ...string) *estate {

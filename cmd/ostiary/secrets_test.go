@@ -36,11 +36,18 @@ func (e *estate) everywhere(text string) {
 	q, p := url.QueryEscape(text), url.PathEscape(text)
 	gate := "Authorization: Basic " + basicOf("gate", e.tokens["secret of gate"])
 	bearer := "Authorization: Bearer " + text
+	word := text
+	if len(text) > 100 { // the longer a wrong password is, the longer is its answer held back: one of them is enough
+		if e.long {
+			word = "x"
+		}
+		e.long = true
+	}
 	for _, name := range []string{"min", text} {
-		ask("POST", "/v1/auth", "", "Authorization: Token "+basicOf(name, text))
-		ask("POST", "/api/auth/token", "", "Authorization: Basic "+basicOf(name, text))
-		ask("POST", "/user/login", jsonOf("email", name, "password", text))
-		ask("POST", "/v1/auth", jsonOf("username", name, "password", text))
+		ask("POST", "/v1/auth", "", "Authorization: Token "+basicOf(name, word))
+		ask("POST", "/api/auth/token", "", "Authorization: Basic "+basicOf(name, word))
+		ask("POST", "/user/login", jsonOf("email", name, "password", word))
+		ask("POST", "/v1/auth", jsonOf("username", name, "password", word))
 	}
 	ask("POST", "/user/passport", jsonOf("token", text, "totp", text))
 	ask("POST", "/user/passport", `{"token":"`+text+`","token":"`+text+`"}`)
@@ -53,7 +60,7 @@ func (e *estate) everywhere(text string) {
 			"User-Agent: "+text, "Referer: https://example.com/?"+q, "X-Request-Id: "+text, "Origin: https://"+text)
 	}
 	ask("DELETE", "/ostiary/sessions?token="+q, "", "Authorization: Basic "+basicOf("min", text))
-	ask("POST", "/ostiary/password", jsonOf("current", text, "new", text), "Authorization: Bearer "+e.tokens["mikrocloud token"])
+	ask("POST", "/ostiary/password", jsonOf("current", word, "new", text), "Authorization: Bearer "+e.tokens["mikrocloud token"])
 	ask("POST", "/ostiary/logout", text, "Authorization: Digest "+text)
 	for _, door := range []string{"/ostiary/introspect", "/ostiary/revoke"} {
 		ask("POST", door+"?token="+q, "token=x"+q+"&token_type_hint="+q+"&csrf="+q, formType, gate)

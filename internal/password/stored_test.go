@@ -98,30 +98,44 @@ func TestScheme_Sample(t *testing.T) {
 	}
 }
 
+// A machine that is busy with other things spoils a measurement now and then, never all.
 func TestFloor_CoversFailures(t *testing.T) {
+	var problem error
+	for range 10 {
+		if problem = floorProblem(t); problem == nil {
+			return
+		}
+		t.Log(problem)
+	}
+	t.Error(problem)
+}
+
+// floorProblem says what is wrong with the floors of a new hasher.
+func floorProblem(t *testing.T) error {
 	h := newHasher()
 	plain := h.Floor(nil)
 	if plain <= 0 || plain > 5*time.Second {
-		t.Errorf("Floor(nil) = %v", plain)
+		return fmt.Errorf("Floor(nil) = %v", plain)
 	}
 	slow := h.Floor([]string{"argon2id$m=19456,t=2,p=1", "bcrypt$10", "rot13$13"})
 	if slow <= plain {
-		t.Errorf("bcrypt adds nothing: %v, without it %v", slow, plain)
+		return fmt.Errorf("bcrypt adds nothing: %v, without it %v", slow, plain)
 	}
 	if current := h.Floor([]string{"argon2id$m=19456,t=2,p=1"}); current != plain {
 		t.Errorf("new hashes cost %v, and the check without a hash %v", current, plain)
 	}
 	start := time.Now()
 	if again := h.Floor([]string{"bcrypt$10"}); again != slow || time.Since(start) > 10*time.Millisecond {
-		t.Errorf("Floor = %v after %v, was %v", again, time.Since(start), slow)
+		return fmt.Errorf("Floor = %v after %v, was %v", again, time.Since(start), slow)
 	}
 	least := time.Hour
 	for range 3 {
 		least = min(least, verify(t, h, "$2b$10$"+strings.Repeat(".", 53), "wrong").Took)
 	}
 	if least > slow {
-		t.Errorf("a failed check takes %v, and the floor is %v", least, slow)
+		return fmt.Errorf("a failed check takes %v, and the floor is %v", least, slow)
 	}
+	return nil
 }
 
 func TestStretch(t *testing.T) {
