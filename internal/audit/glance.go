@@ -34,6 +34,10 @@ func Glance(l Log, last Checkpoint) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	if last.Seq > 0 && !v.signed(last) {
+		v.find(Unsigned, last.Seq, last.Seq, textForeign)
+		last = Checkpoint{}
+	}
 	switch {
 	case head.Seq == 0 && last.Seq == 0:
 		v.find(Missing, 1, 1, textBegin)
@@ -43,10 +47,6 @@ func Glance(l Log, last Checkpoint) ([]Finding, error) {
 	}
 	if head.Seq > 0 && !l.Seal.Sealed(l.Realm, head) {
 		v.find(Unsealed, min(last.Seq, head.Seq-1)+1, head.Seq, textMadeUp)
-	}
-	if last.Seq > 0 && !v.signed(last) {
-		v.find(Unsigned, last.Seq, last.Seq, textForeign)
-		last.Seq = 0
 	}
 	if err := v.begins(); err != nil {
 		return nil, err

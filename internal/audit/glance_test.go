@@ -103,6 +103,7 @@ func TestGlance(t *testing.T) {
 		{"no seal", func(r *rows) { r.seal = []byte{} }, []string{"entries 51 to 60: the head"}},
 		{"written anew", func(r *rows) { r.at(45).Detail = "x"; r.rewrite(45) }, []string{"entry 50: not what its head", "entries 51 to 60: the head"}},
 		{"a checkpoint of another key", func(r *rows) { r.points[4].At = noon.Add(time.Hour) }, []string{"entry 50: its checkpoint was not signed"}},
+		{"a checkpoint of what is not there", func(r *rows) { r.points = append(r.points, Checkpoint{RealmID: realm, Head: Head{99, Hash{}}}) }, []string{"entry 99: its checkpoint was not signed"}},
 		{"a cut that nobody signed", func(r *rows) { r.drop(1, 20); r.points = r.points[1:]; r.points[0].Cut = true }, []string{"entries 1 to 20: missing"}},
 	} {
 		r := newRows()

@@ -122,7 +122,7 @@ func (s *Service) blame(realm Realm, found []audit.Finding) {
 		return
 	}
 	s.watch.setFaulty(realm.ID, s.now())
-	s.log.Error("the audit log is not as it was written, and is neither signed nor cut until that is settled: run ostiary audit verify, and see its page",
+	s.log.Error("the audit log is not as it was written, and is neither signed nor cut until that is settled: run ostiary audit verify; docs/audit.md says how to go on",
 		"realm", realm.Name, "what", found[0].What, "found", found[0], "more", len(found)-1)
 }
 
