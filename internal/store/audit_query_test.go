@@ -34,17 +34,24 @@ func plan(t *testing.T, s *Store, query string, args ...any) string {
 	return strings.Join(steps, "; ")
 }
 
+// reopened is a store whose connections have read its schema as the migrations left it:
+// EXPLAIN does not look whether it has changed.
+func reopened(t *testing.T) *Store {
+	t.Helper()
+	dir := t.TempDir()
+	if err := createIn(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	return createIn(t, dir)
+}
+
 // TestEvents_Index: the entries of an account are found by their index, whatever else is
 // asked for, and those after a number by that; none is sorted.
 func TestEvents_Index(t *testing.T) {
-	dir := t.TempDir()
-	if err := createIn(t, dir).Close(); err != nil { // whoever migrates does not see the figures yet
-		t.Fatal(err)
-	}
-	s := createIn(t, dir)
+	s := reopened(t)
 	a := uuid.Must(uuid.NewV7())
 	const bySeq = "SEARCH audit_event USING PRIMARY KEY (realm_id=? AND seq>?"
-	const byAccount = "SEARCH audit_event USING INDEX audit_event_account (realm_id=? AND account_id=? AND seq>?"
+	const byAccount = "SEARCH audit_event USING INDEX audit_event_account (account_id=? AND seq>?"
 	for _, c := range []struct {
 		f    auth.AuditFilter
 		want string
@@ -65,11 +72,7 @@ func TestEvents_Index(t *testing.T) {
 
 // TestEventSpan_Index: a time is found by its index.
 func TestEventSpan_Index(t *testing.T) {
-	dir := t.TempDir()
-	if err := createIn(t, dir).Close(); err != nil {
-		t.Fatal(err)
-	}
-	s := createIn(t, dir)
+	s := reopened(t)
 	const want = "SEARCH audit_event USING COVERING INDEX audit_event_at (realm_id=? AND at>? AND at<?)"
 	if got := plan(t, s, selectSpan, testRealm[:], 1, 2); got != want {
 		t.Error(got)
