@@ -42,7 +42,7 @@ func (s *Service) adopt(ctx context.Context, r Realm, cl Client) error {
 			return err
 		}
 		e := s.event(r.ID, audit.AuditAdopted, uuid.Nil, cl)
-		e.Detail = "the entries up to " + head.Head.String()
+		e.Detail = "the entries up to " + head.String()
 		return tx.InsertEvent(ctx, e)
 	})
 	if err == nil && head.Seq > 0 {
