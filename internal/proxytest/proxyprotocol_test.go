@@ -3,6 +3,7 @@ package proxytest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -79,6 +80,12 @@ func TestProxyProtocol_HAProxy(t *testing.T) {
 		}
 		conn.Close()
 	}
+	server.await(t, func() error { // the line may come after the connection's end
+		if !strings.Contains(server.log.String(), "PROXY protocol") {
+			return errors.New("no line says why it was closed")
+		}
+		return nil
+	})
 	if log := server.log.String(); strings.Contains(log, "203.0.113.1") || strings.Contains(log, "forwarded headers") || strings.Count(log, "PROXY protocol") != 1 {
 		t.Errorf("the log: %s", log)
 	}
