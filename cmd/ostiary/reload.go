@@ -70,6 +70,8 @@ func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string)
 	}{
 		{"data", set.Data == s.set.Data},
 		{"database", set.Database == s.set.Database},
+		{"database_file", set.DatabaseFile == s.set.DatabaseFile},
+		{"database_connections", set.DatabaseConnections == s.set.DatabaseConnections},
 		{"master_key_file", set.MasterKeyFile == s.set.MasterKeyFile},
 		{"log_format", set.LogFormat == s.set.LogFormat},
 		{"hash_slots", set.HashSlots == s.set.HashSlots},

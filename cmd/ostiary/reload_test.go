@@ -22,7 +22,7 @@ func TestReload_Fixed(t *testing.T) {
 	}
 	s := &server{app: &app{set: &config.Shared{}}}
 	other := &config.Shared{
-		Data: "a", Database: "a", MasterKeyFile: "a", Realm: "a", LogLevel: "a", LogFormat: "a", HashSlots: 1, HashWait: 1,
+		Data: "a", Database: "a", DatabaseFile: "a", DatabaseConnections: 1, MasterKeyFile: "a", Realm: "a", LogLevel: "a", LogFormat: "a", HashSlots: 1, HashWait: 1,
 		Guess: config.Guess{GuessAccount: 1, GuessSource: 1, GuessFactor: 1}, TOTPIssuer: "a", KeyRotation: 1, KeyAhead: 1, RSABits: 1,
 	}
 	got := s.fixed(other, config.Server{

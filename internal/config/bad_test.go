@@ -40,9 +40,8 @@ func TestConfig_BadFile(t *testing.T) {
 		{"bad duration of a mount", senmo(`access_ttl = "soon"`), `ostiary.toml:3: mount.access_ttl: "soon" is no duration such as "60s", "1h" or "30d"`},
 
 		{"empty data", "data = \"\"\n", `data: must not be empty`},
-		{"PostgreSQL", "database = \"postgres://u:p@h/d\"\n", `database: PostgreSQL is not supported yet by this version`},
-		{"PostgreSQL, long", "database = \"postgresql://h/d\"\n", `database: PostgreSQL is not supported yet by this version`},
-		{"other database", "database = \"mysql://u:p@h/d\"\n", `database: must be "sqlite:" and a path, or empty`},
+		{"PostgreSQL without a database", "database = \"postgres://u:p@h\"\n", `database: the URL of PostgreSQL must name a database: postgres://USER@HOST:PORT/NAME`},
+		{"other database", "database = \"mysql://u:p@h/d\"\n", `database: must be "sqlite:" and a path, a URL that begins with postgres://, or empty`},
 		{"sqlite without path", "database = \"sqlite:\"\n", `database: "sqlite:" must be followed by a plain path`},
 		{"sqlite in memory", "database = \"sqlite::memory:\"\n", `database: "sqlite:" must be followed by the path of a file: a store in memory would be lost with the process`},
 		{"sqlite in memory, as a URI", "database = \"sqlite:file::memory:\"\n", `database: "sqlite:" must be followed by the path of a file: a store in memory would be lost with the process`},

@@ -42,8 +42,12 @@ type Shared struct {
 
 	// Data is the directory of the database and the master key.
 	Data string `toml:"data" default:"ostiary-data" placeholder:"DIR" env:"OSTIARY_DATA" help:"Directory of the database and the master key."`
-	// Database is "sqlite:PATH", or empty for ostiary.db in Data.
-	Database string `toml:"database" placeholder:"URL" env:"OSTIARY_DATABASE" help:"Where the store is: sqlite:PATH. Default: ostiary.db in the data directory."`
+	// Database is "sqlite:PATH", a URL of PostgreSQL, or empty for ostiary.db in Data.
+	// DatabaseFile is a file that holds it, for a URL with a password.
+	Database     string `toml:"database" placeholder:"URL" env:"OSTIARY_DATABASE" help:"Where the store is: sqlite:PATH or postgres://USER@HOST/NAME. Default: ostiary.db in the data directory."`
+	DatabaseFile string `toml:"database_file" placeholder:"FILE" env:"OSTIARY_DATABASE_FILE" help:"File that holds the URL of --database, for one with a password."`
+	// DatabaseConnections is how many connections a process has to PostgreSQL at the most.
+	DatabaseConnections int `toml:"database_connections" default:"16" placeholder:"N" env:"OSTIARY_DATABASE_CONNECTIONS" help:"Connections of one process to PostgreSQL, at the most."`
 	// MasterKeyFile holds the key that seals secrets; empty: master.key in Data, or
 	// the value of OSTIARY_MASTER_KEY, which has no flag since command lines are public.
 	MasterKeyFile string `toml:"master_key_file" placeholder:"FILE" env:"OSTIARY_MASTER_KEY_FILE" help:"File of the master key. Default: master.key in the data directory, or the value of $$OSTIARY_MASTER_KEY."`
@@ -100,12 +104,18 @@ func (s *Shared) BeforeResolve(ctx *kong.Context) error {
 }
 
 // AfterApply checks the settings once all three sources have spoken.
-func (s *Shared) AfterApply() error {
+func (s *Shared) AfterApply(ctx *kong.Context) error {
 	if s.Data == "" {
 		return fmt.Errorf("data: must not be empty")
 	}
+	if err := s.settleDatabase(ctx); err != nil {
+		return err
+	}
 	if err := checkDatabase(s.Database); err != nil {
 		return fmt.Errorf("database: %w", err)
+	}
+	if s.DatabaseConnections < leastConnections || s.DatabaseConnections > maxAtOnce {
+		return fmt.Errorf("database_connections: must be between %d and %d", leastConnections, maxAtOnce)
 	}
 	if !auth.RealmName.MatchString(s.Realm) {
 		return fmt.Errorf("realm: %s", badRealm(s.Realm))
@@ -156,14 +166,6 @@ func (s *Shared) checkKeys() error {
 	return nil
 }
 
-// DatabasePath is the file of the SQLite store.
-func (s *Shared) DatabasePath() string {
-	if path, ok := strings.CutPrefix(s.Database, "sqlite:"); ok {
-		return path
-	}
-	return filepath.Join(s.Data, "ostiary.db")
-}
-
 // MasterKey says where the master key comes from: text is the key itself, from the
 // environment, or else file is where it is kept.
 func (s *Shared) MasterKey() (text auth.Secret, file string, err error) {
@@ -192,23 +194,6 @@ func (s *Shared) Mounts(known []dialect.Dialect) ([]*auth.Mount, error) {
 		return nil, fmt.Errorf("%s: %w", s.file.name, err)
 	}
 	return mounts, nil
-}
-
-func checkDatabase(url string) error {
-	scheme, rest, _ := strings.Cut(url, ":")
-	switch {
-	case url == "":
-		return nil
-	case scheme == "postgres" || scheme == "postgresql":
-		return fmt.Errorf("PostgreSQL is not supported yet by this version")
-	case scheme != "sqlite":
-		return fmt.Errorf(`must be "sqlite:" and a path, or empty`) // never echoed: a URL may carry a password
-	case rest == "" || strings.ContainsAny(rest, "?#\x00") || strings.HasPrefix(rest, "//"):
-		return fmt.Errorf(`"sqlite:" must be followed by a plain path`)
-	case strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "file:"):
-		return fmt.Errorf(`"sqlite:" must be followed by the path of a file: a store in memory would be lost with the process`)
-	}
-	return nil
 }
 
 // checkTOTPIssuer keeps the label of an otpauth:// URI unambiguous: its first colon

@@ -76,7 +76,7 @@ func TestConfig_Defaults(t *testing.T) {
 	}
 	got := c.Shared
 	want := Shared{
-		Data: "ostiary-data", Realm: "default", LogLevel: "info", LogFormat: "text",
+		Data: "ostiary-data", DatabaseConnections: 16, Realm: "default", LogLevel: "info", LogFormat: "text",
 		HashWait: Duration(5 * time.Second), TOTPIssuer: "Ostiary", file: &File{},
 		Guess: Guess{
 			GuessAccount: 5, GuessKnown: 5, GuessSource: 60, GuessFactor: 10, GuessWall: 100,

@@ -115,17 +115,20 @@ func checkKeys(under, at string, table map[string]any, into reflect.Type) (key, 
 // Validate is part of kong.Resolver; Parse has checked the keys.
 func (f *File) Validate(*kong.Application) error { return nil }
 
+// alsoSays are the variables that say otherwise what a flag says.
+var alsoSays = map[string][]string{
+	"master-key-file": {"OSTIARY_MASTER_KEY"},
+	"database":        {"OSTIARY_DATABASE_FILE"},
+	"database-file":   {"OSTIARY_DATABASE"},
+}
+
 // Resolve gives kong the file's value of a flag, unless the environment has one.
 func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	value, ok := f.values[strings.ReplaceAll(flag.Name, "-", "_")]
 	if !ok {
 		return nil, nil
 	}
-	names := flag.Envs
-	if flag.Name == "master-key-file" {
-		names = append([]string{"OSTIARY_MASTER_KEY"}, names...)
-	}
-	for _, name := range names {
+	for _, name := range append(alsoSays[flag.Name], flag.Envs...) {
 		if _, set := os.LookupEnv(name); set {
 			return nil, nil
 		}
