@@ -33,8 +33,17 @@ func signers(mounts []*auth.Mount) (all []signer) {
 	return slices.Compact(all)
 }
 
-// tendKeys has each signing key replaced in time. What fails is tried again. A reload
-// wakes it: with other settings a key may be due earlier.
+// namesOf names signers: processes that sign for the same realms alike take turns.
+func namesOf(signers []signer) string {
+	names := make([]string, len(signers))
+	for i, k := range signers {
+		names[i] = k.realm + "/" + k.algorithm
+	}
+	return strings.Join(names, ",")
+}
+
+// tendKeys has each signing key replaced in time, if it is this process's turn. What fails
+// is tried again. A reload wakes it: with other settings a key may be due earlier.
 func (s *server) tendKeys(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -43,9 +52,14 @@ func (s *server) tendKeys(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-s.keys.taken:
 		case <-s.retend:
 		}
 		wait := tendEvery
+		if !s.keys.mine() {
+			timer.Reset(wait)
+			continue
+		}
 		site := s.site.Load()
 		for _, k := range signers(site.mounts) {
 			due, err := site.svc.TendKeys(ctx, k.realmID, k.algorithm, auth.Client{Actor: "schedule"})

@@ -58,6 +58,8 @@ type server struct {
 	cert   pair
 	acme   *acme.Manager // nil without acme_domain
 	retend chan struct{} // wakes tendKeys
+
+	tidying, keys *turn // whose turn it is, among the processes on the database
 	bounds bounds
 }
 
@@ -119,11 +121,16 @@ func (c *serveCmd) Run(a *app) (err error) {
 			return err
 		}
 	}
+	s.tidying = newTurn(s.store, s.log, func() string { return "tend:tidy" })
+	s.keys = newTurn(s.store, s.log, func() string { return "tend:keys:" + namesOf(signers(s.site.Load().mounts)) })
 	tending, stop := context.WithCancel(a)
+	defer s.endTurns()
 	defer s.signAuditLast()
 	var tended sync.WaitGroup
 	defer tended.Wait() // the store is closed with nobody in it
 	defer stop()
+	tended.Go(func() { s.tidying.keep(tending) })
+	tended.Go(func() { s.keys.keep(tending) })
 	tended.Go(func() { s.tend(tending) })
 	tended.Go(func() { s.tendKeys(tending) })
 	tended.Go(func() { s.tendCertificate(tending) })
@@ -219,7 +226,8 @@ const (
 	sweepBatch = 200 // rows a transaction, so that logins hardly wait for it
 )
 
-// tend does what is due now and then: it deletes what nothing can use any more.
+// tend does what is due now and then, if it is this process's turn: it deletes what nothing
+// can use any more.
 func (s *server) tend(ctx context.Context) {
 	next := time.NewTimer(tendEvery)
 	defer next.Stop()
@@ -229,8 +237,14 @@ func (s *server) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-next.C:
+		case <-s.tidying.taken:
 		}
 		boundMemory()
+		if !s.tidying.mine() {
+			s.site.Load().svc.WatchClock()
+			next.Reset(tendEvery)
+			continue
+		}
 		more := s.tendAudit(ctx)
 		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch, s.site.Load().svc.Budgets())
 		switch {
