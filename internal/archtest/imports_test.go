@@ -90,6 +90,7 @@ var owners = map[string][]string{
 	"github.com/pressly/goose/v3":              {"internal/store"},
 	"github.com/jackc/pgx/v5":                  {"internal/store", "internal/config", "internal/pgtest"},
 	"github.com/go-jose/go-jose/v4":            {"internal/token", "internal/keyring"},
+	"filippo.io/age":                           {"internal/backup", "cmd"},
 	"github.com/alecthomas/kong":               {"cmd", "internal/config"},
 	"github.com/pelletier/go-toml/v2":          {"internal/config"},
 	"github.com/go-crypt":                      {"internal/password"},
