@@ -136,9 +136,13 @@ func (p *programs) reach() error {
 	return nil
 }
 
-// command is one of the programs, not run yet. Its own process group keeps a Ctrl-C of the tests from it.
+// command is one of the programs, or another by its path, not run yet. Its own process group keeps a Ctrl-C of the tests
+// from it.
 func (p programs) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(p.bin, name), args...)
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(p.bin, name)
+	}
+	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Env = p.base, []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.credential, Setpgid: true}
 	return cmd
@@ -165,7 +169,11 @@ func (p programs) forget(pid int) { _ = os.Remove(filepath.Join(p.base, "pids", 
 // stops the servers and removes their data.
 const reaper = `trap '' INT TERM HUP
 cat
-for pid in $(ls "$1/pids"); do
+mine=$(ls "$1/pids")
+for pid in $(head -qn1 "$1"/*/data/postmaster.pid); do # of servers that others have started
+  if ps -o args= -p $pid | grep -qF "$1"; then mine="$mine $pid"; fi
+done
+for pid in $mine; do
   kill -QUIT $pid
   kill -CONT $pid $(cat /proc/$pid/task/$pid/children)
   for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $pid && sleep 0.1; done

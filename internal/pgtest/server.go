@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -100,25 +101,31 @@ func (s *Server) Database() (url string, drop func() error, err error) {
 	return "postgres://ostiary@" + s.Address() + "/" + name + "?sslmode=disable", drop, nil
 }
 
-// Exec runs statements as the superuser, in the database that a URL of this server names.
-func (s *Server) Exec(url, sql string) error {
-	config, err := pgx.ParseConfig(url)
-	if err != nil {
-		return err
-	}
-	return s.exec(config.Database, sql)
+func (s *Server) exec(database, sql string) error {
+	return Exec("postgres://postgres@"+s.Address()+"/"+database+"?sslmode=disable", sql)
 }
 
-func (s *Server) exec(database, sql string) (err error) {
+// Exec runs statements in the database of a URL.
+func Exec(url, sql string) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, "postgres://postgres@"+s.Address()+"/"+database+"?sslmode=disable")
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
 	_, err = conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
 	return err
+}
+
+// FreeAddress is one of the loopback network where nothing listens.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // start runs the server, and returns when it answers.

@@ -1,0 +1,215 @@
+package fault_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/pgtest"
+)
+
+// cluster is two PostgreSQL, of which one follows the other, under Patroni and etcd.
+type cluster struct {
+	t       testing.TB
+	etcd    *pgtest.Process
+	members []*member
+}
+
+// member is a PostgreSQL and the Patroni that watches over it.
+type member struct {
+	name     string
+	place    pgtest.Place
+	config   string
+	patroni  *pgtest.Process
+	rest     string
+	postgres string
+}
+
+// program finds one. It is called for tests that "make fault" runs, which installs them.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	for _, name := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatalf("%s is not installed", name)
+	return ""
+}
+
+// patroniConfig has the settings that docs/operations.md recommends.
+const patroniConfig = `scope: ostiary
+name: %[1]s
+restapi: {listen: '%[2]s', connect_address: '%[2]s'}
+etcd3: {host: '%[3]s'}
+bootstrap:
+  dcs:
+    ttl: 20
+    loop_wait: 5
+    retry_timeout: 5
+    maximum_lag_on_failover: 1048576
+    synchronous_mode: true
+    failsafe_mode: true
+    postgresql:
+      use_pg_rewind: true
+      parameters: {max_connections: 100, wal_log_hints: 'on'}
+  initdb: [encoding: UTF8, no-locale, data-checksums]
+postgresql:
+  listen: '%[4]s'
+  connect_address: '%[4]s'
+  data_dir: '%[5]s/data'
+  bin_dir: '%[6]s'
+  pgpass: '%[5]s/pgpass'
+  authentication:
+    superuser: {username: postgres, password: tests-only}
+    replication: {username: replicator, password: tests-only}
+    rewind: {username: rewinder, password: tests-only}
+  pg_hba:
+    - host all,replication all 127.0.0.1/32 trust
+  parameters: {unix_socket_directories: '', shared_buffers: 64MB}
+`
+
+// startCluster returns when one leads, and the other follows it in step.
+func startCluster(t testing.TB) *cluster {
+	c := &cluster{t: t}
+	place, client, peer := pgtest.NewPlace(t), pgtest.FreeAddress(t), pgtest.FreeAddress(t)
+	c.etcd = place.Launch(t, "etcd", program(t, "etcd"), "--name", "one", "--data-dir", place.Dir+"/etcd", "--listen-client-urls", "http://"+client,
+		"--advertise-client-urls", "http://"+client, "--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer,
+		"--initial-cluster", "one=http://"+peer, "--unsafe-no-fsync")
+	c.await(time.Minute, "etcd answers", func() bool { return getStatus("http://"+client+"/health") == http.StatusOK })
+	for _, name := range []string{"one", "two"} {
+		m := &member{name: name, place: pgtest.NewPlace(t), rest: pgtest.FreeAddress(t), postgres: pgtest.FreeAddress(t)}
+		m.config = m.place.Write(t, "patroni.yml", fmt.Sprintf(patroniConfig, name, m.rest, client, m.postgres, m.place.Dir, m.place.Bin))
+		c.members = append(c.members, m)
+		m.start(t)
+		t.Cleanup(func() { m.kill() })
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, m := range c.members {
+				text, _ := m.patroni.Log()
+				t.Logf("the end of the log of %s:\n%s", m.name, text[max(0, len(text)-4000):])
+			}
+		}
+	})
+	c.inStep()
+	return c
+}
+
+func (m *member) start(t testing.TB) {
+	m.patroni = m.place.Launch(t, "patroni", program(t, "patroni"), m.config)
+}
+
+// kill ends a PostgreSQL and its Patroni at once, as a machine that loses its power.
+func (m *member) kill() {
+	pid := 0
+	if text, err := os.ReadFile(m.place.Dir + "/data/postmaster.pid"); err == nil {
+		_, _ = fmt.Sscan(string(text), &pid)
+	}
+	m.patroni.Stop(syscall.SIGKILL)
+	if pid > 0 {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for range 500 { // until its port is free
+		conn, err := net.Dial("tcp", m.postgres)
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func getStatus(url string) int {
+	client := http.Client{Timeout: 2 * time.Second}
+	res, err := client.Get(url)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+// await waits for something of the cluster.
+func (c *cluster) await(patience time.Duration, what string, is func() bool) {
+	c.t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+// leader is the member that can write, or nil.
+func (c *cluster) leader() *member {
+	for _, m := range c.members {
+		if getStatus("http://"+m.rest+"/primary") == http.StatusOK {
+			return m
+		}
+	}
+	return nil
+}
+
+// other is the one that m is not.
+func (c *cluster) other(m *member) *member {
+	if c.members[0] == m {
+		return c.members[1]
+	}
+	return c.members[0]
+}
+
+// inStep waits until one leads, and the other has all that was acknowledged.
+func (c *cluster) inStep() {
+	c.t.Helper()
+	c.await(3*time.Minute, "one leads, the other follows in step", func() bool {
+		leader := c.leader()
+		return leader != nil && getStatus("http://"+c.other(leader).rest+"/sync") == http.StatusOK
+	})
+}
+
+// switchover has the other lead, as an operator does before he stops a machine.
+func (c *cluster) switchover() {
+	c.t.Helper()
+	leader := c.leader()
+	if leader == nil {
+		c.t.Fatal("none leads")
+	}
+	out, err := leader.place.Run(program(c.t, "patronictl"), "-c", leader.config, "switchover", "ostiary", "--force",
+		"--master", leader.name, "--candidate", c.other(leader).name)
+	if err != nil {
+		c.t.Fatalf("switchover: %v\n%s", err, out)
+	}
+}
+
+// makeDatabase makes an empty one, and returns its URL, with both hosts.
+func (c *cluster) makeDatabase() string {
+	c.t.Helper()
+	if err := pgtest.Exec("postgres://postgres@"+c.leader().postgres+"/postgres?sslmode=disable", "CREATE ROLE ostiary LOGIN"); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := pgtest.Exec("postgres://postgres@"+c.leader().postgres+"/postgres?sslmode=disable", "CREATE DATABASE ostiary OWNER ostiary"); err != nil {
+		c.t.Fatal(err)
+	}
+	return "postgres://ostiary@" + c.members[0].postgres + "," + c.members[1].postgres + "/ostiary?sslmode=disable&target_session_attrs=read-write"
+}
+
+// history are the changes of the leader, as Patroni has them.
+func (c *cluster) history() string {
+	c.t.Helper()
+	out, err := c.members[0].place.Run(program(c.t, "patronictl"), "-c", c.members[0].config, "history", "-f", "json")
+	if err != nil {
+		return err.Error()
+	}
+	var lines []map[string]any
+	if err := json.Unmarshal([]byte(out), &lines); err != nil {
+		return strings.TrimSpace(out)
+	}
+	return fmt.Sprint(lines)
+}
