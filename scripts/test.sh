@@ -28,6 +28,8 @@ need wrk wrk
 need strace strace # makes a disk fail
 need openssl openssl
 need sqlite3 sqlite3
+need age age
+need jq jq
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)

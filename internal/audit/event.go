@@ -39,6 +39,7 @@ const (
 	AccountEnabled   Kind = "account_enabled"
 	AccountDeleted   Kind = "account_deleted"
 	AccountUnlocked  Kind = "account_unlocked"
+	AccountsExported Kind = "accounts_exported"
 	BudgetCleared    Kind = "budget_cleared" // of a source
 	PasswordChanged  Kind = "password_changed"
 	PasswordRehashed Kind = "password_rehashed"
@@ -68,7 +69,7 @@ func (k Kind) AboutLog() bool { return k == AuditAdopted || k == AuditCut }
 var Kinds = []Kind{
 	SignedIn, PasswordPassed, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
 	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded,
-	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, BudgetCleared,
+	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, BudgetCleared,
 	PasswordChanged, PasswordRehashed, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
 	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
 	AuditAdopted, AuditCut,

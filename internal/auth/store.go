@@ -106,6 +106,9 @@ type AccountReader interface {
 	Aliases(ctx context.Context, account uuid.UUID) (map[Dialect]string, error)
 	// PastPasswords are the hashes that KeepPassword remembered, the last first.
 	PastPasswords(ctx context.Context, account uuid.UUID) ([]string, error)
+	// Holdings lists accounts by id, from the first after the given one, with what they take
+	// to another server; their secrets are those that live. TOTP is not set.
+	Holdings(ctx context.Context, realm, after uuid.UUID, limit int, now time.Time) ([]Holding, error)
 	// SecretLives tells whether the hash is a service secret of the account that has not expired.
 	SecretLives(ctx context.Context, account uuid.UUID, hash [32]byte, now time.Time) (bool, error)
 }

@@ -24,6 +24,7 @@ var accountCases = []testCase{
 	{"Disable", accountDisable},
 	{"Delete", accountDelete},
 	{"RecordSignIn", accountRecordSignIn},
+	{"Holdings", accountHoldings},
 }
 
 func (w *world) byID(id uuid.UUID) auth.AccountRecord {
