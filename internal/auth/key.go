@@ -145,6 +145,9 @@ func (s *Service) addKey(ctx context.Context, realm uuid.UUID, algorithm string,
 		return key, false, &Error{Code: CodeInvalidInput, Detail: err.Error(), Cause: err}
 	}
 	err = s.change(ctx, func(tx Tx) error {
+		if err := tx.HoldRealm(ctx, realm); err != nil {
+			return err
+		}
 		keys, err := keysOf(ctx, tx, realm, algorithm)
 		if err != nil {
 			return err
@@ -201,6 +204,9 @@ func (s *Service) extendKeys(ctx context.Context, realm uuid.UUID, algorithm str
 		return storeError(err)
 	}
 	err = s.change(ctx, func(tx Tx) error {
+		if err := tx.HoldRealm(ctx, realm); err != nil {
+			return err
+		}
 		keys, err := keysOf(ctx, tx, realm, algorithm)
 		if err != nil {
 			return err

@@ -130,7 +130,12 @@ func (q queries) InsertAccount(ctx context.Context, a auth.AccountRecord, nameKe
 	return q.insertNames(ctx, a.Account, nameKeys)
 }
 
+// freeNumber holds the realm: what makes a number somebody's, in either way, must not come
+// between this and the commit.
 func (q queries) freeNumber(ctx context.Context, a auth.Account) error {
+	if err := q.HoldRealm(ctx, a.RealmID); err != nil {
+		return err
+	}
 	taken, err := q.numberTaken(ctx, a.RealmID, a.ID, a.Number)
 	if err == nil && taken {
 		err = auth.ErrConflict

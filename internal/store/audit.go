@@ -122,6 +122,29 @@ func (q queries) AuditHead(ctx context.Context, realm uuid.UUID) (h audit.Sealed
 	return h, classify(err)
 }
 
+func (q queries) AuditHeads(ctx context.Context) (map[uuid.UUID]audit.Head, error) {
+	heads := map[uuid.UUID]audit.Head{}
+	_, err := list(ctx, q.prepared, func(row scanner) (none struct{}, err error) {
+		var realm uuid.UUID
+		var h audit.Head
+		err = row.Scan(&realm, &h.Seq, bytesOf{h.Hash[:]})
+		heads[realm] = h
+		return none, err
+	}, "SELECT realm_id, seq, hash FROM audit_head")
+	return heads, err
+}
+
+func (q queries) Changed(ctx context.Context, realm uuid.UUID, after, last int64, but []audit.Kind, limit int) ([]uuid.UUID, error) {
+	query, args := "SELECT account_id FROM audit_event WHERE realm_id = $1 AND seq > $2 AND seq <= $3 ", []any{realm[:], after, last, limit}
+	for _, kind := range but {
+		args = append(args, string(kind))
+		query += "AND kind <> $" + strconv.Itoa(len(args)) + " "
+	}
+	return list(ctx, q.prepared, func(row scanner) (account uuid.UUID, err error) {
+		return account, row.Scan(bytesOf{account[:]})
+	}, query+"ORDER BY seq LIMIT $4", args...)
+}
+
 func (q queries) SealAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error {
 	_, err := q.exec(ctx, "UPDATE audit_head SET seal = $4 WHERE realm_id = $1 AND seq = $2 AND hash = $3", realm[:], h.Seq, h.Hash[:], h.Seal)
 	return err
@@ -137,7 +160,7 @@ func (q queries) ResetAuditHead(ctx context.Context, realm uuid.UUID, h audit.Se
 }
 
 // UseAuditKey implements auth.Store.
-func (s *Store) UseAuditKey(key audit.HeadKey) { s.writer.tx.headKey.Store(&key) }
+func (s *Store) UseAuditKey(key audit.HeadKey) { s.headKey.Store(&key) }
 
 const selectCheckpoint = "SELECT realm_id, seq, hash, at, cut, signature FROM audit_checkpoint WHERE realm_id = $1 "
 
@@ -160,25 +183,34 @@ func (q queries) LastCheckpoint(ctx context.Context, realm uuid.UUID) (audit.Che
 // InsertEvent takes the next place in the realm's log, which holds off every other entry of
 // the realm until the commit.
 func (q queries) InsertEvent(ctx context.Context, e audit.Event) error {
-	var key audit.HeadKey
-	if set := q.headKey.Load(); set != nil {
-		key = *set
-	}
 	head := audit.SealedHead{Seal: []byte{}}
-	err := q.row(ctx, `INSERT INTO audit_head (realm_id, seq, hash, seal) VALUES ($1, 1, $2, $3)
-		ON CONFLICT (realm_id) DO UPDATE SET seq = audit_head.seq + 1 RETURNING seq, hash, seal`,
-		e.RealmID[:], head.Hash[:], head.Seal).Scan(&head.Seq, bytesOf{head.Hash[:]}, &head.Seal)
+	err := q.row(ctx, takePlaces, e.RealmID[:], head.Hash[:], head.Seal, 1).Scan(&head.Seq, bytesOf{head.Hash[:]}, &head.Seal)
 	if err != nil {
 		return classify(err)
 	}
 	head.Seq--
-	head = key.Append(head, &e)
+	head = q.auditKey().Append(head, &e)
 	if _, err := q.exec(ctx, insertEvent, eventArgs(e)...); err != nil {
 		return err
 	}
-	_, err = q.exec(ctx, "UPDATE audit_head SET hash = $2, seal = $3 WHERE realm_id = $1", e.RealmID[:], head.Hash[:], head.Seal)
+	_, err = q.exec(ctx, moveHead, e.RealmID[:], head.Hash[:], head.Seal)
 	return err
 }
+
+// auditKey is what UseAuditKey has said.
+func (q queries) auditKey() audit.HeadKey {
+	if set := q.headKey.Load(); set != nil {
+		return *set
+	}
+	return audit.HeadKey{}
+}
+
+const (
+	// takePlaces takes the next $4 places in a realm's log.
+	takePlaces = `INSERT INTO audit_head (realm_id, seq, hash, seal) VALUES ($1, $4, $2, $3)
+		ON CONFLICT (realm_id) DO UPDATE SET seq = audit_head.seq + excluded.seq RETURNING seq, hash, seal`
+	moveHead = "UPDATE audit_head SET hash = $2, seal = $3 WHERE realm_id = $1"
+)
 
 const insertEvent = `INSERT INTO audit_event (realm_id, seq, id, at, kind, account_id, session_id, dialect, address, request_id, actor, token, detail, hash)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`

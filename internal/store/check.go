@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -60,7 +61,10 @@ const (
 	FaultReadOnly       // it can't be written
 	FaultFull           // the disk is full
 	FaultIO             // the disk fails
-	FaultBusy           // another process has it
+	FaultBusy           // another process has it, or too many do
+	FaultAway           // nobody answers
+	FaultDenied         // it lets this user do nothing, or not this
+	FaultPooler         // what stands before it mixes the statements of several clients
 )
 
 // remedies say in the log what to do about a fault.
@@ -72,12 +76,21 @@ var remedies = map[Fault]string{
 	FaultFull:     "the disk of the database is full: free space on it; ostiary doctor says how much there is",
 	FaultIO:       "the disk of the database fails, or a quota is reached: see what the system's log says of it, and run ostiary doctor",
 	FaultBusy:     "another process keeps the database to itself: see which has it open (fuser), and end its transaction",
+	FaultAway:     "the database can't be reached: see whether it runs, and whether the host, the port and the network let this machine to it",
+	FaultDenied:   "the database refuses the user, the password, or what was asked: see the URL, pg_hba.conf, and who owns the tables",
+	FaultPooler:   "the pooler before the database mixes prepared statements: give the URL the parameter default_query_exec_mode=exec",
 }
 
 // FaultOf is what an error of this package says about the database.
 func FaultOf(err error) Fault {
 	if errors.Is(err, ErrDamaged) {
 		return FaultDamaged
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return postgresFault(e)
+	}
+	if _, away, _ := postgresMeans(err); away {
+		return FaultAway
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {

@@ -58,7 +58,7 @@ func TestDiskFull_Database(t *testing.T) {
 	limit := func(pages int) {
 		t.Helper()
 		err := s.InTx(t.Context(), func(tx auth.Tx) error {
-			_, err := tx.(txQueries).exec(context.Background(), fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+			_, err := own(tx).exec(context.Background(), fmt.Sprintf("PRAGMA max_page_count = %d", pages))
 			return err
 		})
 		if err != nil {

@@ -93,7 +93,7 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 	db.SetMaxOpenConns(readers + 1) // and the writer
 	db.SetMaxIdleConns(readers + 1)
 	s := &Store{db: db, file: file, info: Info{Path: path}}
-	s.queries = queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers), inPlace: s.inPlace}}
+	s.queries = queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers), inPlace: s.inPlace, headKey: &s.headKey}}
 	if err := s.checkVersion(ctx); err != nil {
 		return nil, err
 	}
@@ -104,8 +104,11 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 	if err != nil {
 		return nil, err
 	}
-	s.writer, err = newWriter(ctx, conn, s.inPlace)
-	return s, err
+	if s.writer, err = newWriter(ctx, conn, s); err != nil {
+		return nil, err
+	}
+	s.committer = s.writer
+	return s, nil
 }
 
 // dsn opens with WAL and a sync at each commit, so that what was acknowledged
@@ -157,15 +160,8 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	// A database without the table of versions is a new one.
 	_ = s.db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version").Scan(&s.info.Schema)
 	s.info.Before = s.info.Schema
-	switch {
-	case s.info.Schema > s.info.Current:
-		return fmt.Errorf("the database has schema %d and this binary knows %d: use a newer ostiary", s.info.Schema, s.info.Current)
-	case s.info.Schema == s.info.Current:
-		return nil
-	case !migrate && s.info.Schema == 0:
-		return ErrNoStore
-	case !migrate:
-		return fmt.Errorf("the database has schema %d and this binary needs %d: start ostiary serve once to bring it up to date", s.info.Schema, s.info.Current)
+	if done, err := s.info.judge(migrate); done || err != nil {
+		return err
 	}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files, goose.WithGoMigrations(goMigrations()...))
 	if err != nil {
@@ -178,13 +174,28 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	return nil
 }
 
+// judge tells whether the schema is the one that this binary knows, or may be made so.
+func (i Info) judge(migrate bool) (done bool, err error) {
+	switch {
+	case i.Schema > i.Current:
+		return false, fmt.Errorf("the database has schema %d and this binary knows %d: use a newer ostiary", i.Schema, i.Current)
+	case i.Schema == i.Current:
+		return true, nil
+	case !migrate && i.Schema == 0:
+		return false, ErrNoStore
+	case !migrate:
+		return false, fmt.Errorf("the database has schema %d and this binary needs %d: start ostiary serve once to bring it up to date", i.Schema, i.Current)
+	}
+	return false, nil
+}
+
 // isBusy tells whether another process has the database.
 func isBusy(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
-// classify says what an error of the engine means to the core: ErrNotFound,
+// classify says what an error of an engine means to the core: ErrNotFound,
 // ErrConflict, unavailable (it may work later), or internal (it will not).
 func classify(err error) error {
 	switch {
@@ -192,28 +203,41 @@ func classify(err error) error {
 		return nil
 	case errors.Is(err, sql.ErrNoRows):
 		return auth.ErrNotFound
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
 	}
 	if _, ok := errors.AsType[*auth.Error](err); ok {
 		return err
 	}
-	code := auth.CodeInternal
+	conflict, away := false, errors.Is(err, sql.ErrConnDone) || strings.Contains(err.Error(), "database is closed")
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() {
-		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-			return fmt.Errorf("%w: %w", auth.ErrConflict, err)
-		}
-		switch e.Code() & 0xff {
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
-			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
-			code = auth.CodeUnavailable
-		}
-	} else if errors.Is(err, sql.ErrConnDone) || strings.Contains(err.Error(), "database is closed") {
+		conflict, away = sqliteMeans(e)
+	} else if c, a, ok := postgresMeans(err); ok {
+		conflict, away = c, a
+	} else if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if conflict {
+		return fmt.Errorf("%w: %w", auth.ErrConflict, err)
+	}
+	code := auth.CodeInternal
+	if away {
 		code = auth.CodeUnavailable
 	}
 	if do := remedies[FaultOf(err)]; do != "" {
 		err = fmt.Errorf("%s: %w", do, err)
 	}
 	return &auth.Error{Code: code, Cause: fmt.Errorf("store: %w", err), RetryAfter: time.Second}
+}
+
+// sqliteMeans tells whether an error is a conflict, or may not be there later.
+func sqliteMeans(e *sqlite.Error) (conflict, away bool) {
+	switch e.Code() {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return true, false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
+		return false, true
+	}
+	return false, false
 }

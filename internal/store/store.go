@@ -24,19 +24,39 @@ import (
 // Store is an open database. It implements auth.Store.
 type Store struct {
 	queries
-	db     *sql.DB
-	writer *writer
-	file   os.FileInfo // the database, as it was opened
-	info   Info
+	committer
+	db      *sql.DB
+	writer  *writer     // the committer of SQLite
+	file    os.FileInfo // the SQLite database, as it was opened
+	info    Info
+	headKey atomic.Pointer[audit.HeadKey]
 }
+
+// committer runs transactions.
+type committer interface {
+	// do runs fn in a transaction and returns when it is committed, or has failed.
+	do(ctx context.Context, fn func(auth.Tx) error) error
+	// close waits for the transactions in flight.
+	close()
+	// health is what is known of it.
+	health() *writable
+}
+
+// writable is whether transactions are committed.
+type writable struct {
+	// healthy is set once something has been written, and until something could not be.
+	healthy atomic.Bool
+}
+
+func (w *writable) health() *writable { return w }
 
 // Info says what the database is.
 type Info struct {
-	Engine  string // "SQLite 3.54.1"
-	Path    string
-	Before  int64 // the schema that was found; 0: the database is new
-	Schema  int64 // the version of the last migration that ran
-	Current int64 // the one that this binary knows
+	Engine  string // "SQLite 3.54.1", "PostgreSQL 15.18"
+	Path    string // of the file, or the URL without who, with what, and how
+	Before  int64  // the schema that was found; 0: the database is new
+	Schema  int64  // the version of the last migration that ran
+	Current int64  // the one that this binary knows
 }
 
 // Info returns what the database is.
@@ -45,7 +65,7 @@ func (s *Store) Info() Info { return s.info }
 // InTx implements auth.Store. The transactions that wait at the same time are
 // committed together, with one sync of the disk for all of them.
 func (s *Store) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
-	err := s.writer.do(ctx, fn)
+	err := s.do(ctx, fn)
 	if e, ok := errors.AsType[*auth.Error](err); ok && e.Cause != nil && FaultOf(err) != FaultOther {
 		return &auth.Error{Code: e.Code, RetryAfter: e.RetryAfter, Cause: fmt.Errorf("%s: %w", s.info.Path, e.Cause)}
 	}
@@ -60,13 +80,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err := s.row(ctx, "SELECT 1 FROM store_info LIMIT 1").Scan(&one); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return classify(err)
 	}
-	if s.writer.healthy.Load() {
-		return s.writer.do(ctx, func(auth.Tx) error { return nil })
+	if s.health().healthy.Load() {
+		return s.do(ctx, func(auth.Tx) error { return nil })
 	}
 	if err := s.SetValue(ctx, "written_at", time.Now().UTC().Format(time.RFC3339)); err != nil {
 		return err
 	}
-	s.writer.healthy.Store(true)
+	s.health().healthy.Store(true)
 	return nil
 }
 
@@ -83,7 +103,7 @@ func (s *Store) inPlace() error {
 
 // Close waits for the transactions in flight and closes the database.
 func (s *Store) Close() error {
-	s.writer.close()
+	s.close() // that of the committer
 	return s.db.Close()
 }
 
@@ -94,13 +114,24 @@ type queries struct{ *prepared }
 type prepared struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 	cache   sync.Map // query → *sql.Stmt
-	detach  bool     // a statement, once begun, is not cancelled
+	// direct, in place of prepare, is a connection, or a pool of them, whose driver
+	// prepares by itself.
+	direct direct
+	detach bool          // a statement, once begun, is not cancelled
+	limit  time.Duration // for one statement; 0: none
 	// slots, if there are any, are the connections that reads may wait for. With a
 	// connection at hand, a row is read to its end: watching a context meanwhile would
 	// cost a goroutine and half as much again as the read itself.
 	slots   chan struct{}
 	inPlace func() error // of the store that has the slots
-	headKey atomic.Pointer[audit.HeadKey]
+	headKey *atomic.Pointer[audit.HeadKey]
+}
+
+// direct is what *sql.DB and *sql.Conn have.
+type direct interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // enter waits for a connection, and sees that there is still something to read; leave
@@ -154,26 +185,38 @@ func (p *prepared) close() {
 	})
 }
 
-func (p *prepared) context(ctx context.Context) context.Context {
+// context is the one that a statement runs in.
+func (p *prepared) context(ctx context.Context) (context.Context, context.CancelFunc) {
 	if p.detach {
-		return context.WithoutCancel(ctx)
+		ctx = context.WithoutCancel(ctx)
 	}
-	return ctx
+	if p.limit > 0 {
+		return context.WithTimeout(ctx, p.limit)
+	}
+	return ctx, func() {}
 }
 
 // exec runs a statement and returns how many rows it changed.
 func (p *prepared) exec(ctx context.Context, query string, args ...any) (int, error) {
-	ctx = p.context(ctx)
-	st, err := p.stmt(ctx, query)
-	if err != nil {
-		return 0, classify(err)
-	}
-	res, err := st.ExecContext(ctx, args...)
+	ctx, cancel := p.context(ctx)
+	defer cancel()
+	res, err := p.run(ctx, query, args)
 	if err != nil {
 		return 0, classify(err)
 	}
 	n, err := res.RowsAffected()
 	return int(n), classify(err)
+}
+
+func (p *prepared) run(ctx context.Context, query string, args []any) (sql.Result, error) {
+	if p.direct != nil {
+		return p.direct.ExecContext(ctx, query, args...)
+	}
+	st, err := p.stmt(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return st.ExecContext(ctx, args...)
 }
 
 // scanner is a row to be scanned.
@@ -197,42 +240,73 @@ func (r *oneRow) Scan(dest ...any) error {
 		return err
 	}
 	defer r.leave()
-	ctx := r.context(r.ctx)
-	if r.slots != nil {
-		ctx = context.WithoutCancel(ctx)
+	return r.again(func() error {
+		ctx := r.ctx
+		if r.slots != nil {
+			ctx = context.WithoutCancel(ctx)
+		}
+		ctx, cancel := r.context(ctx)
+		defer cancel()
+		if r.direct != nil {
+			return r.direct.QueryRowContext(ctx, r.query, r.args...).Scan(dest...)
+		}
+		st, err := r.stmt(ctx, r.query)
+		if err != nil {
+			return err
+		}
+		return st.QueryRowContext(ctx, r.args...).Scan(dest...)
+	})
+}
+
+// again reads once more on another connection, if the one that was read on has broken.
+func (p *prepared) again(read func() error) error {
+	err := read()
+	if p.slots != nil && p.direct != nil && broken(err) {
+		err = read()
 	}
-	st, err := r.stmt(ctx, r.query)
-	if err != nil {
-		return err
-	}
-	return st.QueryRowContext(ctx, r.args...).Scan(dest...)
+	return err
 }
 
 // list runs a query and scans each of its rows.
-func list[T any](ctx context.Context, p *prepared, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+func list[T any](ctx context.Context, p *prepared, scan func(scanner) (T, error), query string, args ...any) (out []T, err error) {
 	if err := p.enter(ctx); err != nil {
 		return nil, classify(err)
 	}
 	defer p.leave()
-	ctx = p.context(ctx)
-	st, err := p.stmt(ctx, query)
+	err = p.again(func() (err error) {
+		out, err = listOnce(ctx, p, scan, query, args)
+		return err
+	})
+	return out, classify(err)
+}
+
+func listOnce[T any](ctx context.Context, p *prepared, scan func(scanner) (T, error), query string, args []any) (out []T, err error) {
+	ctx, cancel := p.context(ctx)
+	defer cancel()
+	rows, err := p.query(ctx, query, args)
 	if err != nil {
-		return nil, classify(err)
-	}
-	rows, err := st.QueryContext(ctx, args...)
-	if err != nil {
-		return nil, classify(err)
+		return nil, err
 	}
 	defer rows.Close()
-	var out []T
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {
-			return nil, classify(err)
+			return nil, err
 		}
 		out = append(out, v)
 	}
-	return out, classify(rows.Err())
+	return out, rows.Err()
+}
+
+func (p *prepared) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	if p.direct != nil {
+		return p.direct.QueryContext(ctx, query, args...)
+	}
+	st, err := p.stmt(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(ctx, args...)
 }
 
 // must turns "no row was changed" into ErrNotFound.

@@ -40,7 +40,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budg
 	for _, o := range old {
 		var n int
 		err := s.InTx(ctx, func(tx auth.Tx) error {
-			n, err = tx.(txQueries).exec(ctx, o.query, o.args...)
+			n, err = own(tx).exec(ctx, o.query, o.args...)
 			return err
 		})
 		if err != nil {
@@ -60,7 +60,7 @@ func (s *Store) Value(ctx context.Context, name string) (value string, err error
 
 func (s *Store) SetValue(ctx context.Context, name, value string) error {
 	return s.InTx(ctx, func(tx auth.Tx) error {
-		_, err := tx.(txQueries).exec(ctx, `INSERT INTO store_info (name, value) VALUES ($1, $2)
+		_, err := own(tx).exec(ctx, `INSERT INTO store_info (name, value) VALUES ($1, $2)
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 		return err
 	})
@@ -69,7 +69,7 @@ func (s *Store) SetValue(ctx context.Context, name, value string) error {
 // DropValue removes a fact.
 func (s *Store) DropValue(ctx context.Context, name string) error {
 	return s.InTx(ctx, func(tx auth.Tx) error {
-		_, err := tx.(txQueries).exec(ctx, "DELETE FROM store_info WHERE name = $1", name)
+		_, err := own(tx).exec(ctx, "DELETE FROM store_info WHERE name = $1", name)
 		return err
 	})
 }
@@ -78,7 +78,7 @@ func (s *Store) DropValue(ctx context.Context, name string) error {
 // of two that set it at once, both get the same.
 func (s *Store) KeepValue(ctx context.Context, name, value string) (kept string, err error) {
 	err = s.InTx(ctx, func(tx auth.Tx) error {
-		q := tx.(txQueries)
+		q := own(tx)
 		if _, err := q.exec(ctx, `INSERT INTO store_info (name, value) VALUES ($1, $2)
 			ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
 			return err

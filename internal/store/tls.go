@@ -20,7 +20,7 @@ func (s *Store) TLSValue(ctx context.Context, key string) (value []byte, modifie
 // SetTLSValue sets a value that may be there already.
 func (s *Store) SetTLSValue(ctx context.Context, key string, value []byte, modified time.Time) error {
 	return s.InTx(ctx, func(tx auth.Tx) error {
-		_, err := tx.(txQueries).exec(ctx, `INSERT INTO tls_storage (key, value, modified_at) VALUES ($1, $2, $3)
+		_, err := own(tx).exec(ctx, `INSERT INTO tls_storage (key, value, modified_at) VALUES ($1, $2, $3)
 			ON CONFLICT (key) DO UPDATE SET value = excluded.value, modified_at = excluded.modified_at`, key, value, micros(modified))
 		return err
 	})
@@ -37,7 +37,7 @@ func (s *Store) TLSKeys(ctx context.Context, path string) ([]string, error) {
 // DeleteTLSValues deletes the value of a key, and all below it.
 func (s *Store) DeleteTLSValues(ctx context.Context, key string) error {
 	return s.InTx(ctx, func(tx auth.Tx) error {
-		_, err := tx.(txQueries).exec(ctx, "DELETE FROM tls_storage WHERE key = $1 OR substr(key, 1, $3) = $2",
+		_, err := own(tx).exec(ctx, "DELETE FROM tls_storage WHERE key = $1 OR substr(key, 1, $3) = $2",
 			key, key+"/", utf8.RuneCountInString(key)+1)
 		return err
 	})
@@ -48,7 +48,7 @@ func (s *Store) DeleteTLSValues(ctx context.Context, key string) error {
 // caller's: the holders of one lease must agree on it well within the time that it lasts.
 func (s *Store) TakeLease(ctx context.Context, name, holder string, now, until time.Time) (taken bool, err error) {
 	err = s.InTx(ctx, func(tx auth.Tx) error {
-		n, err := tx.(txQueries).exec(ctx, `INSERT INTO lease (name, holder, expires_at) VALUES ($1, $2, $4)
+		n, err := own(tx).exec(ctx, `INSERT INTO lease (name, holder, expires_at) VALUES ($1, $2, $4)
 			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
 			WHERE lease.holder = $2 OR lease.expires_at <= $3`, name, holder, micros(now), micros(until))
 		taken = n > 0
@@ -60,7 +60,7 @@ func (s *Store) TakeLease(ctx context.Context, name, holder string, now, until t
 // EndLease gives a lease back, if the holder still has it.
 func (s *Store) EndLease(ctx context.Context, name, holder string) error {
 	return s.InTx(ctx, func(tx auth.Tx) error {
-		_, err := tx.(txQueries).exec(ctx, "DELETE FROM lease WHERE name = $1 AND holder = $2", name, holder)
+		_, err := own(tx).exec(ctx, "DELETE FROM lease WHERE name = $1 AND holder = $2", name, holder)
 		return err
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -29,8 +28,7 @@ type writer struct {
 	tx      queries
 	jobs    chan *job
 	inPlace func() error // of the store
-	// healthy is set once something has been written, and until something could not be.
-	healthy atomic.Bool
+	writable
 
 	mu     sync.RWMutex // held for reading by those that send a job
 	closed bool
@@ -38,24 +36,25 @@ type writer struct {
 }
 
 type job struct {
-	ctx  context.Context
-	fn   func(auth.Tx) error
-	err  error
-	done chan struct{}
-	sent time.Time
+	ctx   context.Context
+	fn    func(auth.Tx) error
+	err   error
+	done  chan struct{}
+	sent  time.Time
+	alone bool // it shares no commit with others
 }
 
 // busyPoll is how long SQLite itself waits for another process at a time.
 const busyPoll = "PRAGMA busy_timeout = 250"
 
-func newWriter(ctx context.Context, conn *sql.Conn, inPlace func() error) (*writer, error) {
+func newWriter(ctx context.Context, conn *sql.Conn, s *Store) (*writer, error) {
 	if _, err := conn.ExecContext(ctx, busyPoll); err != nil {
 		return nil, err
 	}
 	w := &writer{
 		conn: conn,
-		tx:   queries{&prepared{prepare: conn.PrepareContext, detach: true}},
-		jobs: make(chan *job, maxBatch), inPlace: inPlace,
+		tx:   queries{&prepared{prepare: conn.PrepareContext, detach: true, headKey: &s.headKey}},
+		jobs: make(chan *job, maxBatch), inPlace: s.inPlace,
 		done: make(chan struct{}),
 	}
 	go w.run()
@@ -252,3 +251,8 @@ func call(fn func(auth.Tx) error, tx auth.Tx) (err error) {
 
 // txQueries is a transaction: all of queries.
 type txQueries struct{ queries }
+
+// own are the statements of a transaction, beside those that the core knows.
+func own(tx auth.Tx) queries { return tx.(interface{ all() queries }).all() }
+
+func (q queries) all() queries { return q }

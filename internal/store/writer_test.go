@@ -166,7 +166,7 @@ func TestWriter_SharedFailure(t *testing.T) {
 			if err := tx.InsertEvent(context.Background(), audit.Event{Kind: "bad"}); err != nil {
 				return err
 			}
-			if _, err := tx.(txQueries).exec(context.Background(), "ROLLBACK"); err != nil {
+			if _, err := own(tx).exec(context.Background(), "ROLLBACK"); err != nil {
 				return err
 			}
 			return &auth.Error{Code: auth.CodeForbidden}

@@ -23,6 +23,8 @@ var auditCases = []testCase{
 	{"ChainUnderRace", auditRace},
 	{"Checkpoints", auditCheckpoints},
 	{"Cut", auditCut},
+	{"Changed", auditChanged},
+	{"Followed", auditFollowed},
 }
 
 // event stores an event with nothing that matters but what it is given.

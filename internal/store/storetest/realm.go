@@ -107,6 +107,9 @@ func endKey(w *world) {
 // make one if there is none, one makes it.
 func keysOnce(w *world) {
 	made := w.raceTx(8, func(tx auth.Tx, _ int) (bool, error) {
+		if err := tx.HoldRealm(w.ctx, w.realm); err != nil {
+			return false, err
+		}
 		keys, err := tx.Keys(w.ctx, w.realm)
 		if err != nil || len(keys) > 0 {
 			return false, err

@@ -182,9 +182,6 @@ func txReadYourWrites(w *world) {
 		if s, err := tx.Budget(w.ctx, budget); err != nil || s.Failures != 1 {
 			return fmt.Errorf("budget: %+v, %w", s, err)
 		}
-		if got, err := tx.Events(w.ctx, w.realm, auth.AuditFilter{Limit: 10}); err != nil || len(got) != 1 {
-			return fmt.Errorf("events: %v, %w", got, err)
-		}
 		return nil
 	})
 	w.same("committed", w.traces(a, session), all)

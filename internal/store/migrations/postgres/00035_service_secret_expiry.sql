@@ -1,0 +1,2 @@
+-- +goose Up
+CREATE INDEX IF NOT EXISTS service_secret_expiry ON service_secret (expires_at);
