@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"time"
 
+	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/web"
 )
 
@@ -28,7 +30,7 @@ func (s *server) listen(secure *tls.Config) (all doors, err error) {
 		}
 		return err
 	}
-	err = add(s.settings.Listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.site.Load().handler.ServeHTTP(w, r) }), secure)
+	err = add(s.settings.Listen, http.HandlerFunc(s.answer), secure)
 	if err != nil || s.settings.HTTPListen == "" {
 		return all, err
 	}
@@ -43,6 +45,25 @@ func (s *server) listen(secure *tls.Config) (all doors, err error) {
 	}
 	s.log.Info("refusing plain HTTP", "address", all[1].listener.Addr().String())
 	return all, nil
+}
+
+// answer hands a request to the site. What is told to stop keeps no connection: a client, or a proxy, that sent the next
+// request on one would get no answer.
+func (s *server) answer(w http.ResponseWriter, r *http.Request) {
+	if s.leaves.Load() {
+		w.Header().Set("Connection", "close") // over HTTP/2, GOAWAY
+	}
+	s.site.Load().handler.ServeHTTP(w, r)
+}
+
+// ready says whether a load balancer should send requests here.
+func (s *server) ready(svc *auth.Service) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if s.leaves.Load() {
+			return &auth.Error{Code: auth.CodeUnavailable, Cause: errors.New("the server is stopping"), RetryAfter: time.Second}
+		}
+		return svc.Ready(ctx)
+	}
 }
 
 // address is that of the main door.

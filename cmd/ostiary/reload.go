@@ -84,6 +84,7 @@ func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string)
 		{"acme_directory", srv.ACMEDirectory == s.settings.ACMEDirectory},
 		{"acme_root", srv.ACMERoot == s.settings.ACMERoot},
 		{"proxy_protocol", srv.ProxyProtocol == s.settings.ProxyProtocol},
+		{"stop_delay", srv.StopDelay == s.settings.StopDelay},
 	} {
 		if !f.same {
 			changed = append(changed, f.name)

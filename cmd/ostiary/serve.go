@@ -31,7 +31,7 @@ type serveCmd struct {
 }
 
 func (serveCmd) Help() string {
-	return `SIGTERM and SIGINT finish what is in flight; SIGHUP reads the configuration again: docs/configuration.md says which settings
+	return `SIGTERM and SIGINT finish what is in flight (behind a load balancer, set --stop-delay); SIGHUP reads the configuration again: docs/configuration.md says which settings
 it applies, and the log names those that changed and need a restart.
 
 Examples:
@@ -57,6 +57,7 @@ type server struct {
 	site   atomic.Pointer[site]
 	cert   pair
 	acme   *acme.Manager // nil without acme_domain
+	leaves atomic.Bool   // it has been told to stop
 	retend chan struct{} // wakes tendKeys
 
 	tidying, keys *turn // whose turn it is, among the processes on the database
@@ -203,6 +204,12 @@ func (s *server) wait(open doors, signals <-chan os.Signal, failed <-chan error)
 		break
 	}
 	signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a second one ends the process at once
+	s.leaves.Store(true)
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(time.Duration(s.settings.StopDelay)):
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s), drain)
 	defer cancel()
 	if err := open.shutdown(ctx); err != nil {

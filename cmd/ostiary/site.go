@@ -45,7 +45,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	if err != nil {
 		return nil, misuse(err.Error())
 	}
-	routes := verify.HealthRoutes(svc)
+	routes := verify.HealthRoutes(s.ready(svc))
 	for _, p := range places {
 		own := append(verify.Routes(svc, p.Host, p.Prefix, p.Realm, p.RealmID), openapi.Route(p.Host, p.Prefix, mounts))
 		for _, route := range own {

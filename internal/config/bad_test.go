@@ -104,6 +104,7 @@ func TestConfig_BadFile(t *testing.T) {
 		{"HTTP at the same place", "listen = \":443\"\nhttp_listen = \":443\"\nacme_domain = [\"a.example\"]\n", `http_listen: is the same address as listen`},
 		{"negative HSTS", "hsts = \"-1h\"\n", `hsts: must not be negative`},
 		{"PROXY protocol of anybody", "proxy_protocol = true\n", `proxy_protocol: needs trusted_proxy beside it: whoever else could connect would choose the address that it counts as`},
+		{"a long stop", "stop_delay = \"1h\"\n", `stop_delay: must be between 0s and 10m`},
 		{"no connections", "max_connections = 0\n", `max_connections: must be between 1 and 1000000`},
 		{"connections below zero", "source_connections = -1\n", `source_connections: must be between 1 and 1000000`},
 		{"more connections of one than of all", "max_connections = 1000\n", `source_connections (1024) must not be more than max_connections (1000)`},

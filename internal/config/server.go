@@ -28,6 +28,8 @@ type Server struct {
 	ACMERoot      string   `name:"acme-root" toml:"acme_root" placeholder:"FILE" env:"OSTIARY_ACME_ROOT" help:"Root certificate (PEM) of a private CA, for the connections to its directory."`
 	// HSTS is how long browsers are told to come back by TLS alone.
 	HSTS Duration `name:"hsts" toml:"hsts" default:"365d" env:"OSTIARY_HSTS" help:"How long browsers shall use TLS alone, sent with answers over the server's own TLS. 0s: not sent."`
+	// StopDelay is how long requests are still taken after SIGTERM, while readyz says no.
+	StopDelay Duration `name:"stop-delay" toml:"stop_delay" default:"0s" env:"OSTIARY_STOP_DELAY" help:"How long requests are still taken after SIGTERM, while readyz says no: for load balancers to notice."`
 	// AuditKeep is how long entries of the audit log are kept; 0: for ever.
 	AuditKeep Duration `name:"audit-keep" toml:"audit_keep" default:"0s" env:"OSTIARY_AUDIT_KEEP" help:"How long entries of the audit log are kept; older ones are deleted. 0s: for ever."`
 	// TrustedProxy are the networks of the proxies that speak TLS for this server. Only
@@ -70,6 +72,9 @@ func (s *Server) AfterApply() error {
 	if s.AuditKeep != 0 && s.AuditKeep < leastKeep {
 		return fmt.Errorf("audit_keep: must be 0s, or at least %s", leastKeep)
 	}
+	if s.StopDelay < 0 || s.StopDelay > longestStop {
+		return fmt.Errorf("stop_delay: must be between 0s and %s", longestStop)
+	}
 	if !s.Loopback() && !s.TLS() && len(s.TrustedProxy) == 0 {
 		return fmt.Errorf("listen: %s is not a loopback address: passwords would travel in the clear; give tls_cert and tls_key, acme_domain, or trusted_proxy", s.Listen)
 	}
@@ -78,6 +83,9 @@ func (s *Server) AfterApply() error {
 
 // leastKeep is for whoever meant 90d and wrote 90s: what was deleted is gone.
 const leastKeep = Duration(24 * time.Hour)
+
+// longestStop is for whoever counts in milliseconds: a supervisor would not wait so long.
+const longestStop = Duration(10 * time.Minute)
 
 // maxAtOnce is a limit that limits nothing.
 const maxAtOnce = 1_000_000

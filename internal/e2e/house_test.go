@@ -125,7 +125,7 @@ func (h *house) start(t *testing.T, o auth.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes := append(verify.HealthRoutes(h.svc), dialect.Routes(h.svc, o.Mounts, all)...)
+	routes := append(verify.HealthRoutes(h.svc.Ready), dialect.Routes(h.svc, o.Mounts, all)...)
 	for _, p := range places {
 		routes = append(routes, verify.Routes(h.svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
 		routes = append(routes, openapi.Route(p.Host, p.Prefix, o.Mounts))

@@ -102,7 +102,7 @@ func (h *house) serve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.routes = append(verify.HealthRoutes(h.svc), dialect.Routes(h.svc, h.options.Mounts, all)...)
+	h.routes = append(verify.HealthRoutes(h.svc.Ready), dialect.Routes(h.svc, h.options.Mounts, all)...)
 	for _, p := range places {
 		h.routes = append(h.routes, verify.Routes(h.svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
 		h.routes = append(h.routes, openapi.Route(p.Host, p.Prefix, h.options.Mounts))

@@ -139,7 +139,7 @@ func (h *house) start(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes := HealthRoutes(h.svc)
+	routes := HealthRoutes(h.svc.Ready)
 	for _, p := range places {
 		routes = append(routes, Routes(h.svc, p.Host, p.Prefix, p.Realm, p.RealmID)...)
 	}

@@ -80,8 +80,9 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 	return routes
 }
 
-// HealthRoutes are what a supervisor or a load balancer asks, on any host.
-func HealthRoutes(svc *auth.Service) []web.Route {
+// HealthRoutes are what a supervisor or a load balancer asks, on any host; ready says why
+// requests would better go elsewhere.
+func HealthRoutes(ready func(context.Context) error) []web.Route {
 	health := func(run func(context.Context, *web.Request, web.None) (web.Text, error)) http.Handler {
 		return web.Endpoint[web.None, web.Text]{
 			Methods: []string{http.MethodGet}, Body: web.BodyUnread, Encode: encodeReadiness, Run: run,
@@ -92,7 +93,7 @@ func HealthRoutes(svc *auth.Service) []web.Route {
 			return "ok", nil
 		})},
 		{Path: "/ostiary/readyz", Servers: true, Handler: health(func(ctx context.Context, _ *web.Request, _ web.None) (web.Text, error) {
-			if err := svc.Ready(ctx); err != nil {
+			if err := ready(ctx); err != nil {
 				return "", err
 			}
 			return "ready", nil
