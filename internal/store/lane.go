@@ -192,6 +192,12 @@ type batch struct {
 // try runs the batch on a connection. An error means that nothing of it is stored, unless
 // unknown is set.
 func (b *batch) try() (err error) {
+	era := b.store.era.Load()
+	defer func() {
+		if broken(err) {
+			b.store.era.CompareAndSwap(era, era+1)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
 	b.conn, err = b.store.db.Conn(ctx)
 	cancel()
@@ -324,6 +330,7 @@ func (b *batch) realms() (realms []uuid.UUID) {
 func (b *batch) takeHeads(ctx context.Context, conn *pgx.Conn, realms []uuid.UUID) ([]audit.SealedHead, error) {
 	first := &pgx.Batch{}
 	first.Queue("SET LOCAL lock_timeout = '" + headWait + "'")
+	first.Queue(selectRefusal)
 	first.Queue(`INSERT INTO commit_mark (writer, mark, at) VALUES ($1, $2, $3)
 		ON CONFLICT (writer) DO UPDATE SET mark = excluded.mark, at = excluded.at`, b.id[:], b.mark[:], micros(time.Now()))
 	none := audit.SealedHead{Seal: []byte{}}
@@ -338,10 +345,14 @@ func (b *batch) takeHeads(ctx context.Context, conn *pgx.Conn, realms []uuid.UUI
 	}
 	results := conn.SendBatch(ctx, first)
 	defer results.Close()
-	for range 2 {
-		if _, err := results.Exec(); err != nil {
-			return nil, err
-		}
+	if _, err := results.Exec(); err != nil {
+		return nil, err
+	}
+	if err := b.refusal(results); err != nil {
+		return nil, err
+	}
+	if _, err := results.Exec(); err != nil {
+		return nil, err
 	}
 	heads := make([]audit.SealedHead, len(realms))
 	for i, realm := range realms {

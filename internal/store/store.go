@@ -30,6 +30,7 @@ type Store struct {
 	file    os.FileInfo // the SQLite database, as it was opened
 	info    Info
 	headKey atomic.Pointer[audit.HeadKey]
+	era     atomic.Uint64 // of the connections to PostgreSQL
 }
 
 // committer runs transactions.
@@ -80,10 +81,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err := s.row(ctx, "SELECT 1 FROM store_info LIMIT 1").Scan(&one); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return classify(err)
 	}
+	ctx = Unrefused(ctx) // a database that takes no writes can be read, and those who write are told why
 	if s.health().healthy.Load() {
 		return s.do(ctx, func(auth.Tx) error { return nil })
 	}
-	if err := s.SetValue(ctx, "written_at", time.Now().UTC().Format(time.RFC3339)); err != nil {
+	if err := s.SetValue(ctx, writtenFact, time.Now().UTC().Format(time.RFC3339)); err != nil {
 		return err
 	}
 	s.health().healthy.Store(true)
@@ -124,6 +126,9 @@ type prepared struct {
 	// cost a goroutine and half as much again as the read itself.
 	slots   chan struct{}
 	inPlace func() error // of the store that has the slots
+	// era, if there is one, moves on when a connection has broken: those of an earlier era
+	// are not used again, since what ended the one has ended most of them.
+	era     *atomic.Uint64
 	headKey *atomic.Pointer[audit.HeadKey]
 }
 
@@ -258,10 +263,15 @@ func (r *oneRow) Scan(dest ...any) error {
 	})
 }
 
-// again reads once more on another connection, if the one that was read on has broken.
+// again reads once more on a new connection, if the one that was read on has broken.
 func (p *prepared) again(read func() error) error {
+	if p.era == nil {
+		return read()
+	}
+	era := p.era.Load()
 	err := read()
-	if p.slots != nil && p.direct != nil && broken(err) {
+	if broken(err) {
+		p.era.CompareAndSwap(era, era+1)
 		err = read()
 	}
 	return err

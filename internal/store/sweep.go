@@ -60,11 +60,12 @@ func (s *Store) Value(ctx context.Context, name string) (value string, err error
 
 func (s *Store) SetValue(ctx context.Context, name, value string) error {
 	return s.InTx(ctx, func(tx auth.Tx) error {
-		_, err := own(tx).exec(ctx, `INSERT INTO store_info (name, value) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+		_, err := own(tx).exec(ctx, upsertFact, name, value)
 		return err
 	})
 }
+
+const upsertFact = "INSERT INTO store_info (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 // DropValue removes a fact.
 func (s *Store) DropValue(ctx context.Context, name string) error {

@@ -28,6 +28,7 @@ type writer struct {
 	tx      queries
 	jobs    chan *job
 	inPlace func() error // of the store
+	refused *auth.Error  // what the jobs of this transaction are told
 	writable
 
 	mu     sync.RWMutex // held for reading by those that send a job
@@ -199,6 +200,9 @@ func (w *writer) waiting() *job {
 // end runs what a transaction is for, if it has begun, and commits it.
 func (w *writer) end(err error, run func() error) error {
 	if err == nil {
+		w.refused, err = w.tx.refused(context.Background())
+	}
+	if err == nil {
 		err = run()
 	}
 	if err == nil {
@@ -214,6 +218,10 @@ func (w *writer) end(err error, run func() error) error {
 // runJob runs one job of a batch; only an error that spoils the batch is returned.
 func (w *writer) runJob(j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
+		return nil
+	}
+	if w.refused != nil && !isUnrefused(j.ctx) {
+		j.err = w.refused
 		return nil
 	}
 	if err := w.control("SAVEPOINT job"); err != nil {
