@@ -41,6 +41,7 @@ var places = map[string]string{
 	"internal/store/storetest":     layerTest,
 	"internal/dialect/dialecttest": layerTest,
 	"internal/e2e":                 layerTest,
+	"internal/fault":               layerTest,
 	"internal/dialect/cloudio":     layerSurface,
 	"internal/dialect/mikrocloud":  layerSurface,
 	"internal/dialect/nomic":       layerSurface,
