@@ -54,6 +54,7 @@ type server struct {
 
 	gate   *throttle.Gate   // of all sites, so that a reload lets nobody guess more
 	watch  *auth.AuditWatch // likewise, so that none makes the process forget
+	feed   *auth.Feed       // likewise, so that what is known to have changed stays known
 	site   atomic.Pointer[site]
 	cert   pair
 	acme   *acme.Manager // nil without acme_domain
@@ -61,7 +62,7 @@ type server struct {
 	retend chan struct{} // wakes tendKeys
 
 	tidying, keys *turn // whose turn it is, among the processes on the database
-	bounds bounds
+	bounds        bounds
 }
 
 func (c *serveCmd) Run(a *app) (err error) {
@@ -73,7 +74,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
 	boundMemory()
 	slots := spareProcessors(a.set.HashSlots)
-	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), watch: auth.NewAuditWatch(), retend: make(chan struct{}, 1)}
+	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), watch: auth.NewAuditWatch(), feed: auth.NewFeed(nil), retend: make(chan struct{}, 1)}
 	s.log = s.newLog()
 	for _, name := range a.strayVariables(os.Environ()) {
 		s.log.Warn("an environment variable is no setting: look for a slip in its name (ostiary serve --help has them all)", "variable", name)
@@ -130,6 +131,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	var tended sync.WaitGroup
 	defer tended.Wait() // the store is closed with nobody in it
 	defer stop()
+	tended.Go(func() { s.feed.Follow(tending, s.store, s.log) })
 	tended.Go(func() { s.tidying.keep(tending) })
 	tended.Go(func() { s.keys.keep(tending) })
 	tended.Go(func() { s.tend(tending) })

@@ -209,13 +209,14 @@ func (s *Service) used(v *view) {
 		idle = rec.IdleAt.Sub(rec.LastUsedAt)
 		every = min(every, idle/4)
 	}
-	if now.Sub(rec.LastUsedAt) < every || !v.touched.CompareAndSwap(false, true) {
+	noted := v.touched.Load()
+	if now.Sub(rec.LastUsedAt) < every || now.Sub(time.UnixMicro(noted)) < every || !v.touched.CompareAndSwap(noted, now.UnixMicro()) {
 		return
 	}
 	select {
 	case s.touch <- struct{}{}:
 	default:
-		v.touched.Store(false)
+		v.touched.Store(noted)
 		return
 	}
 	go func() {

@@ -136,14 +136,14 @@ func mayCall(rec AccountRecord, role string) (Account, error) {
 }
 
 // callerOf returns the service account whose secret this is, as it is or was at most
-// realmFresh ago; nil if there is none.
+// realmFresh ago, since the secret may have its end; nil if there is none.
 func (s *Service) callerOf(ctx context.Context, realm uuid.UUID, name string, hash [32]byte) (*caller, error) {
 	key := sha256.Sum256(append(append(realm[:], hash[:]...), name...))
 	got, known := s.callers.Get(key)
-	if known && recently(got.loaded, s.now()) && !s.changes.since(got.rec.ID, got.mark) {
+	if known && recently(got.loaded, s.now()) && !s.feed.since(got.rec.ID, got.mark) {
 		return got, nil
 	}
-	got = &caller{loaded: s.now(), mark: s.changes.mark()}
+	got = &caller{loaded: s.now(), mark: s.feed.mark()}
 	var err error
 	got.rec, err = s.store.AccountByName(ctx, realm, nameKey(name), "")
 	switch {

@@ -56,6 +56,8 @@ type Options struct {
 	Gate *throttle.Gate
 	// Watch is shared by services that tend the same logs, one after the other; nil: its own.
 	Watch *AuditWatch
+	// Feed is shared likewise, and told by its poll what other processes change; nil: its own.
+	Feed *Feed
 }
 
 // Service is the core. It is safe for concurrent use.
@@ -78,7 +80,7 @@ type Service struct {
 	gate    *throttle.Gate
 	realms  sync.Map // uuid.UUID → *realmState
 	jwts    token.Verifier
-	changes changes
+	feed    *Feed
 	views   recent.Map[viewKey, *view]
 	callers recent.Map[[32]byte, *caller]
 	noted   recent.Map[string, time.Time]
@@ -93,12 +95,15 @@ func New(o Options) *Service {
 		gate: cmp.Or(o.Gate, throttle.NewGate()), touch: make(chan struct{}, 64),
 		watch: cmp.Or(o.Watch, NewAuditWatch()),
 	}
-	s.store = watched{o.Store, &s.changes}
-	if o.Store != nil {
-		o.Store.UseAuditKey(s.headKey())
-	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.feed = o.Feed; s.feed == nil {
+		s.feed = NewFeed(s.now)
+	}
+	s.store = watched{o.Store, &s.feed.changes}
+	if o.Store != nil {
+		o.Store.UseAuditKey(s.headKey())
 	}
 	if s.log == nil {
 		s.log = slog.Default()

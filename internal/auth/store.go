@@ -78,6 +78,9 @@ type RealmReader interface {
 type RealmWriter interface {
 	// InsertRealm makes a realm with BuiltInRoles; ErrConflict if the name is taken.
 	InsertRealm(ctx context.Context, r Realm) error
+	// HoldRealm holds off, until the commit, all others that hold it: for what is decided by
+	// something read before. ErrNotFound if there is none.
+	HoldRealm(ctx context.Context, realm uuid.UUID) error
 	InsertKey(ctx context.Context, k keyring.Record) error
 	// EndKey sets when a key ends.
 	EndKey(ctx context.Context, id uuid.UUID, end time.Time) error
@@ -292,6 +295,11 @@ type AuditReader interface {
 	// EventSpan is the lowest and the highest number of the entries of a time: what it
 	// costs grows with their number, and not with that of the others. 0, 0: there are none.
 	EventSpan(ctx context.Context, realm uuid.UUID, since, until time.Time) (first, last int64, err error)
+	// AuditHeads are the ends of all realms' logs.
+	AuditHeads(ctx context.Context) (map[uuid.UUID]audit.Head, error)
+	// Changed are the accounts of a log's entries from the one behind after to last, but for
+	// those of some kinds, at most limit of them; uuid.Nil for an entry that has none.
+	Changed(ctx context.Context, realm uuid.UUID, after, last int64, but []audit.Kind, limit int) ([]uuid.UUID, error)
 	// AuditHead is the end of a realm's log. ErrNotFound if it has never had an entry.
 	AuditHead(ctx context.Context, realm uuid.UUID) (audit.SealedHead, error)
 	Checkpoints(ctx context.Context, realm uuid.UUID, after int64, limit int) ([]audit.Checkpoint, error)
@@ -300,7 +308,8 @@ type AuditReader interface {
 }
 
 type AuditWriter interface {
-	// InsertEvent stores an entry behind the realm's last one: HeadKey.Append says how.
+	// InsertEvent stores an entry behind the realm's last one: HeadKey.Append says how. It may
+	// be stored, and seen, at the end of the transaction only.
 	InsertEvent(ctx context.Context, e audit.Event) error
 	// SealAuditHead gives a head, if it is still the head, another seal.
 	SealAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error

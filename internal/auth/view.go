@@ -12,16 +12,16 @@ import (
 )
 
 // view is a session and its account as the store had them a moment ago. Verification
-// answers from views, so that a busy token costs one read in realmFresh. That a session
+// answers from views, so that a busy token costs one read in viewLife. That a session
 // has ended is never said from a view: it is read again first. A view is void as soon as
-// this process changes something of the account; what another process changes shows when
-// the view is realmFresh old.
+// this process changes something of the account, and as soon as the feed tells that another
+// one has. While there is no feed, or it fails, a view is good for realmFresh.
 type view struct {
 	rec     SessionRecord
 	who     *Identity
 	loaded  time.Time
-	mark    uint64      // of changes, before it was read
-	touched atomic.Bool // its last use has been noted
+	mark    uint64       // of changes, before it was read
+	touched atomic.Int64 // its last use that was noted, in microseconds
 }
 
 // viewKey is a session by its id, or by the hash of its opaque token.
@@ -30,7 +30,11 @@ type viewKey struct {
 	key   [32]byte
 }
 
-// viewOf returns what read finds of a session, as it is or was at most realmFresh ago.
+// viewLife is how old a view may be if nothing is known to have changed: what the clock
+// changes is looked at each time.
+const viewLife = time.Minute
+
+// viewOf returns what read finds of a session, as it is or was a moment ago.
 func (s *Service) viewOf(ctx context.Context, realm uuid.UUID, key []byte, read func() (SessionRecord, error)) (*view, error) {
 	k := viewKey{realm: realm}
 	copy(k.key[:], key)
@@ -69,7 +73,7 @@ func (r AccountRecord) weight() int {
 
 // look reads a session. CodeTokenInvalid or CodeSessionEnded if none can be used.
 func (s *Service) look(read func() (SessionRecord, error)) (*view, error) {
-	v := &view{loaded: s.now(), mark: s.changes.mark()}
+	v := &view{loaded: s.now(), mark: s.feed.mark()}
 	var err error
 	v.rec, err = read()
 	if err := s.usable(v.rec, err); err != nil {
@@ -82,7 +86,9 @@ func (s *Service) look(read func() (SessionRecord, error)) (*view, error) {
 // holds tells whether a view can be answered from.
 func (s *Service) holds(v *view) bool {
 	now := s.now()
-	return recently(v.loaded, now) && !s.changes.since(v.rec.AccountID, v.mark) && v.rec.live(now)
+	age := now.Sub(v.loaded)
+	known := recently(v.loaded, now) || age >= 0 && age < viewLife && s.feed.fresh()
+	return known && !s.feed.since(v.rec.AccountID, v.mark) && v.rec.live(now)
 }
 
 // recently tells whether something that was read then may be used now.
@@ -91,7 +97,7 @@ func recently(then, now time.Time) bool {
 	return age >= 0 && age < realmFresh
 }
 
-// changes tells which accounts this process has changed since a moment. Accounts share
+// changes tells which accounts are known to have been changed since a moment. Accounts share
 // marks, so it may say yes too often, and never no wrongly.
 type changes struct {
 	count    atomic.Uint64
