@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
 )
 
 const (
@@ -88,8 +89,10 @@ func jsonBody(text string) string { return `-H 'Content-Type: application/json' 
 
 // mayDemo refuses settings under which the lines that the demo prints would not work,
 // or others than this machine's users could see the passwords.
-func (c *serveCmd) mayDemo() error {
+func (c *serveCmd) mayDemo(set *config.Shared) error {
 	switch {
+	case set.Postgres():
+		return misusef("--demo: keeps its accounts in a database of its own, in its data directory: leave out the one of PostgreSQL")
 	case !c.Loopback():
 		return misusef("--demo: is for a loopback address only, not %s", c.Listen)
 	case c.TLS() || len(c.TrustedProxy) > 0:

@@ -62,7 +62,7 @@ func (d *doctor) fault(subject string, err error) {
 	if r, ok := errors.AsType[remedied](err); ok {
 		text, do = r.text, r.do
 	}
-	for _, known := range []string{"use a newer ostiary", "start ostiary serve once to bring it up to date", "set it to 0600", "take that away"} {
+	for _, known := range []string{"use a newer ostiary", "start ostiary serve once to bring it up to date", "set it to 0600", "take that away", "make one with UTF8"} {
 		if before, ok := strings.CutSuffix(text, ": "+known); ok {
 			text, do = before, known
 		}
@@ -76,6 +76,9 @@ func (d *doctor) fault(subject string, err error) {
 // remedy says what to do about an error that does not say so itself.
 func (d *doctor) remedy(err error) string {
 	const restore = "stop the server, move the database away with its -wal and -shm, and bring it back from a backup"
+	if do := remedyPostgres(err); d.set.Postgres() && do != "" {
+		return do
+	}
 	switch store.FaultOf(err) {
 	case store.FaultDamaged, store.FaultForeign:
 		return restore
@@ -135,6 +138,7 @@ func (d *doctor) examine() {
 	d.checkFiles()
 	d.checkDisk()
 	mounts := d.checkSettings()
+	d.checkURL()
 	st, err := openStore(d, d.set)
 	if err != nil {
 		d.fault("store", err)
@@ -144,7 +148,9 @@ func (d *doctor) examine() {
 	info := st.Info()
 	d.find(fine, "store", "", "%s has schema %d, as this program needs", info.Path, info.Schema)
 	d.find(fine, "engine", "", "%s", info.Engine)
-	if err := st.Check(d); err != nil {
+	if d.set.Postgres() {
+		d.checkServer(st)
+	} else if err := st.Check(d); err != nil {
 		d.fault("store", err)
 	} else {
 		d.find(fine, "store", "", "its pages are as they were written")

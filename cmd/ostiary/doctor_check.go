@@ -66,6 +66,9 @@ const (
 )
 
 func (d *doctor) checkDisk() {
+	if d.set.Postgres() {
+		return // it is on the server, which does not say
+	}
 	path := filepath.Dir(d.set.DatabasePath())
 	free, ok := freeSpace(path)
 	switch {

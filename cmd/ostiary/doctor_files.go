@@ -13,12 +13,21 @@ import (
 // checkFiles sees that the server's own files are what they should be, and that this user
 // can use them and nobody else.
 func (d *doctor) checkFiles() {
-	database := d.set.DatabasePath()
 	owner := -1 // of the data directory, whom all the rest belongs to
 	if info, err := os.Stat(d.set.Data); err == nil {
 		owner = ownerOf(info)
 	}
 	d.checkFile(d.set.Data, true, 0o700, owner)
+	if !d.set.Postgres() {
+		owner = d.checkDatabaseFiles(d.set.DatabasePath(), owner)
+	}
+	if _, key, err := d.set.MasterKey(); err == nil && key != "" && d.set.MasterKeyFile == "" {
+		d.checkFile(key, false, 0o600, owner)
+	}
+}
+
+// checkDatabaseFiles looks at those of SQLite, and returns whom they are to belong to.
+func (d *doctor) checkDatabaseFiles(database string, owner int) int {
 	if dir := filepath.Dir(database); filepath.Clean(dir) != filepath.Clean(d.set.Data) {
 		if err := mayUse(dir, true, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			d.find(wrong, "permissions", "let this user make files there, which the database needs", "%v", err)
@@ -30,9 +39,7 @@ func (d *doctor) checkFiles() {
 	for _, path := range []string{database, database + "-wal", database + "-shm"} {
 		d.checkFile(path, false, 0o600, owner)
 	}
-	if _, key, err := d.set.MasterKey(); err == nil && key != "" && d.set.MasterKeyFile == "" {
-		d.checkFile(key, false, 0o600, owner)
-	}
+	return owner
 }
 
 // checkFile looks at a file or directory of the server's own, which others must not use.

@@ -15,11 +15,18 @@ type remedied struct{ text, do string }
 func (r remedied) Error() string { return r.text + ": " + r.do }
 
 // lostDatabase says why a database that is not there, or is empty, looks as if there had
-// been one; "" if it does not. A first start makes the database before the master key, so
+// been one; "" if it does not. Of PostgreSQL it does not ask: the reason is one only if
+// there are no tables. A first start makes the database before the master key, so
 // that one which was killed looks otherwise. An operator who brings a master key along
 // looks the same, and so it is no reason to refuse. It is an error where a start would
 // destroy what is left: SQLite deletes a write-ahead log that has no database.
 func lostDatabase(set *config.Shared) (because string, err error) {
+	if set.Postgres() {
+		if hasOwnKey(set) {
+			because = "it has no tables, and the data directory has a master key"
+		}
+		return because, nil
+	}
 	path := set.DatabasePath()
 	log, logErr := os.Stat(path + "-wal") // looked at before the database, which is made before it
 	switch info, err := os.Stat(path); {
@@ -57,9 +64,13 @@ func noStore(set *config.Shared) error {
 		return err
 	case because != "":
 		return remedied{
-			fmt.Sprintf("there is no store at %s (%s): this looks like a lost database", set.DatabasePath(), because),
+			fmt.Sprintf("there is no store at %s (%s): this looks like a lost database", set.DatabaseName(), because),
 			"bring it back from a backup; ostiary serve would make a new, empty one",
 		}
 	}
-	return remedied{fmt.Sprintf("there is no store at %s", set.DatabasePath()), "ostiary serve makes one at its first start (see --data)"}
+	where := "--data"
+	if set.Postgres() {
+		where = "--database"
+	}
+	return remedied{fmt.Sprintf("there is no store at %s", set.DatabaseName()), "ostiary serve makes one at its first start (see " + where + ")"}
 }

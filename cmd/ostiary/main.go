@@ -55,6 +55,7 @@ type app struct {
 	kong *kong.Kong
 
 	oneRealm bool // --realm was typed
+	typedURL bool // --database was
 }
 
 // misuse marks an error as a command line that can't be meant so: exit status 2.
@@ -88,7 +89,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return a.fail(misuse(err.Error() + a.hint(err)))
 	}
 	a.set = &c.Shared
-	a.oneRealm = given(parsed, "realm")
+	a.oneRealm, a.typedURL = given(parsed, "realm"), given(parsed, "database")
 	status := a.fail(errors.Join(parsed.Run(a), a.out.Flush()))
 	a.flushLog()
 	return status

@@ -27,39 +27,50 @@ func unlock(ctx context.Context, st *store.Store, set *config.Shared) (seal.Key,
 	}
 	key, source, err := loadKey(set)
 	if errors.Is(err, fs.ErrNotExist) {
-		return seal.Key{}, remedied{
-			fmt.Sprintf("%s is not there, and the store at %s can't be opened without it", source, st.Info().Path),
-			"bring it back from a backup, or, if the key is kept elsewhere, say where with OSTIARY_MASTER_KEY_FILE or OSTIARY_MASTER_KEY",
-		}
+		return seal.Key{}, noKey(source, st, set)
 	}
 	if err != nil {
 		return seal.Key{}, err
 	}
-	return key, checkKey(want, key, source, st)
+	return key, checkKey(want, key, source, st, set)
 }
 
-// firstUnlock is unlock for serve, which makes the key of a new store. A store that
-// has had a key never gets another one.
-func firstUnlock(ctx context.Context, st *store.Store, set *config.Shared) (seal.Key, error) {
+// firstUnlock is unlock for serve, which makes the key of a new store; made is its file, if
+// it is new. A store that has had a key never gets another one.
+func firstUnlock(ctx context.Context, st *store.Store, set *config.Shared) (key seal.Key, made string, err error) {
 	want, err := st.Value(ctx, keyFact)
 	if err != nil {
-		return seal.Key{}, err
+		return seal.Key{}, "", err
 	}
 	if want != "" {
-		key, err := unlock(ctx, st, set)
-		if err == nil {
+		if key, err = unlock(ctx, st, set); err == nil {
 			sweepKey(set)
 		}
-		return key, err
+		return key, "", err
 	}
-	key, source, err := makeKey(set)
+	key, source, created, err := makeKey(set)
 	if err != nil {
-		return seal.Key{}, err
+		return seal.Key{}, "", err
 	}
 	if want, err = st.KeepValue(ctx, keyFact, key.Fingerprint()); err != nil {
-		return seal.Key{}, err
+		return seal.Key{}, "", err
 	}
-	return key, checkKey(want, key, source, st)
+	if created {
+		made = source
+		if key.Fingerprint() != want { // another node was first, and nothing is sealed with this one
+			return seal.Key{}, "", errors.Join(noKey(source, st, set), os.Remove(source))
+		}
+	}
+	return key, made, checkKey(want, key, source, st, set)
+}
+
+// noKey is the error of a store whose master key is not at hand.
+func noKey(source string, st *store.Store, set *config.Shared) error {
+	do := "bring it back from a backup, or, if the key is kept elsewhere, say where with OSTIARY_MASTER_KEY_FILE or OSTIARY_MASTER_KEY"
+	if set.Postgres() {
+		do = "bring a copy of the one that all nodes on it share, which the first of them made, or say where one is with OSTIARY_MASTER_KEY_FILE or OSTIARY_MASTER_KEY"
+	}
+	return remedied{fmt.Sprintf("%s is not there, and the store at %s can't be opened without it", source, st.Info().Path), do}
 }
 
 // sweepKey removes what first starts that were killed have left beside the key that is
@@ -70,11 +81,15 @@ func sweepKey(set *config.Shared) {
 	}
 }
 
-func checkKey(want string, key seal.Key, source string, st *store.Store) error {
-	if key.Fingerprint() != want {
-		return remedied{fmt.Sprintf("%s is not the master key that the store at %s was made with", source, st.Info().Path), "bring that one back"}
+func checkKey(want string, key seal.Key, source string, st *store.Store, set *config.Shared) error {
+	if key.Fingerprint() == want {
+		return nil
 	}
-	return nil
+	do := "bring that one back"
+	if set.Postgres() {
+		do = "bring a copy of that one, which all nodes on it share, and which the first of them made"
+	}
+	return remedied{fmt.Sprintf("%s is not the master key that the store at %s was made with", source, st.Info().Path), do}
 }
 
 // loadKey reads the master key from where the settings say; source names that place.
@@ -96,26 +111,26 @@ func loadKey(set *config.Shared) (key seal.Key, source string, err error) {
 
 // makeKey is loadKey for a new store: it makes the data directory's own key file. One
 // that the operator named is expected to be there.
-func makeKey(set *config.Shared) (key seal.Key, source string, err error) {
+func makeKey(set *config.Shared) (key seal.Key, source string, created bool, err error) {
 	text, file, err := set.MasterKey()
 	if err != nil {
-		return key, "", err
+		return key, "", false, err
 	}
 	if text == "" && file != "" && set.MasterKeyFile == "" {
 		if err := os.MkdirAll(set.Data, 0o700); err != nil {
-			return key, "", err
+			return key, "", false, err
 		}
-		key, _, err = seal.LoadOrCreate(file)
+		key, created, err = seal.LoadOrCreate(file)
 		if err == nil {
 			sweepKey(set)
 		}
-		return key, file, err
+		return key, file, created, err
 	}
 	key, source, err = loadKey(set)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("master key: %s is not there: make it with: openssl rand -base64 32", source)
 	}
-	return key, source, err
+	return key, source, false, err
 }
 
 // readKey reads a key file that the operator named. It may be a mounted secret, which

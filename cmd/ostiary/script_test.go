@@ -26,10 +26,16 @@ import (
 //	fails STATUS ARGS…   ostiary fails so, with one line on standard error
 //	serve ARGS…          starts a server on a free port; $URL is where it answers
 //	signal NAME          sends TERM or HUP to it; TERM waits until it has ended well
-//	log PATTERN          waits until it has logged that
+//	log PATTERN          waits until it has logged that; with ! it has not
 //	field NAME KEY       sets $NAME to a member of the JSON object that was printed
 //	code NAME            sets $NAME to the code of the otpauth URI that was printed
 func TestScripts(t *testing.T) {
+	runScripts(t, testscript.Params{Dir: "testdata"})
+}
+
+// runScripts adds the commands to what is to be run.
+func runScripts(t *testing.T, p testscript.Params) {
+	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
 		if os.Getenv("TEST_PEERS") == "1" {
 			t.Fatal(err)
@@ -43,67 +49,76 @@ func TestScripts(t *testing.T) {
 		}
 		return p.process
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
-		Setup: func(env *testscript.Env) error {
-			env.Values[serverKey{}] = &slot{}
-			env.Setenv("GORACE", quickExit)
-			return nil
-		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"fails": fails,
-			"serve": func(ts *testscript.TestScript, neg bool, args []string) {
-				env := []string{}
-				for _, name := range []string{"OSTIARY_MASTER_KEY", "OSTIARY_MASTER_KEY_FILE", "OSTIARY_DATA", "OSTIARY_CONFIG", "GORACE", "HOME", "PATH"} {
-					if value := ts.Getenv(name); value != "" {
-						env = append(env, name+"="+value)
-					}
+	setup := p.Setup
+	p.Setup = func(env *testscript.Env) error {
+		env.Values[serverKey{}] = &slot{}
+		env.Setenv("GORACE", quickExit)
+		if setup != nil {
+			return setup(env)
+		}
+		return nil
+	}
+	p.Cmds = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+		"fails": fails,
+		"serve": func(ts *testscript.TestScript, neg bool, args []string) {
+			env := []string{}
+			for _, name := range []string{"OSTIARY_MASTER_KEY", "OSTIARY_MASTER_KEY_FILE", "OSTIARY_DATA", "OSTIARY_DATABASE", "OSTIARY_DATABASE_FILE", "OSTIARY_CONFIG",
+				"PGPASSFILE", "GORACE", "HOME", "PATH"} {
+				if value := ts.Getenv(name); value != "" {
+					env = append(env, name+"="+value)
 				}
-				p, err := launch(context.Background(), ts.MkAbs("."), env, args...)
-				ts.Check(err)
-				ts.Value(serverKey{}).(*slot).process = p
-				ts.Defer(p.kill)
-				ts.Setenv("URL", p.url)
-				ts.Setenv("ADDRESS", strings.SplitN(p.url, "://", 2)[1])
-			},
-			"signal": func(ts *testscript.TestScript, neg bool, args []string) {
-				p := running(ts)
-				if args[0] == "HUP" {
-					ts.Check(p.cmd.Process.Signal(syscall.SIGHUP))
+			}
+			p, err := launch(context.Background(), ts.MkAbs("."), env, args...)
+			ts.Check(err)
+			ts.Value(serverKey{}).(*slot).process = p
+			ts.Defer(p.kill)
+			ts.Setenv("URL", p.url)
+			ts.Setenv("ADDRESS", strings.SplitN(p.url, "://", 2)[1])
+		},
+		"signal": func(ts *testscript.TestScript, neg bool, args []string) {
+			p := running(ts)
+			if args[0] == "HUP" {
+				ts.Check(p.cmd.Process.Signal(syscall.SIGHUP))
+				return
+			}
+			ts.Check(p.stop())
+		},
+		"log": func(ts *testscript.TestScript, neg bool, args []string) {
+			p, re := running(ts), regexp.MustCompile(args[0])
+			if neg {
+				if found := re.FindString(p.err.String()); found != "" {
+					ts.Fatalf("logged: %s", found)
+				}
+				return
+			}
+			for range 1000 {
+				if re.MatchString(p.err.String()) {
 					return
 				}
-				ts.Check(p.stop())
-			},
-			"log": func(ts *testscript.TestScript, neg bool, args []string) {
-				p, re := running(ts), regexp.MustCompile(args[0])
-				for range 1000 {
-					if re.MatchString(p.err.String()) {
-						return
-					}
-					time.Sleep(10 * time.Millisecond)
-				}
-				ts.Fatalf("not logged: %s\n%s", args[0], p.err.String())
-			},
-			"field": func(ts *testscript.TestScript, neg bool, args []string) {
-				var object map[string]any
-				ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &object))
-				value, ok := object[args[1]]
-				if !ok {
-					ts.Fatalf("no %q", args[1])
-				}
-				ts.Setenv(args[0], fmt.Sprint(value))
-			},
-			"code": func(ts *testscript.TestScript, neg bool, args []string) {
-				line, _, _ := strings.Cut(ts.ReadFile("stdout"), "\n")
-				uri, err := url.Parse(line)
-				ts.Check(err)
-				secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(uri.Query().Get("secret"))
-				ts.Check(err)
-				ts.Setenv(args[0], totp.Code(secret, totp.Step(time.Now())))
-				ts.Setenv(args[0]+"_NEXT", totp.Code(secret, totp.Step(time.Now())+1))
-			},
+				time.Sleep(10 * time.Millisecond)
+			}
+			ts.Fatalf("not logged: %s\n%s", args[0], p.err.String())
 		},
-	})
+		"field": func(ts *testscript.TestScript, neg bool, args []string) {
+			var object map[string]any
+			ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &object))
+			value, ok := object[args[1]]
+			if !ok {
+				ts.Fatalf("no %q", args[1])
+			}
+			ts.Setenv(args[0], fmt.Sprint(value))
+		},
+		"code": func(ts *testscript.TestScript, neg bool, args []string) {
+			line, _, _ := strings.Cut(ts.ReadFile("stdout"), "\n")
+			uri, err := url.Parse(line)
+			ts.Check(err)
+			secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(uri.Query().Get("secret"))
+			ts.Check(err)
+			ts.Setenv(args[0], totp.Code(secret, totp.Step(time.Now())))
+			ts.Setenv(args[0]+"_NEXT", totp.Code(secret, totp.Step(time.Now())+1))
+		},
+	}
+	testscript.Run(t, p)
 }
 
 type serverKey struct{}

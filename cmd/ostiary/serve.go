@@ -67,7 +67,7 @@ type server struct {
 
 func (c *serveCmd) Run(a *app) (err error) {
 	if c.Demo {
-		if err := c.mayDemo(); err != nil {
+		if err := c.mayDemo(a.set); err != nil {
 			return err
 		}
 	}
@@ -150,13 +150,14 @@ func (s *server) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.store, err = store.CreateFile(s, s.set.DatabasePath()); err != nil {
+	s.warnDatabase()
+	if s.store, err = createStore(s, s.set); err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	// Unless another first start has made it meanwhile, and its master key.
 	if lost != "" && s.store.Info().Before == 0 {
 		s.log.Warn("this looks like a lost database, and a new, empty one was made: if there were accounts, stop and bring the old one back from a backup",
-			"database", s.set.DatabasePath(), "because", lost)
+			"database", s.set.DatabaseName(), "because", lost)
 	}
 	if i := s.store.Info(); i.Before != 0 && i.Before != i.Schema {
 		s.log.Info("the database was brought up to date", "store", i.Path, "schema_before", i.Before, "schema", i.Schema)
@@ -169,8 +170,12 @@ func (s *server) open() (err error) {
 }
 
 func (s *server) prepare() (err error) {
-	if s.master, err = firstUnlock(s, s.store, s.set); err != nil {
+	made := ""
+	if s.master, made, err = firstUnlock(s, s.store, s.set); err != nil {
 		return err
+	}
+	if made != "" {
+		s.log.Info("the master key was made: keep a copy elsewhere, and bring one to every other machine that serves this database", "file", made)
 	}
 	if info, err := os.Stat(s.set.Data); err == nil && info.Mode().Perm()&0o077 != 0 {
 		s.log.Warn("others can look into the data directory: set it to 0700", "data", s.set.Data, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))

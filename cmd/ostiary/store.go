@@ -81,15 +81,27 @@ func (a *app) onAccount(name string, fn func(d *desk, acc auth.Account) error) e
 }
 
 // openStore opens a store that exists: only serve creates one.
-func openStore(ctx context.Context, set *config.Shared) (*store.Store, error) {
-	if info, err := os.Stat(set.DatabasePath()); err == nil && info.IsDir() {
-		return nil, remedied{set.DatabasePath() + " is a directory, in place of the database", "move it away, and bring the database back from a backup"}
+func openStore(ctx context.Context, set *config.Shared) (st *store.Store, err error) {
+	if set.Postgres() {
+		st, err = store.OpenPostgres(ctx, set.Database, set.DatabaseConnections)
+	} else {
+		if info, err := os.Stat(set.DatabasePath()); err == nil && info.IsDir() {
+			return nil, remedied{set.DatabasePath() + " is a directory, in place of the database", "move it away, and bring the database back from a backup"}
+		}
+		st, err = store.OpenFile(ctx, set.DatabasePath())
 	}
-	st, err := store.OpenFile(ctx, set.DatabasePath())
 	if errors.Is(err, store.ErrNoStore) {
 		return nil, noStore(set)
 	}
 	return st, err
+}
+
+// createStore is openStore for serve.
+func createStore(ctx context.Context, set *config.Shared) (*store.Store, error) {
+	if set.Postgres() {
+		return store.CreatePostgres(ctx, set.Database, set.DatabaseConnections)
+	}
+	return store.CreateFile(ctx, set.DatabasePath())
 }
 
 // coreOptions are what the core is made of, in a server and on the command line.

@@ -33,6 +33,9 @@ func (s *Store) Check(ctx context.Context) error {
 // CheckEvents sees that the indexes of the audit log have all its entries, without which
 // lists by account and by time leave some out. It returns the first thing that is wrong.
 func (s *Store) CheckEvents(ctx context.Context) (found string, err error) {
+	if s.writer == nil {
+		return "", nil // PostgreSQL asks no index for rows that it leaves out
+	}
 	if err := s.enter(ctx); err != nil {
 		return "", classify(err)
 	}

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// Server is what there is to know about the server of a database in PostgreSQL, as this
+// user's sessions have it.
+type Server struct {
+	Fsync, FullPageWrites, SynchronousCommit string
+	Standbys                                 string        // synchronous_standby_names
+	Used, Connections                        int           // of the server, or as many as this user may have
+	Forbidden                                []string      // tables that this user may not read and write
+	Foreign                                  int           // tables of another owner, which this user could not change
+	Ahead                                    time.Duration // its clock, of ours
+}
+
+const (
+	selectServer = `SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
+		current_setting('synchronous_standby_names'),
+		(SELECT COUNT(*) FROM pg_stat_activity WHERE datid IS NOT NULL AND COALESCE(backend_type, 'client backend') = 'client backend'),
+		CAST(current_setting('max_connections') AS BIGINT) - CAST(current_setting('superuser_reserved_connections') AS BIGINT)
+			- CAST(COALESCE(current_setting('reserved_connections', true), '0') AS BIGINT),
+		(SELECT COUNT(*) FROM pg_stat_activity WHERE usename = current_user),
+		(SELECT CAST(rolconnlimit AS BIGINT) FROM pg_roles WHERE rolname = current_user),
+		(SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()),
+		(SELECT CAST(datconnlimit AS BIGINT) FROM pg_database WHERE datname = current_database())`
+	selectTables = `SELECT COALESCE(string_agg(CASE WHEN NOT has_table_privilege(oid, 'SELECT') OR NOT has_table_privilege(oid, 'INSERT')
+			OR NOT has_table_privilege(oid, 'UPDATE') OR NOT has_table_privilege(oid, 'DELETE') THEN CAST(relname AS TEXT) END, ' '), ''),
+		COUNT(CASE WHEN NOT pg_has_role(relowner, 'USAGE') THEN 1 END)
+		FROM pg_class WHERE relkind = 'r' AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('account'))`
+	selectClock = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+)
+
+// Server asks the server of a database in PostgreSQL about itself. It is for an operator to
+// read: nothing compares its clock with ours but this.
+func (s *Store) Server(ctx context.Context) (v Server, err error) {
+	var limits [2]struct{ used, most int }
+	err = s.row(ctx, selectServer).Scan(&v.Fsync, &v.FullPageWrites, &v.SynchronousCommit, &v.Standbys,
+		&v.Used, &v.Connections, &limits[0].used, &limits[0].most, &limits[1].used, &limits[1].most)
+	if err != nil {
+		return v, classify(err)
+	}
+	for _, l := range limits {
+		if l.most >= 0 && l.most-l.used < v.Connections-v.Used {
+			v.Used, v.Connections = l.used, l.most
+		}
+	}
+	var forbidden string
+	if err := s.row(ctx, selectTables).Scan(&forbidden, &v.Foreign); err != nil {
+		return v, classify(err)
+	}
+	v.Forbidden = strings.Fields(forbidden)
+	var clock int64
+	before := time.Now()
+	if err := s.row(ctx, selectClock).Scan(&clock); err != nil {
+		return v, classify(err)
+	}
+	after := time.Now()
+	if v.Ahead = time.UnixMicro(clock).Sub(after); v.Ahead < 0 { // it was read at some time between the two
+		v.Ahead = min(0, time.UnixMicro(clock).Sub(before))
+	}
+	return v, nil
+}
