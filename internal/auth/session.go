@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -78,7 +79,7 @@ func idleAt(now time.Time, idle time.Duration) time.Time {
 
 func cut(text string, n int) string {
 	if len(text) > n {
-		return text[:n]
+		return strings.ToValidUTF8(text[:n], "") // no half of a character: a database may refuse it
 	}
 	return text
 }

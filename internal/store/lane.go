@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -28,9 +29,10 @@ const (
 	laneBatch = 32
 	// maxUnknown is how long the outcome of a commit is asked for.
 	maxUnknown = 30 * time.Second
-	// rowWait is how long a transaction waits for a row that another one has. Then it
-	// lets go of what it has, and begins again: so no two wait for each other for long.
-	rowWait = "100ms"
+	// rowWait is how long a transaction waits for a row that another one has, and up to
+	// three times that, by chance. Then it lets go of what it has, and begins again: so no
+	// two wait for each other for long, and of two that do one gives in first.
+	rowWait = 50 // milliseconds
 	// headWait is how long a batch waits for its place in the audit log, which others
 	// hold for the length of a commit, or of a long command.
 	headWait = "4s"
@@ -213,7 +215,8 @@ func (b *batch) try() (err error) {
 	}()
 	b.tx = queries{&prepared{direct: b.conn, detach: true, limit: statementLimit, headKey: &b.store.headKey}}
 	b.events = nil
-	if err := b.control("BEGIN ISOLATION LEVEL " + b.isolation + " READ WRITE; SET LOCAL lock_timeout = '" + rowWait + "'; SAVEPOINT job"); err != nil {
+	if err := b.control(fmt.Sprintf("BEGIN ISOLATION LEVEL %s READ WRITE; SET LOCAL lock_timeout = %d; SAVEPOINT job",
+		b.isolation, rowWait+rand.N(2*rowWait))); err != nil { //nolint:gosec // chance, no secret
 		return err
 	}
 	if err := b.runJobs(); err != nil {

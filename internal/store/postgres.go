@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +72,9 @@ func openPostgres(ctx context.Context, url string, connections int, migrate bool
 	}
 	connections = max(connections, 2)
 	lanes := max(1, min(4, connections/4))
-	db := stdlib.OpenDB(*config)
+	s := &Store{info: Info{Path: placeOf(config)}}
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.begun), stdlib.OptionResetSession(s.still))
+	s.db = db
 	defer func() {
 		if err != nil {
 			_ = db.Close()
@@ -81,10 +84,9 @@ func openPostgres(ctx context.Context, url string, connections int, migrate bool
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxLifetime(30 * time.Minute)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	s := &Store{db: db, info: Info{Path: placeOf(config)}}
 	s.queries = queries{&prepared{
 		direct: db, detach: true, limit: statementLimit, slots: make(chan struct{}, connections-lanes),
-		inPlace: func() error { return nil }, headKey: &s.headKey,
+		inPlace: func() error { return nil }, era: &s.era, headKey: &s.headKey,
 	}}
 	if err := s.checkPostgres(ctx); err != nil {
 		return nil, classify(err)
@@ -94,6 +96,20 @@ func openPostgres(ctx context.Context, url string, connections int, migrate bool
 	}
 	s.committer = newLanes(s, lanes, readCommitted)
 	return s, nil
+}
+
+const eraOf = "era" // in a connection's own data
+
+func (s *Store) begun(_ context.Context, conn *pgx.Conn) error {
+	conn.PgConn().CustomData()[eraOf] = s.era.Load()
+	return nil
+}
+
+func (s *Store) still(_ context.Context, conn *pgx.Conn) error {
+	if conn.PgConn().CustomData()[eraOf] != s.era.Load() {
+		return driver.ErrBadConn
+	}
+	return nil
 }
 
 func postgresConfig(url string) (*pgx.ConnConfig, error) {

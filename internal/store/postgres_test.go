@@ -24,12 +24,7 @@ func createPostgresAt(t testing.TB, url string) *Store {
 	return s
 }
 
-// TestPostgres runs the suites.
-func TestPostgres(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) auth.Store { return createPostgres(t) })
-}
-
-// TestPostgres_Serializable runs them as they would run on an engine that knows no other level.
+// TestPostgres_Serializable runs the suites as they would run on an engine that knows no other level.
 func TestPostgres_Serializable(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) auth.Store {
 		s := createPostgres(t)
