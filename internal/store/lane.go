@@ -36,6 +36,8 @@ const (
 	// headWait is how long a batch waits for its place in the audit log, which others
 	// hold for the length of a commit, or of a long command.
 	headWait = "4s"
+	// maxLines is how many statements go to the database in one packet.
+	maxLines = 1000
 )
 
 // lanes run the write transactions of PostgreSQL: each takes those that wait, and commits
@@ -288,36 +290,48 @@ func (b *batch) control(statements string) error {
 // end writes what the jobs have told the audit log, and the mark of the commit, and commits.
 func (b *batch) end() error {
 	b.mark = uuid.Must(uuid.NewV7())
-	ctx, cancel := context.WithTimeout(context.Background(), 2*statementLimit)
+	// A command may have told the log of a million accounts.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*statementLimit+time.Duration(len(b.events))*time.Millisecond)
 	defer cancel()
 	return b.conn.Raw(func(c any) error {
 		conn := c.(*stdlib.Conn).Conn()
-		realms := b.realms()
-		heads, err := b.takeHeads(ctx, conn, realms)
-		if err != nil {
-			return err
-		}
-		key := b.tx.auditKey()
-		last := &pgx.Batch{}
-		for i, realm := range realms {
-			for _, e := range b.events {
-				if e.RealmID == realm {
-					heads[i] = key.Append(heads[i], &e)
-					last.Queue(insertEvent, eventArgs(e)...)
-				}
-			}
-			last.Queue(moveHead, realm[:], heads[i].Hash[:], heads[i].Seal)
-		}
-		if err := conn.SendBatch(ctx, last).Close(); err != nil {
+		if err := b.tellLogs(ctx, conn); err != nil {
 			return err
 		}
 		b.unknown = true
-		_, err = conn.Exec(ctx, "COMMIT")
+		_, err := conn.Exec(ctx, "COMMIT")
 		if _, told := errors.AsType[*pgconn.PgError](err); err == nil || told && !broken(err) {
 			b.unknown = false
 		}
 		return err
 	})
+}
+
+// tellLogs writes the events.
+func (b *batch) tellLogs(ctx context.Context, conn *pgx.Conn) error {
+	realms := b.realms()
+	heads, err := b.takeHeads(ctx, conn, realms)
+	if err != nil {
+		return err
+	}
+	key := b.tx.auditKey()
+	lines := &pgx.Batch{}
+	for i, realm := range realms {
+		for _, e := range b.events {
+			if e.RealmID != realm {
+				continue
+			}
+			heads[i] = key.Append(heads[i], &e)
+			if lines.Queue(insertEvent, eventArgs(e)...); lines.Len() == maxLines {
+				if err := conn.SendBatch(ctx, lines).Close(); err != nil {
+					return err
+				}
+				lines = &pgx.Batch{}
+			}
+		}
+		lines.Queue(moveHead, realm[:], heads[i].Hash[:], heads[i].Seal)
+	}
+	return conn.SendBatch(ctx, lines).Close()
 }
 
 // realms are those of the events, always in the same order: their logs are held from here on.

@@ -33,6 +33,8 @@ const (
 	// statementLimit is how long one statement may take: what takes longer is given up,
 	// as if the database were away.
 	statementLimit = 5 * time.Second
+	// bulkLimit is for a statement of whoever has no deadline: a command, or a sweep.
+	bulkLimit = 5 * time.Minute
 	// connectLimit is for each host, unless the URL says otherwise (connect_timeout).
 	connectLimit = 3 * time.Second
 	// migrateLimit is for all migrations together, with the wait for another node's.

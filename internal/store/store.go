@@ -120,7 +120,7 @@ type prepared struct {
 	// prepares by itself.
 	direct direct
 	detach bool          // a statement, once begun, is not cancelled
-	limit  time.Duration // for one statement; 0: none
+	limit  time.Duration // for one statement of somebody who waits; 0: none
 	// slots, if there are any, are the connections that reads may wait for. With a
 	// connection at hand, a row is read to its end: watching a context meanwhile would
 	// cost a goroutine and half as much again as the read itself.
@@ -192,11 +192,15 @@ func (p *prepared) close() {
 
 // context is the one that a statement runs in.
 func (p *prepared) context(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := p.limit
+	if _, hurried := ctx.Deadline(); !hurried && limit > 0 {
+		limit = bulkLimit
+	}
 	if p.detach {
 		ctx = context.WithoutCancel(ctx)
 	}
-	if p.limit > 0 {
-		return context.WithTimeout(ctx, p.limit)
+	if limit > 0 {
+		return context.WithTimeout(ctx, limit)
 	}
 	return ctx, func() {}
 }
