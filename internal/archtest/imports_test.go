@@ -66,6 +66,9 @@ var places = map[string]string{
 	"internal/throttle":            layerLeaf,
 	"internal/token":               layerLeaf,
 	"internal/totp":                layerLeaf,
+	"internal/trace":               layerLeaf,
+	"internal/trace/otlp":          layerSurface,
+	"internal/metrics":             layerSurface,
 	"ostiaryauth":                  layerPublic,
 }
 
@@ -111,6 +114,9 @@ var owners = map[string][]string{
 	"pgregory.net/rapid":                       {"internal/dialect/dialecttest", "internal/store/storetest"},
 	"github.com/rogpeppe/go-internal":          {"cmd", "internal/dialect/dialecttest"},
 	"github.com/pires/go-proxyproto":           {"internal/web"},
+	"github.com/prometheus":                    {"internal/metrics"},
+	"go.opentelemetry.io/proto/otlp":           {"internal/trace/otlp"},
+	"google.golang.org/protobuf":               {"internal/trace/otlp"},
 }
 
 type pkg struct {

@@ -42,12 +42,13 @@ func AssertionAudience(realm string) string { return "urn:ostiary:" + realm }
 // assertionReuse while nothing of that changes.
 func (s *Service) Vouch(ctx context.Context, realm uuid.UUID, p Presented) (who *Identity, jwt string, err error) {
 	f, err := s.find(ctx, realm, p, s.viewOf)
-	if err != nil {
-		return nil, "", err
+	if err == nil {
+		who = f.who
+		s.used(f.view)
+		jwt, err = s.assert(ctx, realm, f.mount, who)
 	}
-	s.used(f.view)
-	jwt, err = s.assert(ctx, realm, f.mount, f.who)
-	return f.who, jwt, err
+	s.observer.Verified(CodeOf(err))
+	return who, jwt, err
 }
 
 func (s *Service) assert(ctx context.Context, realm uuid.UUID, m *Mount, who *Identity) (string, error) {

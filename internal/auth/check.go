@@ -12,6 +12,7 @@ import (
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/token"
 	"github.com/ostiary/ostiary/internal/totp"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 // attempt is the setting of one check of a password.
@@ -42,7 +43,9 @@ type checked struct {
 func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials) (*checked, error) {
 	var rec *AccountRecord
 	a.began = time.Now()
+	span := trace.Start(ctx, "read account")
 	found, err := s.store.AccountByName(ctx, a.realm, nameKey(c.Name), a.dialect)
+	span.End()
 	switch {
 	case err == nil:
 		rec = &found
@@ -59,7 +62,9 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		a.began = time.Now()
 	}
 	got := &checked{began: a.began, stretch: password.Stretch(string(c.Password))}
+	span := trace.Start(ctx, "reserve guess")
 	g, err := s.enter(ctx, a, rec, nameOrRaw(c.Name))
+	span.End()
 	if CodeOf(err) == CodeThrottled {
 		s.waitFloor(ctx, a, got) // what was read of the account until here took its time
 	}
@@ -163,10 +168,10 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 }
 
 // fail records a failed login, charges the guess, and answers not before the floor.
-// The reason is for the audit log alone; the client learns CodeBadCredentials.
-func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.Kind, reason string) error {
+// Why is for the audit log alone; the client learns CodeBadCredentials.
+func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.Kind, why string) error {
 	e := s.event(a.realm, kind, got.rec.ID, a.client)
-	e.Dialect, e.Detail = string(a.dialect), reason
+	e.Dialect, e.Detail = string(a.dialect), why
 	err := s.change(ctx, func(tx Tx) error {
 		if err := tx.InsertEvent(ctx, e); err != nil {
 			return err
@@ -178,7 +183,7 @@ func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.
 		return err
 	}
 	s.waitFloor(ctx, a, got)
-	return &Error{Code: CodeBadCredentials, Cause: errors.New(reason)}
+	return &Error{Code: CodeBadCredentials, Cause: reason(why)}
 }
 
 // Warm measures what failed logins of a realm will wait for, before there is a load that
@@ -200,6 +205,7 @@ func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
 	floor := float64(s.hasher.Floor(st.schemes)) * float64(got.stretch) * max(1, got.pace)
 	wait := time.NewTimer(time.Duration(floor) - (time.Since(got.began) - got.queued))
 	defer wait.Stop()
+	defer trace.Start(ctx, "hold the answer back").End()
 	if a.client.Decided != nil {
 		a.client.Decided()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/totp"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 const (
@@ -36,6 +37,7 @@ func (s *Service) factorState(f *Factor) FactorState {
 // an earlier step (RFC 6238, section 5.2), or a recovery code once, if recovery is set.
 // It returns how it was proven ("otp" or "recovery"), or "" if the code is wrong.
 func (s *Service) useCode(ctx context.Context, tx Tx, rec AccountRecord, code string, recovery bool) (string, error) {
+	defer trace.Start(ctx, "second factor").End()
 	secret, err := s.master.Open(rec.Factor.Secret, factorRow(rec.ID))
 	if err != nil {
 		return "", Because(CodeInternal, "second factor of account %s: %w", rec.ID, err)

@@ -63,7 +63,7 @@ func (s *Service) notWalled(ctx context.Context, realm, account uuid.UUID, cl Cl
 	}
 	state, err := s.budget(ctx, k)
 	if p := s.budgets.policy(k.Kind); err == nil && p.Walled(state) {
-		return throttled(k, p.Max)
+		return s.throttled(k, p.Max)
 	}
 	return err
 }
@@ -84,20 +84,23 @@ func (g *guess) reserveFactor(ctx context.Context) error {
 func (g *guess) reserve(ctx context.Context, k BudgetKey) error {
 	s := g.svc
 	gate := k.Realm.String() + "|" + string(k.Kind) + "|" + k.Subject + "|" + k.Source
+	s.observer.Reserving(1)
 	leave, wait, err := s.gate.Enter(ctx, gate, s.budgets.policy(k.Kind), s.now,
 		func() (throttle.State, error) { return s.budget(ctx, k) })
+	s.observer.Reserving(-1)
 	if err != nil {
 		return err
 	}
 	if wait > 0 {
-		return throttled(k, wait)
+		return s.throttled(k, wait)
 	}
 	g.keys = append(g.keys, k)
 	g.leaves = append(g.leaves, leave)
 	return nil
 }
 
-func throttled(k BudgetKey, wait time.Duration) error {
+func (s *Service) throttled(k BudgetKey, wait time.Duration) error {
+	s.observer.Throttled(k.Kind)
 	return &Error{Code: CodeThrottled, Detail: "too many failed attempts", RetryAfter: wait, Cause: errThrottled(k)}
 }
 

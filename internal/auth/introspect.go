@@ -29,6 +29,7 @@ type Introspection struct {
 // presented to. CodeTokenMissing, CodeTokenInvalid or CodeSessionEnded if it is dead.
 func (s *Service) Introspect(ctx context.Context, realm uuid.UUID, p Presented) (*Introspection, error) {
 	f, err := s.find(ctx, realm, p, s.viewOf)
+	s.observer.Introspected(CodeOf(err))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,9 @@ func (s *Service) Revoke(ctx context.Context, realm uuid.UUID, tok string, cl Cl
 		cl.token = audit.TokenTag(tok)
 		err = s.EndSession(ctx, realm, id, "revoked", cl)
 	}
-	switch CodeOf(err) {
+	code := CodeOf(err)
+	s.observer.Revoked(code)
+	switch code {
 	case CodeNotFound, CodeTokenInvalid, CodeSessionEnded:
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/token"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 // Sign makes a JWT of a grant: the dialect's own claims, and iss, sub, iat, exp and jti
@@ -26,6 +27,7 @@ func (s *Service) Sign(ctx context.Context, g *Grant, own token.Claims) (string,
 	if ttl := g.Mount.AccessTTL; ttl > 0 && g.IssuedAt.Add(ttl).Before(exp) {
 		exp = g.IssuedAt.Add(ttl)
 	}
+	defer trace.Start(ctx, "sign").End()
 	claims := token.Claims{
 		"iss": g.Mount.Issuer,
 		"sub": g.Subject,

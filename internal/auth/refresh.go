@@ -15,17 +15,21 @@ import (
 // RefreshRetry and the successor has not been used. Any other use of a spent token is a
 // theft (CodeTokenReused) and ends the session. CodeTokenInvalid for all else.
 func (s *Service) Refresh(ctx context.Context, m *Mount, presented Secret, cl Client) (*Grant, error) {
+	g, rot, err := s.rotate(ctx, m, presented, cl)
+	s.observer.Refreshed(m.Dialect, refreshOutcome(rot, err))
+	return g, err
+}
+
+func (s *Service) rotate(ctx context.Context, m *Mount, presented Secret, cl Client) (g *Grant, rot Rotation, err error) {
 	st, err := s.state(ctx, m.RealmID)
 	if err != nil {
-		return nil, err
+		return nil, rot, err
 	}
 	id, generation, ok := st.refresh.Parse(string(presented))
 	if !ok {
-		return nil, Because(CodeTokenInvalid, "not a refresh token of this realm")
+		return nil, rot, Because(CodeTokenInvalid, "not a refresh token of this realm")
 	}
 	cl.token = audit.TokenTag(string(presented))
-	var rot Rotation
-	var g *Grant
 	now := s.now()
 	err = s.store.InTx(ctx, func(tx Tx) error {
 		rot, err = tx.RotateRefresh(ctx, m, id, generation, now)
@@ -41,13 +45,13 @@ func (s *Service) Refresh(ctx context.Context, m *Mount, presented Secret, cl Cl
 	})
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return nil, s.refreshFailed(ctx, m, id, cl)
+		return nil, rot, s.refreshFailed(ctx, m, id, cl)
 	case err != nil:
-		return nil, storeError(err)
+		return nil, rot, storeError(err)
 	case rot.Stolen:
-		return nil, Because(CodeTokenReused, "generation %d of session %s was spent: the session has been ended", generation, id)
+		return nil, rot, Because(CodeTokenReused, "generation %d of session %s was spent: the session has been ended", generation, id)
 	}
-	return g, nil
+	return g, rot, nil
 }
 
 func (s *Service) refreshed(rot Rotation, cl Client) audit.Event {

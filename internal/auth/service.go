@@ -58,6 +58,8 @@ type Options struct {
 	Watch *AuditWatch
 	// Feed is shared likewise, and told by its poll what other processes change; nil: its own.
 	Feed *Feed
+	// Observer is told what happens; nil: nobody is.
+	Observer Observer
 }
 
 // Service is the core. It is safe for concurrent use.
@@ -75,6 +77,7 @@ type Service struct {
 
 	auditKeep time.Duration
 	watch     *AuditWatch
+	observer  Observer
 	passwords map[string]password.Rules
 
 	gate    *throttle.Gate
@@ -93,7 +96,7 @@ func New(o Options) *Service {
 		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
 		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer, auditKeep: o.AuditKeep, passwords: o.Passwords,
 		gate: cmp.Or(o.Gate, throttle.NewGate()), touch: make(chan struct{}, 64),
-		watch: cmp.Or(o.Watch, NewAuditWatch()),
+		watch: cmp.Or(o.Watch, NewAuditWatch()), observer: cmp.Or[Observer](o.Observer, nobody{}),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -101,7 +104,7 @@ func New(o Options) *Service {
 	if s.feed = o.Feed; s.feed == nil {
 		s.feed = NewFeed(s.now)
 	}
-	s.store = watched{o.Store, &s.feed.changes}
+	s.store = watched{o.Store, &s.feed.changes, s.observer}
 	if o.Store != nil {
 		o.Store.UseAuditKey(s.headKey())
 	}

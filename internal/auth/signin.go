@@ -19,17 +19,23 @@ const (
 
 // Why a transaction of a login was given up; the cause that the audit log gets.
 var (
-	errWrongCode   = errors.New("wrong_code")
-	errMissingCode = errors.New("missing_code")
-	errChanged     = errors.New("account_changed_meanwhile")
-	errNoTicket    = errors.New("no_such_ticket")
-	errDeadTicket  = errors.New("ticket_over") // spent, expired, or tried too often
+	errWrongCode   error = reason("wrong_code")
+	errMissingCode error = reason("missing_code")
+	errChanged     error = reason("account_changed_meanwhile")
+	errNoTicket    error = reason("no_such_ticket")
+	errDeadTicket  error = reason("ticket_over") // spent, expired, or tried too often
 )
 
 // SignIn completes a login in one step, for the dialects that have no step for a
 // second factor. An account with a confirmed one gets in only if the mount takes the
 // code appended to the password; every refusal is CodeBadCredentials.
 func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Grant, error) {
+	g, err := s.signIn(ctx, m, c, cl)
+	s.observer.Login(m.Dialect, outcome(OutcomeSignedIn, err))
+	return g, err
+}
+
+func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Grant, error) {
 	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}
 	got, err := s.check(ctx, a, m, c)
 	if err != nil {
@@ -105,6 +111,12 @@ func amrOf(how string) []string {
 
 // BeginSignIn checks name and password, and issues a ticket for CompleteSignIn.
 func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Pending, error) {
+	p, err := s.beginSignIn(ctx, m, c, cl)
+	s.observer.Login(m.Dialect, outcome(OutcomePassed, err))
+	return p, err
+}
+
+func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Pending, error) {
 	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}
 	plain := *m
 	plain.AppendCode = false // the code has a step of its own here
@@ -151,6 +163,12 @@ func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 // CodeTokenInvalid for a ticket that is not good, CodeFactorRequired without a code,
 // CodeFactorInvalid with a wrong one; the ticket stays good until its fifth wrong code.
 func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Secret, cl Client) (*Grant, error) {
+	g, err := s.completeSignIn(ctx, m, ticket, code, cl)
+	s.observer.Login(m.Dialect, outcome(OutcomeSignedIn, err))
+	return g, err
+}
+
+func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Secret, cl Client) (*Grant, error) {
 	hash, ok := token.HashOpaque(string(ticket))
 	if !ok {
 		return nil, s.refuse(ctx, m, uuid.Nil, errNoTicket, cl)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 // view is a session and its account as the store had them a moment ago. Verification
@@ -39,7 +40,9 @@ func (s *Service) viewOf(ctx context.Context, realm uuid.UUID, key []byte, read 
 	k := viewKey{realm: realm}
 	copy(k.key[:], key)
 	old, known := s.views.Get(k)
-	if known && s.holds(old) {
+	holds := known && s.holds(old)
+	s.observer.Viewed(holds)
+	if holds {
 		return old, nil
 	}
 	v, err := s.look(read)
@@ -132,7 +135,8 @@ func (c *changes) since(account uuid.UUID, mark uint64) bool {
 // there, and so it is taken last, by whoever holds what else he needs.
 type watched struct {
 	Store
-	changes *changes
+	changes  *changes
+	observer Observer
 }
 
 // quiet are the events that leave sessions, names and roles as they were.
@@ -144,10 +148,12 @@ var quiet = []audit.Kind{
 }
 
 func (w watched) InTx(ctx context.Context, fn func(tx Tx) error) error {
+	defer trace.Start(ctx, "store transaction").End()
 	var noted []uuid.UUID
+	var events []audit.Event
 	err := w.Store.InTx(ctx, func(tx Tx) error {
 		// What an earlier run noted stays: its commit may have failed in word only.
-		var events []audit.Event
+		events = nil
 		if err := fn(watchedTx{tx, &noted, &events}); err != nil {
 			return err
 		}
@@ -160,6 +166,9 @@ func (w watched) InTx(ctx context.Context, fn func(tx Tx) error) error {
 	})
 	for _, account := range noted { // with an error, too: it may be stored all the same
 		w.changes.note(account)
+	}
+	for i := 0; err == nil && i < len(events); i++ {
+		w.observer.Audited(events[i].Kind)
 	}
 	return err
 }

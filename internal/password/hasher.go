@@ -57,6 +57,9 @@ func New(slots int, wait time.Duration) *Hasher {
 	return &Hasher{pool: newPool(slots, wait)}
 }
 
+// Observe has somebody told how busy the pool is. It is for the start, before the first hash.
+func (h *Hasher) Observe(o Observer) { h.pool.observer = o }
+
 // Stats tells how busy the pool is.
 func (h *Hasher) Stats() Stats { return h.pool.stats() }
 

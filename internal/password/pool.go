@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/argon2"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 const (
@@ -40,11 +41,25 @@ type Stats struct {
 	Slots   int
 }
 
+// Observer is told how busy the pool is. Its methods return at once.
+type Observer interface {
+	HashWaited(d time.Duration) // for a slot
+	Hashed(took time.Duration)  // in the slot
+	HashRefused()               // there would have been no slot in time
+}
+
+type nobody struct{}
+
+func (nobody) HashWaited(time.Duration) {}
+func (nobody) Hashed(time.Duration)     {}
+func (nobody) HashRefused()             {}
+
 // A pool runs jobs in a fixed number of slots, first come, first served. A slot
 // is a buffer: who holds the buffer runs.
 type pool struct {
-	slots int
-	wait  time.Duration
+	slots    int
+	wait     time.Duration
+	observer Observer
 
 	mu      sync.Mutex
 	idle    []*argon2.Buffer // free slots; the last one used is the next one used
@@ -59,7 +74,7 @@ type waiter struct {
 }
 
 func newPool(slots int, wait time.Duration) *pool {
-	p := &pool{slots: slots, wait: wait, average: firstGuess}
+	p := &pool{slots: slots, wait: wait, observer: nobody{}, average: firstGuess}
 	for range slots {
 		p.idle = append(p.idle, new(argon2.Buffer))
 	}
@@ -69,17 +84,27 @@ func newPool(slots int, wait time.Duration) *pool {
 
 // do runs the job in a slot. took is the time in the slot, without the queue.
 func (p *pool) do(ctx context.Context, job func(*argon2.Buffer) error) (took time.Duration, err error) {
+	asked := time.Now()
+	span := trace.Start(ctx, "wait for a hash slot")
 	slot, err := p.acquire(ctx)
+	span.End()
 	if err != nil {
+		if _, busy := errors.AsType[*ErrBusy](err); busy {
+			p.observer.HashRefused()
+		}
 		return 0, err
 	}
 	start := time.Now()
+	p.observer.HashWaited(start.Sub(asked))
+	span = trace.Start(ctx, "hash")
 	defer func() {
 		if r := recover(); r != nil {
 			slot = new(argon2.Buffer)
 			err = fmt.Errorf("%w: %v", errPanic, r)
 		}
 		took = time.Since(start)
+		span.End()
+		p.observer.Hashed(took)
 		p.release(slot, took)
 	}()
 	return 0, job(slot)

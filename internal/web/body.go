@@ -39,6 +39,7 @@ func readBody(r *http.Request, kind Body, dst any) error {
 	if !tooLarge {
 		if c := connOf(r.Context()); c != nil {
 			if !c.listener.expect(c) {
+				exchangeFrom(r.Context()).refuse(RefusedBody)
 				return errNoPlace
 			}
 			defer c.listener.arrived(c)

@@ -101,6 +101,7 @@ func (c *conn) check(b []byte, n int, err error) (int, error) {
 	switch {
 	case why != "":
 		c.refused = true
+		c.listener.closed[closedFraming].Add(1)
 		c.refusal = copy(b[good:], refusal)
 		c.listener.config.Log.LogAttrs(context.Background(), slog.LevelInfo, "a request was refused with 400 before it was read, and its connection closed: if a client or proxy of yours sent it, mend that one",
 			slog.String("cause", why), slog.String("source", addressOf(c.RemoteAddr()).String()))
@@ -171,6 +172,7 @@ func (c *conn) introduced() {
 
 // unnamed says that a proxy did not say who its client is.
 func (c *conn) unnamed(err error) {
+	c.listener.closed[closedUnnamed].Add(1)
 	peer := c.RemoteAddr() // the proxy's, since there is no other
 	c.listener.note("connections without a good header of the PROXY protocol were closed: have the proxy send one (send-proxy-v2), or unset proxy_protocol", addressOf(peer), err)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 // exchange is one request and its answer, as Middleware follows them. It is the
@@ -32,13 +33,20 @@ type exchange struct {
 	counted bool   // it is
 	conn    *conn  // that waits for the answer; nil: none, or the answer has begun
 	idle    bool   // nothing is left to be done for the answer, which is to come later
+
+	route   string // the name of the route that the request was for
+	refused Refusal
+	span    *trace.Span // nil: the request is not traced
 }
 
 type exchangeKey struct{}
 
 func (x *exchange) Value(key any) any {
-	if key == (exchangeKey{}) {
+	switch key {
+	case exchangeKey{}:
 		return x
+	case trace.Key{}:
+		return x.span
 	}
 	return x.timed.Value(key)
 }
@@ -124,7 +132,9 @@ func (x *exchange) come() error {
 		return nil
 	}
 	err := x.crowd.enter(x.client.Address)
-	x.counted = err == nil
+	if x.counted = err == nil; !x.counted {
+		x.refuse(RefusedSource)
+	}
 	return err
 }
 

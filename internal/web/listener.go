@@ -49,6 +49,8 @@ type Listener struct {
 	taken int                // places, of all connections
 	of    map[netip.Addr]int // places by source, of those that count
 	notes map[string]*note
+
+	closed [closings]atomic.Uint64
 }
 
 // Listen makes the Listener of a server.
@@ -93,6 +95,7 @@ func (l *Listener) admit(below net.Conn) *conn {
 	}
 	switch {
 	case l.config.ProxyProtocol && !proxied:
+		l.closed[closedPeer].Add(1)
 		l.note("connections of peers that are no declared proxy were closed, since proxy_protocol is set: if these are yours, add them to trusted_proxy", peer, nil)
 		return nil
 	case l.config.ProxyProtocol:
@@ -255,8 +258,10 @@ func (l *Listener) room(full string, source netip.Addr, old *conn, ok bool) {
 	}
 	switch {
 	case !ok:
+		l.closed[closedFull].Add(1)
 		l.note("new connections were closed or their requests refused, since there are as many as there may be "+full+", all with a request: see source_connections and max_connections", source, nil)
 	case old != nil:
+		l.closed[closedForRoom].Add(1)
 		l.note("connections that waited for their clients were closed to make room, since there were as many as there may be "+full+": see source_connections and max_connections", source, nil)
 	}
 }

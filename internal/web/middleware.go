@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 // Options are what Middleware needs to know.
@@ -27,6 +28,11 @@ type Options struct {
 	HSTS    time.Duration
 	Timeout time.Duration    // of a request; default 30 s
 	Now     func() time.Time // default time.Now
+	// Observe is told of each request once it is answered, and returns at once. May be nil.
+	Observe func(Outcome)
+	// Tracer makes their spans; nil: none. The parent that a traceparent header names is
+	// believed of a trusted proxy alone.
+	Tracer *trace.Tracer
 }
 
 type middleware struct {
@@ -68,7 +74,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !m.options.Introduced {
 		source = sourceOf(r, m.options.TrustedProxies)
 	}
-	x := &exchange{timed: timed{Context: r.Context(), deadline: start.Add(m.options.Timeout)}, w: w, now: m.options.Now, crowd: m.crowd, client: auth.Client{
+	x := &exchange{span: m.span(r), timed: timed{Context: r.Context(), deadline: start.Add(m.options.Timeout)}, w: w, now: m.options.Now, crowd: m.crowd, client: auth.Client{
 		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Undeclared: source.undeclared,
 	}}
 	if source.undeclared {
@@ -91,6 +97,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.end()
 	defer m.finish(x, r, start)
 	if m.options.OnlyProxies && !source.proxied {
+		x.refuse(RefusedPeer)
 		fail(x, r, nil, "", &auth.Error{Code: auth.CodeForbidden, Detail: "this server answers its declared proxies only"})
 		return
 	}
@@ -112,7 +119,9 @@ func (m *middleware) finish(x *exchange, r *http.Request, start time.Time) {
 		x.status = http.StatusOK // net/http sends it
 	}
 	x.begun()
-	m.line(x, r, time.Since(start))
+	took := time.Since(start)
+	m.line(x, r, took)
+	m.observed(x, r, took)
 	if aborted {
 		panic(http.ErrAbortHandler)
 	}

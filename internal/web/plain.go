@@ -40,6 +40,7 @@ func (p *plain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.warn(r)
+	exchangeFrom(r.Context()).refuse(RefusedPlain)
 	fail(w, r, ProblemJSON, "", &auth.Error{Code: auth.CodeForbidden, Detail: "nothing is answered here: use https", Cause: errPlain})
 }
 

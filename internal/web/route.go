@@ -24,6 +24,7 @@ type Route struct {
 	Claims  func(http.Header) bool
 	Handler http.Handler
 	Dialect auth.Dialect // for the log
+	Name    string       // for metrics and traces: the path below the mount's prefix
 	// Servers is set if other servers ask here, each for many clients, and no password is
 	// checked: their requests are not counted by source.
 	Servers bool
@@ -138,7 +139,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	route := g.pick(r.Header)
 	if x := exchangeFrom(r.Context()); x != nil {
-		x.dialect = route.Dialect
+		x.dialect, x.route = route.Dialect, route.Name
 		if route.Servers {
 			x.crowd = nil
 		}
