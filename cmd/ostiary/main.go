@@ -37,6 +37,9 @@ type commandLine struct {
 	Budget     budgetCmd     `cmd:"" help:"Guess budgets: who must wait after wrong passwords and codes."`
 	Key        keyCmd        `cmd:"" help:"Signing keys of the realm's tokens."`
 	Audit      auditCmd      `cmd:"" help:"The audit log: what happened, and who did it."`
+	Backup     backupCmd     `cmd:"" help:"Write all of the database into a file, while the servers go on."`
+	Restore    restoreCmd    `cmd:"" help:"Bring a database back from a backup."`
+	Database   databaseCmd   `cmd:"" help:"Copy the database to another one, and compare two."`
 	Doctor     doctorCmd     `cmd:"" help:"Check the installation, and say what to do about each finding."`
 	Version    versionCmd    `cmd:"" help:"Show the version of this program."`
 

@@ -18,6 +18,9 @@ const keyFact = "master_key"
 
 // unlock loads the master key of a store that has one, and sees that it is the right one.
 func unlock(ctx context.Context, st *store.Store, set *config.Shared) (seal.Key, error) {
+	if err := usable(ctx, st); err != nil {
+		return seal.Key{}, err
+	}
 	want, err := st.Value(ctx, keyFact)
 	if err != nil {
 		return seal.Key{}, err
@@ -38,6 +41,9 @@ func unlock(ctx context.Context, st *store.Store, set *config.Shared) (seal.Key,
 // firstUnlock is unlock for serve, which makes the key of a new store; made is its file, if
 // it is new. A store that has had a key never gets another one.
 func firstUnlock(ctx context.Context, st *store.Store, set *config.Shared) (key seal.Key, made string, err error) {
+	if err := servable(ctx, st); err != nil {
+		return seal.Key{}, "", err
+	}
 	want, err := st.Value(ctx, keyFact)
 	if err != nil {
 		return seal.Key{}, "", err

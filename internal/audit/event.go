@@ -58,6 +58,8 @@ const (
 	DatasourceGranted Kind = "datasource_granted" // to a role
 	DatasourceRevoked Kind = "datasource_revoked" // from a role
 
+	StoreRestored Kind = "store_restored" // from a backup
+
 	AuditAdopted Kind = "audit_adopted" // the log of an older version was taken over as it was
 	AuditCut     Kind = "audit_cut"     // entries were deleted by command
 )
@@ -72,7 +74,7 @@ var Kinds = []Kind{
 	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, BudgetCleared,
 	PasswordChanged, PasswordRehashed, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
 	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
-	AuditAdopted, AuditCut,
+	StoreRestored, AuditAdopted, AuditCut,
 }
 
 // Event is one entry of the audit log. It never holds a secret or a whole token.

@@ -24,9 +24,7 @@ func (s *Service) CreateRealm(ctx context.Context, name string, cl Client) (Real
 		return Realm{}, Errorf(CodeInvalidInput, "realm name %q: use letters, digits, dot, underscore and hyphen, at most 64", name)
 	}
 	r := Realm{ID: newID(), Name: name, CreatedAt: s.now()}
-	secret := make([]byte, len(token.RefreshKey{}))
-	rand.Read(secret)
-	r.RefreshKey = s.master.Seal(secret, refreshKeyRow(r.ID))
+	r.RefreshKey = s.newRefreshKey(r.ID)
 	key, err := keyring.Generate(s.master, r.ID, keyring.RS256, s.keys.RSABits, s.now())
 	if err != nil {
 		return Realm{}, AsError(err)
@@ -53,6 +51,13 @@ func (s *Service) CreateRealm(ctx context.Context, name string, cl Client) (Real
 		err = s.signHead(ctx, r, head.Head)
 	}
 	return r, err
+}
+
+// newRefreshKey makes a key for a realm's refresh tokens, and seals it.
+func (s *Service) newRefreshKey(realm uuid.UUID) []byte {
+	secret := make([]byte, len(token.RefreshKey{}))
+	rand.Read(secret)
+	return s.master.Seal(secret, refreshKeyRow(realm))
 }
 
 func refreshKeyRow(realm uuid.UUID) string { return "realm/" + realm.String() + "/refresh_key" }

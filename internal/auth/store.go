@@ -81,6 +81,8 @@ type RealmWriter interface {
 	// HoldRealm holds off, until the commit, all others that hold it: for what is decided by
 	// something read before. ErrNotFound if there is none.
 	HoldRealm(ctx context.Context, realm uuid.UUID) error
+	// SetRefreshKey replaces the key of refresh tokens, sealed. ErrNotFound if there is no such realm.
+	SetRefreshKey(ctx context.Context, realm uuid.UUID, sealed []byte) error
 	InsertKey(ctx context.Context, k keyring.Record) error
 	// EndKey sets when a key ends.
 	EndKey(ctx context.Context, id uuid.UUID, end time.Time) error

@@ -132,17 +132,23 @@ func Check(from io.Reader) (h Header, sums map[string]Sum, err error) {
 	if err != nil {
 		return h, nil, err
 	}
+	sums, err = r.Skip()
+	return r.Header, sums, err
+}
+
+// Skip reads all that is left, and returns what it says of its tables.
+func (r *Reader) Skip() (sums map[string]Sum, err error) {
 	sums = map[string]Sum{}
 	for {
 		t, err := r.Table()
 		if errors.Is(err, io.EOF) {
-			return r.Header, sums, nil
+			return sums, nil
 		}
 		for err == nil {
 			_, err = r.Row()
 		}
 		if !errors.Is(err, io.EOF) {
-			return h, nil, err
+			return nil, err
 		}
 		sums[t.Name] = r.digest.Sum()
 	}

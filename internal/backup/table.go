@@ -97,6 +97,7 @@ type Header struct {
 	Engine    string    `json:"engine"`     // what the database was
 	Time      time.Time `json:"time"`       // what was committed by then is in it
 	Epoch     int64     `json:"epoch"`      // how often the store had been restored
+	Rows      int64     `json:"rows"`       // in all tables
 	MasterKey string    `json:"master_key"` // the fingerprint of the key that opens what is sealed in it
 }
 

@@ -165,6 +165,9 @@ func readSecret(path string) (string, error) {
 	return line, nil
 }
 
+// CheckDatabase says what is wrong with the URL of a database, without any of it that may be secret.
+func CheckDatabase(url string) error { return checkDatabase(url) }
+
 func checkDatabase(url string) error {
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch {

@@ -46,6 +46,10 @@ func (q queries) HoldRealm(ctx context.Context, realm uuid.UUID) error {
 	return must(q.exec(ctx, "UPDATE realm SET next_number = next_number WHERE id = $1", realm[:]))
 }
 
+func (q queries) SetRefreshKey(ctx context.Context, realm uuid.UUID, sealed []byte) error {
+	return must(q.exec(ctx, "UPDATE realm SET refresh_key = $2 WHERE id = $1", realm[:], sealed))
+}
+
 func (q queries) Keys(ctx context.Context, realm uuid.UUID) ([]keyring.Record, error) {
 	return list(ctx, q.prepared, func(row scanner) (k keyring.Record, err error) {
 		err = row.Scan(&k.ID, &k.RealmID, &k.Kid, &k.Algorithm, &k.Sealed, &k.Public, at{&k.CreatedAt}, at{&k.SignsFrom}, at{&k.ExpiresAt})

@@ -17,8 +17,6 @@ import (
 const (
 	// refuseFact is that a database takes no writes for a time: until when, and why.
 	refuseFact = "refuse_writes"
-	// copiedFact is that a database is a copy that nobody has used: the digest of all of it.
-	copiedFact = "copied"
 	// writtenFact is when it was last written to see whether that works.
 	writtenFact = "written_at"
 )
@@ -68,6 +66,20 @@ func (r Refusal) err() *auth.Error {
 		return nil
 	}
 	return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: refusedRetry, Cause: fmt.Errorf("the database takes no writes: %s", r.Why)}
+}
+
+// CopiedFact is how far a database was filled by a copy or by a restore: Copying or Restoring
+// until that is done; then, of a copy, the digest of all of it, for as long as nobody uses it.
+const (
+	CopiedFact = "copied"
+	Copying    = "copying"
+	Restoring  = "restoring"
+)
+
+// HasAccounts tells whether there are accounts, of whatever realm.
+func (s *Store) HasAccounts(ctx context.Context) (has bool, err error) {
+	err = s.row(ctx, "SELECT EXISTS (SELECT 1 FROM account)").Scan(&has)
+	return has, classify(err)
 }
 
 type freeKey struct{}

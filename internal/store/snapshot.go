@@ -94,6 +94,15 @@ func newRows(from querier, t backup.Table) *Rows {
 
 // Next is the next row, or io.EOF.
 func (r *Rows) Next(ctx context.Context) (backup.Row, error) {
+	row, err := r.peek(ctx)
+	if err == nil {
+		r.skip()
+	}
+	return row, err
+}
+
+// peek is Next, but that the row stays there until skip.
+func (r *Rows) peek(ctx context.Context) (backup.Row, error) {
 	for len(r.page) == 0 {
 		if r.done {
 			return nil, io.EOF
@@ -102,9 +111,13 @@ func (r *Rows) Next(ctx context.Context) (backup.Row, error) {
 			return nil, classify(err)
 		}
 	}
-	row := r.page[0]
-	r.page = r.page[1:]
-	return row, nil
+	return r.page[0], nil
+}
+
+func (r *Rows) skip() {
+	if len(r.page) > 0 {
+		r.page = r.page[1:]
+	}
 }
 
 func (r *Rows) read(ctx context.Context) error {

@@ -146,6 +146,12 @@ func versionNumber(v string) (n int) {
 	return n
 }
 
+// Schema is the version of the schema that this binary knows, the same in both engines.
+func Schema() int64 {
+	names, _ := fs.Glob(migrations, "migrations/sqlite/*.sql") // the pattern is a good one
+	return int64(len(names) + len(goMigrations()))
+}
+
 // checkSchema brings the schema up to what this binary knows, or sees that it is.
 func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	files, err := fs.Sub(migrations, "migrations/sqlite")

@@ -42,10 +42,10 @@ var Tables = []backup.Table{
 }
 
 // otherTables are of a database itself, or of the processes that run now.
-var otherTables = []string{"goose_db_version", "goose_lock", "lease", "commit_mark"}
+var otherTables = []string{"goose_db_version", "goose_lock", "lease", "commit_mark", "guess_running"}
 
 // ownFacts are those that a database has of itself: they are not copied.
-var ownFacts = []string{refuseFact, copiedFact, writtenFact}
+var ownFacts = []string{refuseFact, CopiedFact, writtenFact}
 
 // table makes a table of its columns: "name kind", with a question mark if it may be NULL.
 func table(name string, key int, columns ...string) backup.Table {
