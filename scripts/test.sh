@@ -30,6 +30,7 @@ need openssl openssl
 need sqlite3 sqlite3
 need age age
 need jq jq
+need systemd-analyze systemd # looks at the unit
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)

@@ -41,6 +41,7 @@ type commandLine struct {
 	Restore    restoreCmd    `cmd:"" help:"Bring a database back from a backup."`
 	Database   databaseCmd   `cmd:"" help:"Copy the database to another one, and compare two."`
 	Doctor     doctorCmd     `cmd:"" help:"Check the installation, and say what to do about each finding."`
+	Ready      readyCmd      `cmd:"" help:"Ask the server whether it can serve."`
 	Version    versionCmd    `cmd:"" help:"Show the version of this program."`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`

@@ -36,6 +36,7 @@ var places = map[string]string{
 	"internal/attack":              layerTest,
 	"internal/bench":               layerTest,
 	"internal/peertest":            layerTest,
+	"internal/deploytest":          layerTest,
 	"internal/pgtest":              layerTest,
 	"internal/proxytest":           layerTest,
 	"internal/store/storetest":     layerTest,
@@ -117,6 +118,7 @@ var owners = map[string][]string{
 	"github.com/prometheus":                    {"internal/metrics"},
 	"go.opentelemetry.io/proto/otlp":           {"internal/trace/otlp"},
 	"google.golang.org/protobuf":               {"internal/trace/otlp"},
+	"go.yaml.in/yaml/v3":                       {"internal/deploytest"},
 }
 
 type pkg struct {

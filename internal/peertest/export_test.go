@@ -21,7 +21,9 @@ func TestDocs_Export(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := start(t, "")
-	do := func(stdin string, args ...string) string { return run(t, stdin, s.binary, append(args, "--data", s.data)...) }
+	do := func(stdin string, args ...string) string {
+		return run(t, stdin, s.binary, append(args, "--data", s.data)...)
+	}
 	do("quiet otters juggle lanterns", "account", "create", "--username", "ada", "--display-name", `"sealed":"x" \ ü`, "--password-stdin")
 	do("", "account", "create", "--username", "bob", "--no-password")
 	uri, err := url.Parse(strings.SplitN(do("", "mfa", "enroll", "ada"), "\n", 2)[0])
