@@ -55,7 +55,7 @@ type lanes struct {
 }
 
 func newLanes(s *Store, n int, isolation string) *lanes {
-	l := &lanes{store: s, isolation: isolation, jobs: make(chan *job, maxBatch)}
+	l := &lanes{store: s, isolation: isolation, jobs: make(chan *job, maxBatch), writable: writable{watch: &s.watch}}
 	for range n {
 		// The mark of a commit is looked for by the lane's id.
 		lane := &lane{lanes: l, id: uuid.Must(uuid.NewV7())}
@@ -129,18 +129,21 @@ func (l *lane) next() *job {
 // commit runs a job, and those that wait behind it, until it is known what became of them.
 func (l *lane) commit(first *job) {
 	b := &batch{lane: l, jobs: []*job{first}, grow: !first.alone}
+	began := time.Now()
 	err := b.try()
 	for tries := 1; err != nil; tries++ {
 		l.healthy.Store(false)
-		old := tries > 3 || time.Since(first.sent) > maxBusy
+		late := time.Since(first.sent) > maxBusy
 		switch {
 		case b.unknown:
-			if err = b.resolve(); !errors.Is(err, errLost) {
+			err = b.resolve()
+			l.watch.resolved(err)
+			if !errors.Is(err, errLost) {
 				b.finish(err)
 				return
 			}
 			b.unknown = false
-		case broken(err) && old:
+		case broken(err) && (late || tries > 3):
 			b.finish(err)
 			for j := l.next(); j != nil; j = l.next() { // so is it for those that wait
 				j.err = classify(err)
@@ -154,14 +157,19 @@ func (l *lane) commit(first *job) {
 				j.alone = true
 			}
 			l.again = append(l.again, b.jobs...)
+			l.retried(len(b.jobs))
 			return
-		case old || !isRetryable(err):
+		case late || !isRetryable(err):
 			b.finish(err)
 			return
+		default: // let those go first that were in the way
+			time.Sleep(rand.N(time.Duration(min(tries, 10)) * 5 * time.Millisecond)) //nolint:gosec // chance, no secret
 		}
+		l.retried(len(b.jobs))
 		err = b.try()
 	}
 	l.healthy.Store(true)
+	l.watch.tell(func(o Observer) { o.StoreBatch(len(b.jobs), time.Since(began)) })
 	b.finish(nil)
 }
 
@@ -246,6 +254,7 @@ func (b *batch) runJobs() error {
 		fresh = b.jobs[i].err != nil
 		if again {
 			b.again = append(b.again, b.jobs[i])
+			b.retried(1)
 			b.jobs = slices.Delete(b.jobs, i, i+1)
 			i--
 			fresh = true
@@ -299,7 +308,9 @@ func (b *batch) end() error {
 			return err
 		}
 		b.unknown = true
+		began := time.Now()
 		_, err := conn.Exec(ctx, "COMMIT")
+		b.watch.tell(func(o Observer) { o.StoreCommit(time.Since(began)) })
 		if _, told := errors.AsType[*pgconn.PgError](err); err == nil || told && !broken(err) {
 			b.unknown = false
 		}
