@@ -88,7 +88,7 @@ func openPostgres(ctx context.Context, url string, connections int, migrate bool
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	s.queries = queries{&prepared{
 		direct: db, detach: true, limit: statementLimit, slots: make(chan struct{}, connections-lanes),
-		inPlace: func() error { return nil }, era: &s.era, headKey: &s.headKey,
+		inPlace: func() error { return nil }, era: &s.era, headKey: &s.headKey, watch: &s.watch,
 	}}
 	if err := s.checkPostgres(ctx); err != nil {
 		return nil, classify(err)

@@ -93,7 +93,7 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 	db.SetMaxOpenConns(readers + 1) // and the writer
 	db.SetMaxIdleConns(readers + 1)
 	s := &Store{db: db, file: file, info: Info{Path: path}}
-	s.queries = queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers), inPlace: s.inPlace, headKey: &s.headKey}}
+	s.queries = queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers), inPlace: s.inPlace, headKey: &s.headKey, watch: &s.watch}}
 	if err := s.checkVersion(ctx); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type Store struct {
 	info    Info
 	headKey atomic.Pointer[audit.HeadKey]
 	era     atomic.Uint64 // of the connections to PostgreSQL
+	watch   watch
 }
 
 // committer runs transactions.
@@ -47,6 +48,7 @@ type committer interface {
 type writable struct {
 	// healthy is set once something has been written, and until something could not be.
 	healthy atomic.Bool
+	watch   *watch
 }
 
 func (w *writable) health() *writable { return w }
@@ -67,6 +69,7 @@ func (s *Store) Info() Info { return s.info }
 // committed together, with one sync of the disk for all of them.
 func (s *Store) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
 	err := s.do(ctx, fn)
+	s.watch.transaction(err)
 	if e, ok := errors.AsType[*auth.Error](err); ok && e.Cause != nil && FaultOf(err) != FaultOther {
 		return &auth.Error{Code: e.Code, RetryAfter: e.RetryAfter, Cause: fmt.Errorf("%s: %w", s.info.Path, e.Cause)}
 	}
@@ -130,6 +133,7 @@ type prepared struct {
 	// are not used again, since what ended the one has ended most of them.
 	era     *atomic.Uint64
 	headKey *atomic.Pointer[audit.HeadKey]
+	watch   *watch // of the store that has the slots
 }
 
 // direct is what *sql.DB and *sql.Conn have.
@@ -150,14 +154,20 @@ func (p *prepared) enter(ctx context.Context) error {
 	}
 	select {
 	case p.slots <- struct{}{}:
-		err := p.inPlace()
-		if err != nil {
-			p.leave()
+	default:
+		asked := time.Now()
+		select {
+		case p.slots <- struct{}{}:
+			p.watch.tell(func(o Observer) { o.StoreWaited(time.Since(asked)) })
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	err := p.inPlace()
+	if err != nil {
+		p.leave()
+	}
+	return err
 }
 
 func (p *prepared) leave() {
@@ -269,6 +279,13 @@ func (r *oneRow) Scan(dest ...any) error {
 
 // again reads once more on a new connection, if the one that was read on has broken.
 func (p *prepared) again(read func() error) error {
+	began := time.Now()
+	err := p.onceMore(read)
+	p.watch.read(began, err)
+	return err
+}
+
+func (p *prepared) onceMore(read func() error) error {
 	if p.era == nil {
 		return read()
 	}

@@ -56,7 +56,7 @@ func newWriter(ctx context.Context, conn *sql.Conn, s *Store) (*writer, error) {
 		conn: conn,
 		tx:   queries{&prepared{prepare: conn.PrepareContext, detach: true, headKey: &s.headKey}},
 		jobs: make(chan *job, maxBatch), inPlace: s.inPlace,
-		done: make(chan struct{}),
+		done: make(chan struct{}), writable: writable{watch: &s.watch},
 	}
 	go w.run()
 	return w, nil
@@ -157,6 +157,7 @@ func (w *writer) begin(pending []*job) ([]*job, error) {
 // batch runs jobs, and those that came meanwhile, in the transaction that has begun; err
 // is why it has not.
 func (w *writer) batch(batch []*job, err error) []*job {
+	began := time.Now()
 	err = w.end(err, func() error {
 		for i := 0; i < len(batch); i++ {
 			if err := w.runJob(batch[i]); err != nil {
@@ -172,7 +173,11 @@ func (w *writer) batch(batch []*job, err error) []*job {
 		return nil
 	})
 	if err == nil {
+		w.watch.tell(func(o Observer) { o.StoreBatch(len(batch), time.Since(began)) })
 		return batch
+	}
+	if len(batch) > 1 {
+		w.retried(len(batch))
 	}
 	// Nothing of the batch is stored. Each alone, so that only those fail that must, and
 	// none because of what it saw of another.
@@ -206,7 +211,9 @@ func (w *writer) end(err error, run func() error) error {
 		err = run()
 	}
 	if err == nil {
+		began := time.Now()
 		err = w.control("COMMIT")
+		w.watch.tell(func(o Observer) { o.StoreCommit(time.Since(began)) })
 	}
 	if err != nil {
 		w.healthy.Store(false)
