@@ -232,3 +232,15 @@ func waitFor(t *testing.T, s *Store, query string) {
 		}
 	}
 }
+
+// The marks of processes that have ended are deleted a day later.
+func TestLane_MarksSwept(t *testing.T) {
+	s := createPostgres(t)
+	values(t, s, "x") // which leaves a mark that stays
+	if _, err := s.db.ExecContext(t.Context(), "INSERT INTO commit_mark (writer, mark, at) VALUES ('a', 'b', $1)", micros(time.Now().AddDate(0, 0, -2))); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(t.Context(), time.Now(), 10, auth.DefaultBudgets()); err != nil || n != 1 {
+		t.Fatalf("%d swept, %v", n, err)
+	}
+}

@@ -20,6 +20,9 @@ const keepKeys = 30 * 24 * time.Hour
 // keepGuesses is how long a counter of wrong guesses stays that is not at its wall.
 const keepGuesses = 30 * 24 * time.Hour
 
+// keepMarks is how long the mark of a process that has ended stays.
+const keepMarks = 24 * time.Hour
+
 // Sweep deletes at most limit rows of each kind that nothing can use any more, and
 // returns how many it deleted.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budgets) (deleted int, err error) {
@@ -34,8 +37,11 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budg
 		{"DELETE FROM signing_key WHERE id IN (SELECT id FROM signing_key WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepKeys), limit}},
 		{"DELETE FROM service_secret WHERE hash IN (SELECT hash FROM service_secret WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
 		{"DELETE FROM known_source WHERE (account_id, source) IN (SELECT account_id, source FROM known_source WHERE seen_at < $1 LIMIT $2)", []any{before(b.KnownFor), limit}},
+		{"DELETE FROM commit_mark WHERE writer IN (SELECT writer FROM commit_mark WHERE at < $1 LIMIT $2)", []any{before(keepMarks), limit}},
 		{`DELETE FROM guess_budget WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_budget
 			WHERE last_at < $1 AND (failures < $3 OR kind IN ('factor', 'source')) LIMIT $2)`, []any{before(keepGuesses), limit, wall}},
+		{`DELETE FROM guess_running WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_running
+			WHERE slot < $1 LIMIT $2)`, []any{slotOf(now) - 2, limit}},
 	}
 	for _, o := range old {
 		var n int
