@@ -26,8 +26,8 @@ var (
 	long = os.Getenv("TEST_FAULT") != ""
 	seed = flag.Uint64("seed", 0, "of what is chosen at random; 0: another one each time")
 
-	// binary is the program under test, built once.
-	binary = sync.OnceValues(func() (string, error) {
+	// built makes the program under test, once.
+	built = sync.OnceValues(func() (string, error) {
 		path := filepath.Join(scratch, "ostiary")
 		build := exec.Command("go", "build", "-o", path, "github.com/ostiary/ostiary/cmd/ostiary")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -81,7 +81,7 @@ type site struct {
 func newSite(t testing.TB, e engine, settings string) *site {
 	t.Helper()
 	t.Logf("-seed %d", *seed)
-	program, err := binary()
+	program, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
