@@ -1,10 +1,10 @@
 package fault_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -94,13 +94,13 @@ func (f *farm) ready() {
 	}
 }
 
-// name is an account's, of a service, so that its logins cost the nodes little.
-func (s *site) service(name string) (secret string) {
+// service makes an account whose logins cost the nodes little.
+func (s *site) service(name string) (id, secret string) {
 	s.t.Helper()
+	var row struct{ ID, Secret string }
 	out := s.must("", "account", "create", "--username", name, "--kind", "service")
-	_, secret, found := strings.Cut(out, `"secret":"`)
-	if secret, _, _ = strings.Cut(secret, `"`); !found || secret == "" {
-		s.t.Fatalf("no secret: %s", out)
+	if err := json.Unmarshal([]byte(out), &row); err != nil || row.Secret == "" {
+		s.t.Fatalf("%v: %s", err, out)
 	}
-	return secret
+	return row.ID, row.Secret
 }

@@ -93,9 +93,11 @@ func startCluster(t testing.TB) *cluster {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
+			processes, _ := exec.Command("ps", "axwwf", "-o", "pid,ppid,stat,wchan:20,etimes,args").Output()
+			t.Logf("%s", processes)
 			for _, m := range c.members {
-				text, _ := m.patroni.Log()
-				t.Logf("the end of the log of %s:\n%s", m.name, text[max(0, len(text)-4000):])
+				text, ended := m.patroni.Log()
+				t.Logf("%s, ended=%t, the end of its log:\n%s", m.name, ended, text[max(0, len(text)-4000):])
 			}
 		}
 	})

@@ -20,8 +20,9 @@ func TestThreat68_RollingRestart(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 6 {
 			name := fmt.Sprintf("service%d", i)
-			l := &load{t: t, client: newClient(), name: name, secret: s.service(name)}
+			l := &load{t: t, client: newClient(), name: name}
 			l.url = f.url
+			_, l.secret = s.service(name)
 			all.Go(func() {
 				for {
 					select {

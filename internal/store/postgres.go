@@ -247,7 +247,7 @@ func broken(err error) bool {
 	}
 	_, isNet := errors.AsType[net.Error](err)
 	return isNet || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, sql.ErrConnDone) || strings.Contains(err.Error(), "conn closed")
+		errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) || strings.Contains(err.Error(), "conn closed")
 }
 
 // postgresMeans tells whether an error of PostgreSQL, or of the way to it, is a conflict, or
