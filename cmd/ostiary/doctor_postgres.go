@@ -45,6 +45,10 @@ func (d *doctor) checkServer(st *store.Store) {
 		d.fault("database", err)
 		return
 	}
+	d.judgeServer(s)
+}
+
+func (d *doctor) judgeServer(s store.Server) {
 	d.judgeDurable(s)
 	switch {
 	case len(s.Forbidden) > 0:

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -44,4 +47,48 @@ func TestPostgres_Scripts(t *testing.T) {
 		env.Setenv("PLACE", "postgres://"+server.Address()+"/"+database)
 		return nil
 	}})
+}
+
+// Of nodes that make the store at the same time, each with a data directory of its own, one
+// has the master key, and the others keep none that is not it.
+func TestPostgres_FirstStartsAtOnce(t *testing.T) {
+	url := pgtest.URL(t)
+	const many = 4
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	running := map[string]*process{}
+	refused := map[string]string{}
+	for range many {
+		data := filepath.Join(t.TempDir(), "data")
+		wg.Go(func() {
+			p, err := launch(context.Background(), filepath.Dir(data), []string{"OSTIARY_DATABASE=" + url, "GORACE=" + quickExit}, "--data", data)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				refused[data] = err.Error()
+				return
+			}
+			running[data] = p
+		})
+	}
+	wg.Wait()
+	for _, p := range running {
+		defer p.kill()
+	}
+	if len(running) != 1 {
+		t.Fatalf("%d run: %v", len(running), refused)
+	}
+	for data, why := range refused {
+		if !strings.Contains(why, "master.key is not there, and the store at postgres://") || !strings.Contains(why, "bring a copy of the one that all nodes on it share") {
+			t.Errorf("refused without what to do: %s", why)
+		}
+		if _, err := os.Stat(filepath.Join(data, "master.key")); !os.IsNotExist(err) {
+			t.Errorf("%s has a key that opens nothing: %v", data, err)
+		}
+	}
+	for data, p := range running {
+		p.waitFor(t, "the master key was made")
+		t.Setenv("OSTIARY_DATABASE", url)
+		must(t, "", "account", "create", "--data", data, "--username", "ada", "--no-password")
+	}
 }
