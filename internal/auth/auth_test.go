@@ -14,6 +14,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/pgtest"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
 	"github.com/ostiary/ostiary/internal/totp"
@@ -35,13 +36,33 @@ type world struct {
 	now time.Time
 }
 
+// worldMaker makes one on some engine.
+type worldMaker func(t *testing.T, options ...func(*auth.Options)) *world
+
+// onEngines runs a test whose outcome may depend on the engine on each.
+func onEngines(t *testing.T, test func(t *testing.T, newWorld worldMaker)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, newWorld) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		test(t, func(t *testing.T, options ...func(*auth.Options)) *world {
+			t.Helper()
+			st, err := store.CreatePostgres(t.Context(), pgtest.URL(t), 0)
+			return newWorldIn(t, st, err, options)
+		})
+	})
+}
+
 func newWorld(t *testing.T, options ...func(*auth.Options)) *world {
 	t.Helper()
-	ctx := t.Context()
-	st, err := store.Create(ctx, t.TempDir())
+	st, err := store.Create(t.Context(), t.TempDir())
+	return newWorldIn(t, st, err, options)
+}
+
+func newWorldIn(t *testing.T, st *store.Store, err error, options []func(*auth.Options)) *world {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx := t.Context()
 	w := &world{t: t, ctx: ctx, store: st, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	t.Cleanup(func() { st.Close() })
 	w.one = &auth.Mount{Dialect: "one", Issuer: "urn:one", Algorithm: "RS256", AccessTTL: time.Hour,

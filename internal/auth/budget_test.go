@@ -45,60 +45,62 @@ func with(change func(b *auth.Budgets)) func(*auth.Options) {
 // A clock that jumps neither lets anybody guess without end, nor makes anybody wait for longer than
 // the longest wait; what it forgets of the counters is what time it shows.
 func TestThreat67_ClockJumpsAndBudgets(t *testing.T) {
-	w := newWorld(t, with(func(b *auth.Budgets) { b.Account.First, b.Account.Wall = time.Minute, 20 }))
-	a := w.account("steve")
-	failures := func() int {
-		t.Helper()
-		list, err := w.svc.BudgetOf(w.ctx, w.realm.ID, a.ID)
-		if err != nil || len(list) != 1 {
-			t.Fatalf("%v, %v", list, err)
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t, with(func(b *auth.Budgets) { b.Account.First, b.Account.Wall = time.Minute, 20 }))
+		a := w.account("steve")
+		failures := func() int {
+			t.Helper()
+			list, err := w.svc.BudgetOf(w.ctx, w.realm.ID, a.ID)
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%v, %v", list, err)
+			}
+			return list[0].Failures
 		}
-		return list[0].Failures
-	}
-	retry := func() time.Duration {
-		t.Helper()
-		err := w.guess("steve", client)
-		w.wantCode(err, auth.CodeThrottled)
-		return auth.AsError(err).RetryAfter
-	}
-	for range 5 {
-		w.wantCode(w.guess("steve", client), auth.CodeBadCredentials)
-	}
-	if got := retry(); got != time.Minute {
-		t.Errorf("the wait is %v", got)
-	}
-	w.advance(-time.Hour)
-	if got := retry(); got != time.Minute || failures() != 5 {
-		t.Errorf("set back: %v, %d failures", got, failures())
-	}
-	w.advance(45 * time.Second)
-	if got := retry(); got != 15*time.Second {
-		t.Errorf("set back, and 45 s later: %v", got)
-	}
-	w.advance(15 * time.Second)
-	w.wantCode(w.guess("steve", client), auth.CodeBadCredentials)
-	if got := retry(); got != 2*time.Minute || failures() != 6 {
-		t.Errorf("the next wait: %v, %d failures", got, failures())
-	}
-	w.advance(time.Hour) // forward: one failure is an hour old
-	if got := failures(); got != 5 {
-		t.Errorf("set forward: %d failures", got)
-	}
-	w.wantCode(w.guess("steve", client), auth.CodeBadCredentials)
-	w.advance(-time.Hour) // and right again
-	if got := retry(); got != 2*time.Minute || failures() != 6 {
-		t.Errorf("set forward and back: %v, %d failures", got, failures())
-	}
-	for !walled(w, a.ID) {
-		w.advance(15 * time.Minute)
-		w.wantCode(w.guess("steve", client), auth.CodeBadCredentials)
-	}
-	for _, jump := range []time.Duration{time.Hour, -time.Hour, -time.Hour, time.Hour, 1000 * time.Hour} {
-		w.advance(jump)
-		if got := retry(); got != 15*time.Minute || !walled(w, a.ID) {
-			t.Errorf("at the wall, %v on: %v", jump, got)
+		retry := func() time.Duration {
+			t.Helper()
+			err := w.guess("steve", client)
+			w.wantCode(err, auth.CodeThrottled)
+			return auth.AsError(err).RetryAfter
 		}
-	}
+		for range 5 {
+			w.wantCode(w.guess("steve", client), auth.CodeBadCredentials)
+		}
+		if got := retry(); got != time.Minute {
+			t.Errorf("the wait is %v", got)
+		}
+		w.advance(-time.Hour)
+		if got := retry(); got != time.Minute || failures() != 5 {
+			t.Errorf("set back: %v, %d failures", got, failures())
+		}
+		w.advance(45 * time.Second)
+		if got := retry(); got != 15*time.Second {
+			t.Errorf("set back, and 45 s later: %v", got)
+		}
+		w.advance(15 * time.Second)
+		w.wantCode(w.guess("steve", client), auth.CodeBadCredentials)
+		if got := retry(); got != 2*time.Minute || failures() != 6 {
+			t.Errorf("the next wait: %v, %d failures", got, failures())
+		}
+		w.advance(time.Hour) // forward: one failure is an hour old
+		if got := failures(); got != 5 {
+			t.Errorf("set forward: %d failures", got)
+		}
+		w.wantCode(w.guess("steve", client), auth.CodeBadCredentials)
+		w.advance(-time.Hour) // and right again
+		if got := retry(); got != 2*time.Minute || failures() != 6 {
+			t.Errorf("set forward and back: %v, %d failures", got, failures())
+		}
+		for !walled(w, a.ID) {
+			w.advance(15 * time.Minute)
+			w.wantCode(w.guess("steve", client), auth.CodeBadCredentials)
+		}
+		for _, jump := range []time.Duration{time.Hour, -time.Hour, -time.Hour, time.Hour, 1000 * time.Hour} {
+			w.advance(jump)
+			if got := retry(); got != 15*time.Minute || !walled(w, a.ID) {
+				t.Errorf("at the wall, %v on: %v", jump, got)
+			}
+		}
+	})
 }
 
 func walled(w *world, id uuid.UUID) bool {
@@ -112,19 +114,21 @@ func walled(w *world, id uuid.UUID) bool {
 
 // The window of a source that is full ends when it would have, though the clock is set back.
 func TestThreat67_ClockSetBackAndSources(t *testing.T) {
-	w := newWorld(t, with(func(b *auth.Budgets) { b.Source.Free = 2 }))
-	for _, name := range []string{"a", "b"} {
-		w.wantCode(w.guess(name, client), auth.CodeBadCredentials)
-		w.advance(time.Minute)
-	}
-	w.advance(-time.Hour)
-	err := w.guess("c", client)
-	w.wantCode(err, auth.CodeThrottled)
-	if got := auth.AsError(err).RetryAfter; got != 9*time.Minute {
-		t.Errorf("the wait is %v", got)
-	}
-	w.advance(9 * time.Minute)
-	w.wantCode(w.guess("c", client), auth.CodeBadCredentials)
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t, with(func(b *auth.Budgets) { b.Source.Free = 2 }))
+		for _, name := range []string{"a", "b"} {
+			w.wantCode(w.guess(name, client), auth.CodeBadCredentials)
+			w.advance(time.Minute)
+		}
+		w.advance(-time.Hour)
+		err := w.guess("c", client)
+		w.wantCode(err, auth.CodeThrottled)
+		if got := auth.AsError(err).RetryAfter; got != 9*time.Minute {
+			t.Errorf("the wait is %v", got)
+		}
+		w.advance(9 * time.Minute)
+		w.wantCode(w.guess("c", client), auth.CodeBadCredentials)
+	})
 }
 
 // The log has one entry when a budget begins to make guesses wait and one at its wall,

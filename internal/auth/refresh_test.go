@@ -233,20 +233,22 @@ func TestThreat29_AudienceStays(t *testing.T) {
 }
 
 func TestThreat67_ClockSetBack(t *testing.T) {
-	w := newWorld(t, withBudgets)
-	w.account("steve")
-	first := w.refreshToken(w.signIn("steve"))
-	for range 5 {
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t, withBudgets)
+		w.account("steve")
+		first := w.refreshToken(w.signIn("steve"))
+		for range 5 {
+			_, err := w.svc.SignIn(w.ctx, w.one, creds("nobody", "wrong password"), client)
+			w.wantCode(err, auth.CodeBadCredentials)
+		}
+		w.mustRefresh(first)
+		w.advance(-24 * time.Hour)
 		_, err := w.svc.SignIn(w.ctx, w.one, creds("nobody", "wrong password"), client)
-		w.wantCode(err, auth.CodeBadCredentials)
-	}
-	w.mustRefresh(first)
-	w.advance(-24 * time.Hour)
-	_, err := w.svc.SignIn(w.ctx, w.one, creds("nobody", "wrong password"), client)
-	w.wantCode(err, auth.CodeThrottled)
-	if wait := auth.AsError(err).RetryAfter; wait > 15*time.Minute {
-		t.Errorf("a wait of %v", wait)
-	}
-	_, err = w.refresh(first)
-	w.wantCode(err, auth.CodeTokenReused)
+		w.wantCode(err, auth.CodeThrottled)
+		if wait := auth.AsError(err).RetryAfter; wait > 15*time.Minute {
+			t.Errorf("a wait of %v", wait)
+		}
+		_, err = w.refresh(first)
+		w.wantCode(err, auth.CodeTokenReused)
+	})
 }

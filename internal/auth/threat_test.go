@@ -14,125 +14,129 @@ import (
 // codes, tickets, generations of a refresh token, guesses. None of it is good again, no
 // session ends later than it would have, and no wait is longer than it can be.
 func TestThreat67_AnHourEitherWay(t *testing.T) {
-	stranger := auth.Client{Address: netip.MustParseAddr("198.51.100.7")}
-	for name, jumps := range map[string][]time.Duration{
-		"back":           {-time.Hour},
-		"ahead":          {time.Hour},
-		"ahead and back": {time.Hour, -time.Hour},
-		"back and ahead": {-time.Hour, time.Hour},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, withBudgets)
-			w.one.AccessTTL = 30 * time.Minute
-			a, b := w.account("steve"), w.account("john")
-			uri := w.enroll(a)
-			recovery, err := w.svc.NewRecoveryCodes(w.ctx, w.realm.ID, a.ID, client)
-			if err != nil {
-				t.Fatal(err)
-			}
-			code, ticket := w.code(uri), w.ticket("steve")
-			opened := w.mustPassport(ticket, code).Session
-			w.mustPassport(w.ticket("steve"), auth.Secret(recovery[0]))
-			grant := w.signIn("john")
-			jwt, err := w.svc.Sign(w.ctx, grant, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			first := w.refreshToken(grant)
-			second := w.mustRefresh(first)
-			third := w.mustRefresh(second)
-			for range 7 { // five are free
-				_, _ = w.svc.SignIn(w.ctx, w.one, creds("john", "not his password"), stranger)
-				w.advance(4 * time.Second)
-			}
-			failures := func() int {
-				t.Helper()
-				budgets, err := w.svc.BudgetOf(w.ctx, w.realm.ID, b.ID)
-				if err != nil || len(budgets) > 1 {
-					t.Fatal(budgets, err)
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		stranger := auth.Client{Address: netip.MustParseAddr("198.51.100.7")}
+		for name, jumps := range map[string][]time.Duration{
+			"back":           {-time.Hour},
+			"ahead":          {time.Hour},
+			"ahead and back": {time.Hour, -time.Hour},
+			"back and ahead": {-time.Hour, time.Hour},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld(t, withBudgets)
+				w.one.AccessTTL = 30 * time.Minute
+				a, b := w.account("steve"), w.account("john")
+				uri := w.enroll(a)
+				recovery, err := w.svc.NewRecoveryCodes(w.ctx, w.realm.ID, a.ID, client)
+				if err != nil {
+					t.Fatal(err)
 				}
-				if len(budgets) == 0 {
-					return 0
+				code, ticket := w.code(uri), w.ticket("steve")
+				opened := w.mustPassport(ticket, code).Session
+				w.mustPassport(w.ticket("steve"), auth.Secret(recovery[0]))
+				grant := w.signIn("john")
+				jwt, err := w.svc.Sign(w.ctx, grant, nil)
+				if err != nil {
+					t.Fatal(err)
 				}
-				return budgets[0].Failures
-			}
-			counted := failures()
-			var shift time.Duration
-			for _, d := range jumps {
-				w.advance(d)
-				shift += d
-			}
-			// What was spent.
-			appending := *w.one
-			appending.AppendCode = true
-			_, err = w.svc.SignIn(w.ctx, &appending, creds("steve", goodPassword+string(code)), client)
-			w.wantCode(err, auth.CodeBadCredentials)
-			for _, c := range []auth.Secret{code, auth.Secret(recovery[0])} {
-				_, err = w.passport(w.ticket("steve"), c)
-				w.wantCode(err, auth.CodeFactorInvalid)
-			}
-			_, err = w.passport(ticket, auth.Secret(recovery[1]))
-			w.wantCode(err, auth.CodeTokenInvalid)
-			if shift < 0 { // the authenticator's codes of now were of steps before the last one
-				_, err = w.passport(w.ticket("steve"), w.code(uri))
-				w.wantCode(err, auth.CodeFactorInvalid)
-			}
-			// Sessions end when they would have.
-			for _, ses := range []auth.Session{opened, grant.Session} {
-				rec, err := w.store.SessionByID(w.ctx, w.realm.ID, ses.ID)
-				if err != nil || rec.ExpiresAt.After(ses.ExpiresAt) || !rec.EndedAt.IsZero() {
-					t.Errorf("ends %s, and did %s, %v", rec.ExpiresAt, ses.ExpiresAt, err)
+				first := w.refreshToken(grant)
+				second := w.mustRefresh(first)
+				third := w.mustRefresh(second)
+				for range 7 { // five are free
+					_, _ = w.svc.SignIn(w.ctx, w.one, creds("john", "not his password"), stranger)
+					w.advance(4 * time.Second)
 				}
-			}
-			if _, err = w.svc.Identify(w.ctx, w.realm.ID, auth.Presented{Token: jwt}); shift > 0 && err == nil {
-				t.Errorf("a token of half an hour, after %s: %v", shift, err)
-			}
-			// Guesses count as before, but for what an hour forgives.
-			if now := failures(); now < counted-4 || shift <= 0 && now < counted {
-				t.Errorf("%d failures, and before %d", now, counted)
-			}
-			if shift < 0 {
-				_, err = w.svc.SignIn(w.ctx, w.one, creds("john", goodPassword), stranger)
-				w.wantCode(err, auth.CodeThrottled)
-				if wait := auth.AsError(err).RetryAfter; wait > 15*time.Minute {
-					t.Errorf("a wait of %s", wait)
+				failures := func() int {
+					t.Helper()
+					budgets, err := w.svc.BudgetOf(w.ctx, w.realm.ID, b.ID)
+					if err != nil || len(budgets) > 1 {
+						t.Fatal(budgets, err)
+					}
+					if len(budgets) == 0 {
+						return 0
+					}
+					return budgets[0].Failures
 				}
-			}
-			// The chain goes on by its last token alone.
-			if shift >= 0 {
-				third = w.mustRefresh(third)
-			}
-			_, err = w.refresh(first)
-			w.wantCode(err, auth.CodeTokenReused)
-			_, err = w.refresh(third)
-			w.wantCode(err, auth.CodeTokenInvalid)
-		})
-	}
+				counted := failures()
+				var shift time.Duration
+				for _, d := range jumps {
+					w.advance(d)
+					shift += d
+				}
+				// What was spent.
+				appending := *w.one
+				appending.AppendCode = true
+				_, err = w.svc.SignIn(w.ctx, &appending, creds("steve", goodPassword+string(code)), client)
+				w.wantCode(err, auth.CodeBadCredentials)
+				for _, c := range []auth.Secret{code, auth.Secret(recovery[0])} {
+					_, err = w.passport(w.ticket("steve"), c)
+					w.wantCode(err, auth.CodeFactorInvalid)
+				}
+				_, err = w.passport(ticket, auth.Secret(recovery[1]))
+				w.wantCode(err, auth.CodeTokenInvalid)
+				if shift < 0 { // the authenticator's codes of now were of steps before the last one
+					_, err = w.passport(w.ticket("steve"), w.code(uri))
+					w.wantCode(err, auth.CodeFactorInvalid)
+				}
+				// Sessions end when they would have.
+				for _, ses := range []auth.Session{opened, grant.Session} {
+					rec, err := w.store.SessionByID(w.ctx, w.realm.ID, ses.ID)
+					if err != nil || rec.ExpiresAt.After(ses.ExpiresAt) || !rec.EndedAt.IsZero() {
+						t.Errorf("ends %s, and did %s, %v", rec.ExpiresAt, ses.ExpiresAt, err)
+					}
+				}
+				if _, err = w.svc.Identify(w.ctx, w.realm.ID, auth.Presented{Token: jwt}); shift > 0 && err == nil {
+					t.Errorf("a token of half an hour, after %s: %v", shift, err)
+				}
+				// Guesses count as before, but for what an hour forgives.
+				if now := failures(); now < counted-4 || shift <= 0 && now < counted {
+					t.Errorf("%d failures, and before %d", now, counted)
+				}
+				if shift < 0 {
+					_, err = w.svc.SignIn(w.ctx, w.one, creds("john", goodPassword), stranger)
+					w.wantCode(err, auth.CodeThrottled)
+					if wait := auth.AsError(err).RetryAfter; wait > 15*time.Minute {
+						t.Errorf("a wait of %s", wait)
+					}
+				}
+				// The chain goes on by its last token alone.
+				if shift >= 0 {
+					third = w.mustRefresh(third)
+				}
+				_, err = w.refresh(first)
+				w.wantCode(err, auth.CodeTokenReused)
+				_, err = w.refresh(third)
+				w.wantCode(err, auth.CodeTokenInvalid)
+			})
+		}
+	})
 }
 
 // A clock that is set back gives a session no more life than it was opened with.
 func TestThreat67_SessionsAreNotExtended(t *testing.T) {
-	w := newWorld(t)
-	w.account("steve")
-	g := w.signIn("steve")
-	token := w.refreshToken(g)
-	end := w.clock().Add(24 * time.Hour)
-	for range 24 { // an hour back for each two that pass
-		w.advance(2 * time.Hour)
-		next, err := w.refresh(token)
-		if err != nil {
-			break
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t)
+		w.account("steve")
+		g := w.signIn("steve")
+		token := w.refreshToken(g)
+		end := w.clock().Add(24 * time.Hour)
+		for range 24 { // an hour back for each two that pass
+			w.advance(2 * time.Hour)
+			next, err := w.refresh(token)
+			if err != nil {
+				break
+			}
+			token = next
+			w.advance(-time.Hour)
 		}
-		token = next
-		w.advance(-time.Hour)
-	}
-	w.advance(end.Sub(w.clock()))
-	_, err := w.refresh(token)
-	w.wantCode(err, auth.CodeTokenInvalid)
-	rec, err := w.store.SessionByID(w.ctx, w.realm.ID, g.Session.ID)
-	if err != nil || !rec.ExpiresAt.Equal(g.Session.ExpiresAt) {
-		t.Errorf("it ends %s, and was to end %s: %v", rec.ExpiresAt, g.Session.ExpiresAt, err)
-	}
+		w.advance(end.Sub(w.clock()))
+		_, err := w.refresh(token)
+		w.wantCode(err, auth.CodeTokenInvalid)
+		rec, err := w.store.SessionByID(w.ctx, w.realm.ID, g.Session.ID)
+		if err != nil || !rec.ExpiresAt.Equal(g.Session.ExpiresAt) {
+			t.Errorf("it ends %s, and was to end %s: %v", rec.ExpiresAt, g.Session.ExpiresAt, err)
+		}
+	})
 }
 
 // Whoever gets a name that somebody had before gets nothing of what was his: no factor, no

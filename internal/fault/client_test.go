@@ -13,8 +13,9 @@ import (
 
 // client asks a server as the clients of the four dialects do.
 type client struct {
-	http *http.Client
-	url  string // of the server that runs now
+	http  *http.Client
+	url   string // of the server that runs now
+	agent string
 }
 
 func newClient() *client {
@@ -63,6 +64,9 @@ func (c *client) ask(ctx context.Context, method, path, body string, headers ...
 	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.agent != "" {
+		r.Header.Set("User-Agent", c.agent)
 	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
