@@ -84,6 +84,8 @@ func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string)
 		{"acme_directory", srv.ACMEDirectory == s.settings.ACMEDirectory},
 		{"acme_root", srv.ACMERoot == s.settings.ACMERoot},
 		{"proxy_protocol", srv.ProxyProtocol == s.settings.ProxyProtocol},
+		{"guess_redis", srv.GuessRedis == s.settings.GuessRedis},
+		{"guess_redis_file", srv.GuessRedisFile == s.settings.GuessRedisFile},
 		{"stop_delay", srv.StopDelay == s.settings.StopDelay},
 	} {
 		if !f.same {

@@ -54,6 +54,7 @@ type server struct {
 
 	gate   *throttle.Gate   // of all sites, so that a reload lets nobody guess more
 	watch  *auth.AuditWatch // likewise, so that none makes the process forget
+	shared auth.Reserver    // likewise; nil where there are no other nodes
 	feed   *auth.Feed       // likewise, so that what is known to have changed stays known
 	site   atomic.Pointer[site]
 	cert   pair
@@ -83,6 +84,11 @@ func (c *serveCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.store.Close()) }()
+	endSharing, err := s.shareGuesses()
+	if err != nil {
+		return err
+	}
+	defer endSharing()
 	if c.Demo {
 		unlock, err := s.lockDemo()
 		if err != nil {

@@ -32,7 +32,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 		return nil, misuse(err.Error())
 	}
 	o := coreOptions(set, s.store, s.master, s.hasher, s.log)
-	o.Mounts, o.Gate, o.Watch, o.Feed = mounts, s.gate, s.watch, s.feed
+	o.Mounts, o.Gate, o.Shared, o.Watch, o.Feed = mounts, s.gate, s.shared, s.watch, s.feed
 	o.AuditKeep = time.Duration(srv.AuditKeep)
 	svc := auth.New(o)
 	if err := s.settle(svc, mounts); err != nil {

@@ -114,6 +114,12 @@ type BudgetWriter interface {
 	// ClearBudgets clears the counters of a subject, but those of one kind; "": all.
 	ClearBudgets(ctx context.Context, realm uuid.UUID, subject string, but BudgetKind) error
 	NoteSource(ctx context.Context, account uuid.UUID, source string, now time.Time) error
+	// ReserveGuess counts a guess that begins, in one statement, and tells how many run then,
+	// this one too; until the commit it holds off all others under the key. One that is not
+	// ended is forgotten within a minute, and not before half of one.
+	ReserveGuess(ctx context.Context, k BudgetKey, now time.Time) (slot int64, running int, err error)
+	// EndGuess takes back what ReserveGuess counted in a slot.
+	EndGuess(ctx context.Context, k BudgetKey, slot int64) error
 }
 
 // sourceOf is whom a client counts as: an IPv4 address, or the /64 of an IPv6 one.

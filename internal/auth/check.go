@@ -172,7 +172,7 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.Kind, why string) error {
 	e := s.event(a.realm, kind, got.rec.ID, a.client)
 	e.Dialect, e.Detail = string(a.dialect), why
-	err := s.change(ctx, func(tx Tx) error {
+	err := got.guess.inTx(ctx, func(tx Tx) error {
 		if err := tx.InsertEvent(ctx, e); err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.
 	})
 	got.guess.leave()
 	if err != nil {
-		return err
+		return storeError(err)
 	}
 	s.waitFloor(ctx, a, got)
 	return &Error{Code: CodeBadCredentials, Cause: reason(why)}

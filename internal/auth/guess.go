@@ -19,6 +19,7 @@ type guess struct {
 	account uuid.UUID   // uuid.Nil: no account has the name
 	keys    []BudgetKey // those that a failure charges
 	leaves  []func()
+	shared  []Reservation // of places that all nodes count
 }
 
 // enter reserves the guess before anything costly is done for it: in the source's
@@ -33,10 +34,7 @@ func (s *Service) enter(ctx context.Context, a attempt, acc *AccountRecord, name
 	if err != nil {
 		return nil, err
 	}
-	if err := g.reserveSource(ctx); err != nil {
-		return nil, err
-	}
-	if err := g.reserve(ctx, key); err != nil {
+	if err := g.reserve(ctx, append(g.source(), key)...); err != nil {
 		g.leave()
 		return nil, err
 	}
@@ -68,20 +66,33 @@ func (s *Service) notWalled(ctx context.Context, realm, account uuid.UUID, cl Cl
 	return err
 }
 
-// reserveSource reserves the guess in its source's budget, if it has one.
-func (g *guess) reserveSource(ctx context.Context) error {
+// source is the budget of the guess's source, if it has one.
+func (g *guess) source() []BudgetKey {
 	if g.svc.budgets.exempt(g.attempt.client) {
 		return nil
 	}
-	return g.reserve(ctx, BudgetKey{Realm: g.attempt.realm, Kind: BudgetSource, Source: sourceOf(g.attempt.client.Address)})
+	return []BudgetKey{{Realm: g.attempt.realm, Kind: BudgetSource, Source: sourceOf(g.attempt.client.Address)}}
 }
 
-// reserveFactor reserves a guess at the account's second factor.
-func (g *guess) reserveFactor(ctx context.Context) error {
-	return g.reserve(ctx, factorBudget(g.attempt.realm, g.account))
+// factor is the budget of the account's second factor.
+func (g *guess) factor() BudgetKey { return factorBudget(g.attempt.realm, g.account) }
+
+// reserve takes a place in each of the budgets: first in this process, so that no more wait
+// for the other nodes than could run, then in all of them. If it fails, the guess must be left.
+func (g *guess) reserve(ctx context.Context, keys ...BudgetKey) error {
+	for _, k := range keys {
+		if err := g.reserveHere(ctx, k); err != nil {
+			return err
+		}
+	}
+	r, err := g.svc.reserveShared(ctx, keys)
+	if r != nil {
+		g.shared = append(g.shared, r)
+	}
+	return err
 }
 
-func (g *guess) reserve(ctx context.Context, k BudgetKey) error {
+func (g *guess) reserveHere(ctx context.Context, k BudgetKey) error {
 	s := g.svc
 	gate := k.Realm.String() + "|" + string(k.Kind) + "|" + k.Subject + "|" + k.Source
 	s.observer.Reserving(1)
@@ -180,8 +191,36 @@ func (g *guess) clear(ctx context.Context, tx Tx) error {
 	return nil
 }
 
+// inTx runs the transaction that stores what became of the guess, and gives its places back
+// with it.
+func (g *guess) inTx(ctx context.Context, fn func(tx Tx) error) error {
+	var left []Reservation
+	err := g.svc.store.InTx(ctx, func(tx Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		left = nil
+		for _, r := range g.shared {
+			settled, err := r.Settle(ctx, tx)
+			if err != nil {
+				return err
+			}
+			if !settled {
+				left = append(left, r)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		g.shared = left
+	}
+	return err
+}
+
 // leave lets the next guess in; everything the guess changed must be stored by then.
 func (g *guess) leave() {
+	g.svc.leaveShared(g.shared)
+	g.shared = nil
 	for i := len(g.leaves) - 1; i >= 0; i-- {
 		g.leaves[i]()
 	}

@@ -54,6 +54,8 @@ type Options struct {
 	Passwords map[string]password.Rules
 	// Gate is shared by services that count the same guesses, one after the other; nil: its own.
 	Gate *throttle.Gate
+	// Shared counts the guesses in flight of all nodes; nil: there is no other one.
+	Shared Reserver
 	// Watch is shared by services that tend the same logs, one after the other; nil: its own.
 	Watch *AuditWatch
 	// Feed is shared likewise, and told by its poll what other processes change; nil: its own.
@@ -81,6 +83,7 @@ type Service struct {
 	passwords map[string]password.Rules
 
 	gate    *throttle.Gate
+	shared  Reserver
 	realms  sync.Map // uuid.UUID → *realmState
 	jwts    token.Verifier
 	feed    *Feed
@@ -95,7 +98,7 @@ func New(o Options) *Service {
 	s := &Service{
 		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
 		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer, auditKeep: o.AuditKeep, passwords: o.Passwords,
-		gate: cmp.Or(o.Gate, throttle.NewGate()), touch: make(chan struct{}, 64),
+		gate: cmp.Or(o.Gate, throttle.NewGate()), shared: o.Shared, touch: make(chan struct{}, 64),
 		watch: cmp.Or(o.Watch, NewAuditWatch()), observer: cmp.Or[Observer](o.Observer, nobody{}),
 	}
 	if s.now == nil {
@@ -125,7 +128,11 @@ func New(o Options) *Service {
 
 // Ready tells whether the service can answer: CodeUnavailable if not.
 func (s *Service) Ready(ctx context.Context) error {
-	return storeError(s.store.Ping(ctx))
+	err := s.store.Ping(ctx)
+	if err == nil && s.shared != nil {
+		err = s.shared.Ping(ctx)
+	}
+	return storeError(err)
 }
 
 // change runs fn in one transaction and maps what the store says.

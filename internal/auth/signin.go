@@ -54,7 +54,7 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 	}
 	cl.token = got.secret
 	var g *Grant
-	err = s.store.InTx(ctx, func(tx Tx) error {
+	err = got.guess.inTx(ctx, func(tx Tx) error {
 		amr := []string{"pwd"}
 		if factor {
 			how, err := s.useCode(ctx, tx, got.rec, got.code, false)
@@ -94,7 +94,7 @@ func (s *Service) mayTryCode(ctx context.Context, m *Mount, got *checked) (reaso
 	case got.code == "":
 		return errMissingCode.Error(), nil
 	}
-	err = got.guess.reserveFactor(ctx)
+	err = got.guess.reserve(ctx, got.guess.factor())
 	if CodeOf(err) == CodeThrottled {
 		return "factor_budget_spent", nil // the same answer as a wrong password
 	}
@@ -140,7 +140,7 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 	cl.token = audit.TagOf(hash)
 	now := s.now()
 	t := Ticket{Hash: hash, RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
-	err = s.change(ctx, func(tx Tx) error {
+	err = got.guess.inTx(ctx, func(tx Tx) error {
 		if err := got.guess.clear(ctx, tx); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 		return tx.InsertEvent(ctx, e)
 	})
 	if err != nil {
-		return nil, err
+		return nil, storeError(err)
 	}
 	s.rehash(ctx, m, got, cl)
 	return p, nil
@@ -184,16 +184,13 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	g := &guess{svc: s, attempt: attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}, account: owner}
 	defer g.leave()
 	if code != "" {
-		if err := g.reserveSource(ctx); err != nil {
-			return nil, storeError(err)
-		}
-		if err := g.reserveFactor(ctx); err != nil {
+		if err := g.reserve(ctx, append(g.source(), g.factor())...); err != nil {
 			return nil, storeError(err)
 		}
 	}
 	var grant *Grant
 	var refused error
-	err = s.store.InTx(ctx, func(tx Tx) error {
+	err = g.inTx(ctx, func(tx Tx) error {
 		grant, refused = nil, nil
 		t, err := tx.TryTicket(ctx, m.RealmID, hash, ticketAttempts, s.now())
 		if errors.Is(err, ErrNotFound) {

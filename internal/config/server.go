@@ -30,6 +30,10 @@ type Server struct {
 	HSTS Duration `name:"hsts" toml:"hsts" default:"365d" env:"OSTIARY_HSTS" help:"How long browsers shall use TLS alone, sent with answers over the server's own TLS. 0s: not sent."`
 	// StopDelay is how long requests are still taken after SIGTERM, while readyz says no.
 	StopDelay Duration `name:"stop-delay" toml:"stop_delay" default:"0s" env:"OSTIARY_STOP_DELAY" help:"How long requests are still taken after SIGTERM, while readyz says no: for load balancers to notice."`
+	// GuessRedis is the URL of a Redis where nodes count the guesses in flight, in place of
+	// PostgreSQL; GuessRedisFile is a file that holds it, for a URL with a password.
+	GuessRedis     string `toml:"guess_redis" placeholder:"URL" env:"OSTIARY_GUESS_REDIS" help:"Redis that counts the guesses in flight of all nodes, in place of the database: redis://HOST:PORT, rediss:// with TLS, redis+cluster://HOST:PORT,HOST:PORT."`
+	GuessRedisFile string `toml:"guess_redis_file" placeholder:"FILE" env:"OSTIARY_GUESS_REDIS_FILE" help:"File that holds the URL of --guess-redis, for one with a password."`
 	// AuditKeep is how long entries of the audit log are kept; 0: for ever.
 	AuditKeep Duration `name:"audit-keep" toml:"audit_keep" default:"0s" env:"OSTIARY_AUDIT_KEEP" help:"How long entries of the audit log are kept; older ones are deleted. 0s: for ever."`
 	// TrustedProxy are the networks of the proxies that speak TLS for this server. Only
@@ -67,6 +71,9 @@ func (s *Server) AfterApply() error {
 		}
 	}
 	if err := s.checkLoad(); err != nil {
+		return err
+	}
+	if _, err := s.Redis(); err != nil {
 		return err
 	}
 	if s.AuditKeep != 0 && s.AuditKeep < leastKeep {

@@ -44,7 +44,7 @@ func (g *Gate) Enter(ctx context.Context, key string, p Policy, now func() time.
 			g.drop(key, f, false)
 			return nil, until.Sub(at), nil
 		}
-		if g.admit(f, changed, max(1, p.Free-p.Failures(state, at))) {
+		if g.admit(f, changed, p.Room(state, at)) {
 			return sync.OnceFunc(func() { g.drop(key, f, true) }), 0, nil
 		}
 		select {

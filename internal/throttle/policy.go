@@ -65,6 +65,9 @@ func (p Policy) Failures(s State, now time.Time) int {
 	}
 }
 
+// Room is how many guesses may run at once, if one may: no more than could fail.
+func (p Policy) Room(s State, now time.Time) int { return max(1, p.Free-p.Failures(s, now)) }
+
 // Until is when the next guess is allowed; a time that is not after now means at once.
 func (p Policy) Until(s State, now time.Time) time.Time {
 	n := p.Failures(s, now)

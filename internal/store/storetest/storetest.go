@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 		{"Session", sessionCases},
 		{"Refresh", refreshCases},
 		{"Budget", budgetCases},
+		{"Reserve", reserveCases},
 		{"Audit", auditCases},
 		{"TLS", tlsCases},
 		{"Transaction", transactionCases},
