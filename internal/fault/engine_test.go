@@ -19,6 +19,14 @@ func onEngines(t *testing.T, run func(t *testing.T, e engine)) {
 	t.Run("PostgreSQL", func(t *testing.T) { run(t, engine{name: "PostgreSQL", url: pgtest.URL(t)}) })
 }
 
+// another is a new, empty store of the same engine.
+func (e engine) another(t *testing.T) engine {
+	if e.url != "" {
+		e.url = pgtest.URL(t)
+	}
+	return e
+}
+
 // durable is a PostgreSQL of the test's own, which waits for its disk.
 func durable(t *testing.T) engine {
 	s := pgtest.Start(t, pgtest.Options{Durable: true})

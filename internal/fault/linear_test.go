@@ -68,18 +68,18 @@ func chained(retry string) string { return strings.Replace(settings, `"10m"`, `"
 
 // onNodes runs a test at one server, and at two on one store, of each engine.
 func onNodes(t *testing.T, settings string, run func(t *testing.T, s *site, nodes []*node)) {
-	for _, n := range []int{1, 2} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			onEngines(t, func(t *testing.T, e engine) {
-				s := newSite(t, e, settings)
+	onEngines(t, func(t *testing.T, e engine) {
+		for _, n := range []int{1, 2} {
+			t.Run(fmt.Sprint(n), func(t *testing.T) {
+				s := newSite(t, e.another(t), settings)
 				nodes := []*node{s.serve()}
 				for len(nodes) < n {
 					nodes = append(nodes, s.serve())
 				}
 				run(t, s, nodes)
 			})
-		})
-	}
+		}
+	})
 }
 
 const racers = 6 // clients at once
