@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/backup"
 )
@@ -154,5 +156,149 @@ func readAll(t *testing.T, r *Rows) (all []backup.Row) {
 			t.Fatal(err)
 		}
 		all = append(all, row)
+	}
+}
+
+// TestCopy_EndsWhatBegan: a copy goes on in a target that has some of the rows, others that
+// are different, and others that are gone; also where what is to come is in the way of what
+// is to go. It does not see what is written to the source meanwhile.
+func TestCopy_EndsWhatBegan(t *testing.T) {
+	t.Run("SQLite to PostgreSQL", func(t *testing.T) { endsWhatBegan(t, create(t), createPostgres(t)) })
+	t.Run("PostgreSQL to SQLite", func(t *testing.T) { endsWhatBegan(t, createPostgres(t), create(t)) })
+}
+
+func endsWhatBegan(t *testing.T, from, to *Store) {
+	ctx := t.Context()
+	people(t, from, 1100) // more than a page
+	people(t, to, 700)
+	change := func(s *Store, queries ...string) {
+		t.Helper()
+		for _, query := range queries {
+			if _, err := s.db.ExecContext(ctx, query); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	change(from,
+		"UPDATE account SET username = 'renamed', number = 900000 WHERE number = 3",
+		"UPDATE account SET number = 3 WHERE number = 650", // of the target, the one that has it comes first
+		"DELETE FROM session WHERE dialect = 'senmo' AND generation = 3 AND user_agent LIKE 'M%' AND account_id IN (SELECT id FROM account WHERE number BETWEEN 100 AND 200)")
+	change(to, "UPDATE session SET generation = 99 WHERE account_id IN (SELECT id FROM account WHERE number BETWEEN 300 AND 310)",
+		"DELETE FROM account_name WHERE name_key LIKE 'user000001%'")
+	snap, err := from.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	change(from, "DELETE FROM audit_event WHERE seq > 5", "UPDATE account SET org = 'later'")
+	if err := from.SetValue(ctx, "later", "x"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := to.Load(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	sums, changed, err := l.Copy(ctx, snap, nil)
+	if err != nil || changed < 400*6 || changed > 400*6+200 {
+		t.Fatalf("%d rows were changed: %v", changed, err)
+	}
+	got, err := l.Sums(ctx, nil)
+	if err != nil || got.Digest() != sums.Digest() || sums["account"].Rows != 1100 || sums["session"].Rows != 999 || sums["audit_event"].Rows != 2200 {
+		t.Errorf("%v\nof %v: %v", got, sums, err)
+	}
+	if _, changed, err := l.Copy(ctx, snap, nil); changed != 0 || err != nil {
+		t.Errorf("again: %d rows were changed: %v", changed, err)
+	}
+	later, err := from.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer later.Close()
+	if sums, changed, err = l.Copy(ctx, later, nil); changed < 1100+2195 || err != nil || sums["audit_event"].Rows != 5 {
+		t.Errorf("later: %d rows were changed: %v", changed, err)
+	}
+	if v, err := to.Value(ctx, "later"); v != "x" || err != nil {
+		t.Errorf("a fact: %q %v", v, err)
+	}
+}
+
+// TestCopy_OwnFacts: what a database says of itself stays, and is not copied.
+func TestCopy_OwnFacts(t *testing.T) {
+	from, to, ctx := create(t), create(t), t.Context()
+	for _, fact := range ownFacts {
+		for s, value := range map[*Store]string{from: "0 of the source", to: "0 of the target"} {
+			if err := s.SetValue(ctx, fact, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	snap, err := from.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	l, err := to.Load(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Empty(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Copy(ctx, snap, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, fact := range ownFacts {
+		if v, err := to.Value(ctx, fact); v != "0 of the target" || err != nil {
+			t.Errorf("%s is %q: %v", fact, v, err)
+		}
+	}
+}
+
+// TestLoad_ForeignText: what PostgreSQL can't hold is said by its place, and not changed.
+func TestLoad_ForeignText(t *testing.T) {
+	l, err := createPostgres(t).Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, text := range []string{"a\x00b", "a\xffb"} {
+		err := l.Insert(t.Context(), Tables[0], []backup.Row{{"name", "fine"}, {"odd", text}})
+		if err == nil || !strings.Contains(err.Error(), `store_info.value of the row ["odd"]`) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestEpoch_Raise: what may have been used since the backup has been, and what was, stays as it was.
+func TestEpoch_Raise(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	e := &Epoch{Now: now}
+	at := now.UnixMicro()
+	named := func(name string) backup.Table {
+		return Tables[slices.IndexFunc(Tables, func(t backup.Table) bool { return t.Name == name })]
+	}
+	for _, c := range []struct {
+		table, column string
+		was, is       int64
+	}{
+		{"realm", "next_number", 7, 7 + numberGap},
+		{"session", "ended_at", 0, at}, {"session", "ended_at", 5, 5},
+		{"ticket", "spent_at", 0, at}, {"ticket", "spent_at", 5, 5},
+		{"recovery_code", "spent_at", 0, at}, {"recovery_code", "spent_at", 0, at}, {"recovery_code", "spent_at", 5, 5},
+		{"totp_factor", "last_step", 0, 60_000_001}, {"totp_factor", "last_step", 60_000_000, 60_000_001}, {"totp_factor", "last_step", 60_000_009, 60_000_009},
+		{"account", "version", 4, 4}, {"guess_budget", "failures", 4, 4},
+	} {
+		table := named(c.table)
+		row := extremes(table, 1)
+		row[table.Index(c.column)] = c.was
+		e.Raise(table, row)
+		if got := row[table.Index(c.column)]; got != c.is {
+			t.Errorf("%s.%s was %d and is %d, not %d", c.table, c.column, c.was, got, c.is)
+		}
+	}
+	if e.Sessions != 1 || e.Tickets != 1 || e.Codes != 2 || e.Holders != 1 {
+		t.Errorf("%+v", e)
 	}
 }

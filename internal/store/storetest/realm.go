@@ -26,6 +26,7 @@ var realmCases = []testCase{
 	{"Keys", keysRoundTrip},
 	{"KeysDuplicate", keysDuplicate},
 	{"EndKey", endKey},
+	{"SetRefreshKey", setRefreshKey},
 	{"KeysOnce", keysOnce},
 	{"HashSchemes", hashSchemes},
 }
@@ -141,4 +142,16 @@ func hashSchemes(w *world) {
 	if err != nil || len(none) != 0 {
 		w.Fatalf("another realm has %v, %v", none, err)
 	}
+}
+
+func setRefreshKey(w *world) {
+	other := w.newRealm()
+	w.in(func(tx auth.Tx) error { return tx.SetRefreshKey(w.ctx, w.realm, []byte("another")) })
+	r, err := w.store.RealmByID(w.ctx, w.realm)
+	w.wantErr("the realm", err, nil)
+	w.same("its key", r.RefreshKey, []byte("another"))
+	r, err = w.store.RealmByID(w.ctx, other.ID)
+	w.wantErr("another realm", err, nil)
+	w.same("its key", r.RefreshKey, other.RefreshKey)
+	w.fails(auth.ErrNotFound, func(tx auth.Tx) error { return tx.SetRefreshKey(w.ctx, newID(), []byte("x")) })
 }
