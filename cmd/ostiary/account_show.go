@@ -12,18 +12,22 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
-type accountList struct{ listFlags }
+type accountList struct {
+	listFlags
+	Prefix *string `placeholder:"TEXT" help:"Only those whose username or e-mail address begins with it, in any case, in the order of these names."`
+}
 
 func (accountList) Help() string {
 	return `Examples:
     ostiary account list
+    ostiary account list --prefix ada
     ostiary account list --json | jq -r .email`
 }
 
 func (c *accountList) Run(a *app) error {
 	return a.inRealm(func(d *desk) error {
 		l := a.list(c.listFlags, "USERNAME", "EMAIL", "NUMBER", "KIND", "STATE", "ORG", "ID")
-		err := d.eachAccount(a, d.realm.ID, func(acc auth.Account) error {
+		err := c.each(a, d, func(acc auth.Account) error {
 			var object accountJSON
 			if c.JSON {
 				var err error
@@ -35,6 +39,26 @@ func (c *accountList) Run(a *app) error {
 		})
 		return cmp.Or(err, l.end())
 	})
+}
+
+// each calls fn with every account that is to be listed.
+func (c *accountList) each(a *app, d *desk, fn func(auth.Account) error) error {
+	if c.Prefix == nil {
+		return d.eachAccount(a, d.realm.ID, fn)
+	}
+	after := ""
+	for {
+		accounts, err := d.AccountsByPrefix(a, d.realm.ID, *c.Prefix, after, page)
+		if err != nil || len(accounts) == 0 {
+			return err
+		}
+		for _, acc := range accounts {
+			if err := fn(acc.Account); err != nil {
+				return err
+			}
+			after = acc.NameKey
+		}
+	}
 }
 
 func stateOf(acc auth.Account) string {

@@ -186,6 +186,17 @@ func (s *Service) ListAccounts(ctx context.Context, realm, after uuid.UUID, limi
 	return list, storeError(err)
 }
 
+// AccountsByPrefix lists a realm's accounts whose username or e-mail address begins with a
+// text, compared as names are, in the order of these names from the first after the given key.
+func (s *Service) AccountsByPrefix(ctx context.Context, realm uuid.UUID, prefix, after string, limit int) ([]NamedAccount, error) {
+	key, err := prefixKey(prefix)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.store.AccountsByPrefix(ctx, realm, key, after, limit)
+	return list, storeError(err)
+}
+
 // AccountChange says what is to change; nil leaves a field as it is.
 type AccountChange struct {
 	Username, Email, DisplayName, Org *string

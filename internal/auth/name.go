@@ -44,6 +44,19 @@ func nameKey(name string) string {
 	return key
 }
 
+// prefixKey is the form in which the beginning of a name is compared. The Bidi Rule is for
+// whole names.
+func prefixKey(text string) (string, error) {
+	key := ""
+	if utf8.ValidString(text) && utf8.RuneCountInString(text) <= maxName {
+		key, _ = leftToRight.String(text)
+	}
+	if key == "" {
+		return "", Errorf(CodeInvalidInput, "%q: no name begins so", text)
+	}
+	return key, nil
+}
+
 // registerName checks a name that is to be stored and returns its key. The mapping
 // may change the case of letters and nothing else, so that nobody can register a
 // lookalike that maps onto another's name.

@@ -101,6 +101,12 @@ type AccountRecord struct {
 	Datasources []string // sorted: what the roles open
 }
 
+// NamedAccount is an account that was found by a name key.
+type NamedAccount struct {
+	Account
+	NameKey string
+}
+
 type AccountReader interface {
 	// AccountByName finds an account by the mapped form of its username or e-mail
 	// address, with its subject in the dialect. ErrNotFound if there is none.
@@ -108,6 +114,9 @@ type AccountReader interface {
 	AccountByID(ctx context.Context, realm, id uuid.UUID, d Dialect) (AccountRecord, error)
 	// Accounts lists by id, from the first after the given one.
 	Accounts(ctx context.Context, realm, after uuid.UUID, limit int) ([]Account, error)
+	// AccountsByPrefix lists the accounts that have a name key with that beginning, each once
+	// by the first of them, from the first key after the given one.
+	AccountsByPrefix(ctx context.Context, realm uuid.UUID, prefix, after string, limit int) ([]NamedAccount, error)
 	Aliases(ctx context.Context, account uuid.UUID) (map[Dialect]string, error)
 	// PastPasswords are the hashes that KeepPassword remembered, the last first.
 	PastPasswords(ctx context.Context, account uuid.UUID) ([]string, error)

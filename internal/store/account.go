@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strconv"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/google/uuid"
 
@@ -71,6 +73,41 @@ func (q queries) AccountByID(ctx context.Context, realm, id uuid.UUID, d auth.Di
 func (q queries) Accounts(ctx context.Context, realm, after uuid.UUID, limit int) ([]auth.Account, error) {
 	return list(ctx, q.prepared, scanAccount, "SELECT "+accountColumns+` FROM account a
 		WHERE a.id > $2 AND a.realm_id = $1 ORDER BY a.id LIMIT $3`, realm[:], after[:], limit)
+}
+
+// AccountsByPrefix finds them by the primary key of the names, and an account that has two
+// such names by the first.
+func (q queries) AccountsByPrefix(ctx context.Context, realm uuid.UUID, prefix, after string, limit int) ([]auth.NamedAccount, error) {
+	from := ">"
+	if after < prefix {
+		from, after = ">=", prefix
+	}
+	return list(ctx, q.prepared, func(row scanner) (a auth.NamedAccount, err error) {
+		err = row.Scan(append(accountFields(&a.Account), &a.NameKey)...)
+		return a, err
+	}, prefixQuery(from), realm[:], prefix, after, beyond(prefix), limit)
+}
+
+func prefixQuery(from string) string {
+	return "SELECT " + accountColumns + `, n.name_key FROM account_name n JOIN account a ON a.id = n.account_id
+		WHERE n.realm_id = $1 AND n.name_key ` + from + ` $3 AND n.name_key < $4 AND NOT EXISTS (SELECT 1 FROM account_name o
+			WHERE o.account_id = n.account_id AND o.name_key >= $2 AND o.name_key < n.name_key)
+		ORDER BY n.name_key LIMIT $5`
+}
+
+// beyond is the first text after all that begin with a prefix, in the order of code points,
+// which is that of UTF-8.
+func beyond(prefix string) string {
+	runes := []rune(prefix)
+	for i := len(runes) - 1; i >= 0; i-- {
+		if r := runes[i]; r < unicode.MaxRune {
+			if r++; utf16.IsSurrogate(r) {
+				r = 0xE000
+			}
+			return string(append(runes[:i], r))
+		}
+	}
+	return string(unicode.MaxRune) + string(unicode.MaxRune) // no name has that character
 }
 
 func (q queries) Aliases(ctx context.Context, account uuid.UUID) (map[auth.Dialect]string, error) {

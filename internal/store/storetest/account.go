@@ -17,6 +17,7 @@ var accountCases = []testCase{
 	{"Taken", accountTaken},
 	{"Update", accountUpdate},
 	{"List", accountList},
+	{"Prefix", accountPrefix},
 	{"Number", accountNumber},
 	{"NumberSkips", accountNumberSkips},
 	{"Alias", accountAlias},
@@ -159,6 +160,62 @@ func accountList(w *world) {
 		after = page[len(page)-1].ID
 	}
 	w.same("pages", got, want)
+}
+
+// accountPrefix finds accounts by the beginning of any of their names, byte by byte.
+func accountPrefix(w *world) {
+	add := func(username, email string) string {
+		a := w.person(username, 0)
+		a.Email = email
+		w.in(func(tx auth.Tx) (err error) {
+			if a.Number, err = tx.NextNumber(w.ctx, w.realm); err != nil {
+				return err
+			}
+			return tx.InsertAccount(w.ctx, a, keysOf(a))
+		})
+		return username
+	}
+	ad, ada, adb := add("ad", "x@example.com"), add("ada", "ada@example.com"), add("adb", "y@example.com")
+	umlaut, last := add("adä", "ad\ud7ff@example.com"), add("ad\uffee", "z@example.com")
+	mail, ae, zoe := add("bert", "ad-bert@example.com"), add("ae", "ada-of-ae@example.com"), add("Zoe", "zoe@example.com")
+	other := w.person("ada", 9)
+	other.RealmID = w.newRealm().ID
+	w.in(func(tx auth.Tx) error { return tx.InsertAccount(w.ctx, other, keysOf(other)) })
+	for _, c := range []struct {
+		prefix string
+		want   []string
+	}{
+		{"ad", []string{ad, mail, ada, ae, adb, umlaut, last}},
+		{"ada", []string{ada, ae}},
+		{"ada@", []string{ada}},
+		{"ada-of-ae@example.com", []string{ae}},
+		{"ad\u00e4", []string{umlaut}},
+		{"ad\ud7ff", []string{umlaut}}, // the last before the surrogates
+		{"ad\U0010ffff", nil},
+		{"\U0010ffff", nil},
+		{"%", nil}, {"_", nil}, {"AD", nil},
+		{"Z", []string{zoe}},
+		{"x", []string{ad}},
+	} {
+		for _, size := range []int{1, 2, 100} {
+			var got []string
+			for after := ""; len(got) <= len(c.want); {
+				page, err := w.store.AccountsByPrefix(w.ctx, w.realm, c.prefix, after, size)
+				w.wantErr(c.prefix, err, nil)
+				if len(page) == 0 {
+					break
+				}
+				if len(page) > size {
+					w.Fatalf("%q: a page of %d, not %d", c.prefix, len(page), size)
+				}
+				for _, a := range page {
+					got = append(got, a.Username)
+				}
+				after = page[len(page)-1].NameKey
+			}
+			w.same(c.prefix, got, c.want)
+		}
+	}
 }
 
 func (w *world) number() (n int64) {
