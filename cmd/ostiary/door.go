@@ -38,7 +38,9 @@ func (s *server) listen(secure *tls.Config) (all doors, err error) {
 	if s.acme != nil {
 		challenge = s.acme.ServeChallenge
 	}
-	plain := web.Plain(s.log, challenge, web.Options{Introduced: s.settings.ProxyProtocol, SourceRequests: s.settings.SourceRequests})
+	requests := web.Options{Introduced: s.settings.ProxyProtocol, SourceRequests: s.settings.SourceRequests}
+	s.observers(&auth.Options{}, &requests)
+	plain := web.Plain(s.log, challenge, requests)
 	if err := add(s.settings.HTTPListen, plain, nil); err != nil {
 		all.close()
 		return nil, err

@@ -33,8 +33,8 @@ type marker struct {
 	spellings  []string
 }
 
-// trace is something that an estate let out.
-type trace struct{ where, text string }
+// found is something that an estate let out.
+type found struct{ where, text string }
 
 // estate is a real server with a secret of every kind, and all that it ever let out.
 type estate struct {
@@ -42,7 +42,7 @@ type estate struct {
 	p       *process
 	data    string
 	markers []marker
-	traces  []trace
+	traces  []found
 	mu      sync.Mutex
 	sent    int // requests to p that were answered
 	factor  []byte
@@ -97,7 +97,7 @@ func (e *estate) run(stdin string, args ...string) string {
 	if status != 0 {
 		e.t.Fatalf("ostiary %s: %d: %s", strings.Join(args, " "), status, errOut)
 	}
-	e.traces = append(e.traces, trace{"ostiary " + strings.Join(args[:2], " "), out + errOut})
+	e.traces = append(e.traces, found{"ostiary " + strings.Join(args[:2], " "), out + errOut})
 	return out
 }
 
@@ -130,7 +130,7 @@ func (e *estate) ask(method, path, body string, headers ...string) (int, string)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sent++
-	e.traces = append(e.traces, trace{fmt.Sprintf("answer %d of %s %.60s", res.StatusCode, method, path), all.String() + "\n" + string(text)})
+	e.traces = append(e.traces, found{fmt.Sprintf("answer %d of %s %.60s", res.StatusCode, method, path), all.String() + "\n" + string(text)})
 	return res.StatusCode, string(text)
 }
 

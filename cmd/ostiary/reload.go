@@ -46,6 +46,8 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 		s.cert.use(s.log, files)
 	}
 	s.site.Store(next)
+	s.rotation.Store(int64(set.KeyRotation))
+	s.tracer.SetShare(srv.TraceSample)
 	s.limitConnections(srv)
 	select {
 	case s.retend <- struct{}{}:
@@ -86,6 +88,8 @@ func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string)
 		{"proxy_protocol", srv.ProxyProtocol == s.settings.ProxyProtocol},
 		{"guess_redis", srv.GuessRedis == s.settings.GuessRedis},
 		{"guess_redis_file", srv.GuessRedisFile == s.settings.GuessRedisFile},
+		{"admin_listen", srv.AdminListen == s.settings.AdminListen},
+		{"trace_endpoint", srv.TraceEndpoint == s.settings.TraceEndpoint},
 		{"stop_delay", srv.StopDelay == s.settings.StopDelay},
 	} {
 		if !f.same {

@@ -140,7 +140,7 @@ func TestThreat61_NoSecretGetsOut(t *testing.T) {
 				"audit list", "audit list --json", "role list --json", "datasource list --json", "key list", "key list --json", "realm list --json", "doctor --json", "version --json",
 			} {
 				out, errOut, _ := command(t, "", append(strings.Fields(args), "--data", e.data)...)
-				e.traces = append(e.traces, trace{"ostiary " + args, out + errOut})
+				e.traces = append(e.traces, found{"ostiary " + args, out + errOut})
 			}
 			if err := e.p.stop(); err != nil {
 				t.Fatal(err)

@@ -16,10 +16,14 @@ import (
 	"github.com/ostiary/ostiary/internal/acme"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/metrics"
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
 	"github.com/ostiary/ostiary/internal/throttle"
+	"github.com/ostiary/ostiary/internal/trace"
+	"github.com/ostiary/ostiary/internal/trace/otlp"
+	"github.com/ostiary/ostiary/internal/web"
 )
 
 // drain is how long requests in flight may take after SIGTERM.
@@ -38,6 +42,7 @@ Examples:
     ostiary serve --demo
     ostiary serve --data /var/lib/ostiary --config /etc/ostiary.toml
     ostiary serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem
+    ostiary serve --admin-listen 127.0.0.1:9464 --trace-endpoint http://127.0.0.1:4318 --trace-sample 0.01
     ostiary serve --listen 0.0.0.0:443 --http-listen 0.0.0.0:80 --acme-domain login.example.com`
 }
 
@@ -64,6 +69,12 @@ type server struct {
 
 	tidying, keys *turn // whose turn it is, among the processes on the database
 	bounds        bounds
+
+	metrics  *metrics.Metrics // nil without admin_listen
+	admin    *web.Listener    // likewise
+	rotation atomic.Int64     // key_rotation, as it was set last
+	tracer   *trace.Tracer    // nil without trace_endpoint
+	sender   *otlp.Sender     // likewise
 }
 
 func (c *serveCmd) Run(a *app) (err error) {
@@ -89,6 +100,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer endSharing()
+	if err := s.observe(); err != nil {
+		return err
+	}
 	if c.Demo {
 		unlock, err := s.lockDemo()
 		if err != nil {
@@ -101,6 +115,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		return err
 	}
 	s.site.Store(site)
+	s.rotation.Store(int64(a.set.KeyRotation))
 	tlsConfig, err := s.tlsConfig()
 	if err != nil {
 		return err
@@ -110,6 +125,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	doors, err := s.listen(tlsConfig)
+	if err == nil {
+		doors, err = s.listenAdmin(doors)
+	}
 	if err != nil {
 		return err
 	}
@@ -141,6 +159,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tended.Go(func() { s.tidying.keep(tending) })
 	tended.Go(func() { s.keys.keep(tending) })
 	tended.Go(func() { s.tend(tending) })
+	if s.sender != nil {
+		tended.Go(func() { s.sender.Run(tending) })
+	}
 	tended.Go(func() { s.tendKeys(tending) })
 	tended.Go(func() { s.tendCertificate(tending) })
 	tended.Go(func() { s.warm(tending, site) })

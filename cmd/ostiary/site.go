@@ -34,6 +34,12 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	o := coreOptions(set, s.store, s.master, s.hasher, s.log)
 	o.Mounts, o.Gate, o.Shared, o.Watch, o.Feed = mounts, s.gate, s.shared, s.watch, s.feed
 	o.AuditKeep = time.Duration(srv.AuditKeep)
+	trusted := srv.TrustedProxies()
+	requests := web.Options{
+		TrustedProxies: trusted, OnlyProxies: len(trusted) > 0 && !s.settings.ProxyProtocol, HSTS: time.Duration(srv.HSTS),
+		Introduced: s.settings.ProxyProtocol, SourceRequests: srv.SourceRequests,
+	}
+	s.observers(&o, &requests)
 	svc := auth.New(o)
 	if err := s.settle(svc, mounts); err != nil {
 		return nil, err
@@ -52,13 +58,17 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 			if !forServers(route.Path[len(p.Prefix):]) {
 				route.CORS = origins(mounts, p)
 			}
+			route.Name = route.Path[len(p.Prefix):]
 			routes = append(routes, route)
 		}
 	}
 	for _, d := range dialects() {
 		for _, m := range mounts {
 			if m.Dialect == d.Name() {
-				routes = append(routes, d.Routes(svc, m)...)
+				for _, route := range d.Routes(svc, m) {
+					route.Name = strings.TrimPrefix(route.Path, m.Prefix)
+					routes = append(routes, route)
+				}
 			}
 		}
 	}
@@ -66,11 +76,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	if err != nil {
 		return nil, misuse(err.Error())
 	}
-	trusted := srv.TrustedProxies()
-	return &site{svc, mounts, web.Middleware(s.log, mux, web.Options{
-		TrustedProxies: trusted, OnlyProxies: len(trusted) > 0 && !s.settings.ProxyProtocol, HSTS: time.Duration(srv.HSTS),
-		Introduced: s.settings.ProxyProtocol, SourceRequests: srv.SourceRequests,
-	})}, nil
+	return &site{svc, mounts, web.Middleware(s.log, mux, requests)}, nil
 }
 
 // forServers tells whether a path is for other servers alone, so that no page may call

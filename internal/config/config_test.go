@@ -89,7 +89,7 @@ func TestConfig_Defaults(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(Server{
-		Listen: "127.0.0.1:8080", HSTS: Duration(365 * 24 * time.Hour),
+		Listen: "127.0.0.1:8080", HSTS: Duration(365 * 24 * time.Hour), TraceSample: 1,
 		MaxConnections: 4096, SourceConnections: 1024, SourceRequests: 256,
 	}, c.Serve.Server); diff != "" {
 		t.Error(diff)

@@ -139,7 +139,7 @@ func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, err
 var (
 	wrongType = regexp.MustCompile(`^cannot (?:decode|store) (?:a )?TOML ([a-z -]+?) (?:into|in) .* of type (\S+)$`)
 	goTypes   = map[string]string{
-		"string": "a string", "*string": "a string", "int": "an integer", "bool": "true or false",
+		"string": "a string", "*string": "a string", "int": "an integer", "float64": "a number", "bool": "true or false",
 		"[]string": "a list of strings", "config.Duration": `a duration such as "1h"`, "*config.Duration": `a duration such as "1h"`,
 		"[]config.Mount": "a list of tables [[mount]]", "config.Mount": "a table [[mount]]",
 		"*int": "an integer", "[]config.Policy": "a list of tables [[policy]]", "config.Policy": "a table [[policy]]",

@@ -15,8 +15,11 @@ type Server struct {
 	Listen string `toml:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"OSTIARY_LISTEN" help:"Address to answer on. One that is not loopback needs --tls-cert and --tls-key, --acme-domain, or --trusted-proxy."`
 	// HTTPListen is where plain HTTP is refused, and a CA's HTTP-01 challenge answered.
 	HTTPListen string `name:"http-listen" toml:"http_listen" placeholder:"HOST:PORT" env:"OSTIARY_HTTP_LISTEN" help:"Address for plain HTTP beside TLS: answers the CA's challenges, and refuses all else. Off unless set."`
-	// AdminListen will be where metrics are served; none are yet, and so it is refused.
-	AdminListen string `toml:"admin_listen" placeholder:"HOST:PORT" env:"OSTIARY_ADMIN_LISTEN" help:"Address for metrics. Not supported yet by this version."`
+	// AdminListen is where metrics are served, to whoever can reach it.
+	AdminListen string `toml:"admin_listen" placeholder:"HOST:PORT" env:"OSTIARY_ADMIN_LISTEN" help:"Address for /metrics (Prometheus), /healthz and /readyz, by plain HTTP. Whoever can reach it can read them. Off unless set."`
+	// TraceEndpoint is where spans are sent, and TraceSample of which share of the requests.
+	TraceEndpoint string  `toml:"trace_endpoint" placeholder:"URL" env:"OSTIARY_TRACE_ENDPOINT" help:"OpenTelemetry collector that traces are sent to (OTLP over HTTP), such as http://127.0.0.1:4318. Off unless set."`
+	TraceSample   float64 `toml:"trace_sample" default:"1" placeholder:"SHARE" env:"OSTIARY_TRACE_SAMPLE" help:"Share of the requests that are traced, from 0 to 1, unless a trusted proxy says which (traceparent)."`
 	// TLSCert and TLSKey are PEM files; both or none.
 	TLSCert string `name:"tls-cert" toml:"tls_cert" placeholder:"FILE" env:"OSTIARY_TLS_CERT" help:"Certificate chain (PEM)."`
 	TLSKey  string `name:"tls-key" toml:"tls_key" placeholder:"FILE" env:"OSTIARY_TLS_KEY" help:"Private key of the certificate (PEM)."`
@@ -55,8 +58,8 @@ func (s *Server) AfterApply() error {
 	if err := checkAddress(s.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	if s.AdminListen != "" {
-		return fmt.Errorf("admin_listen: metrics are not supported yet by this version")
+	if err := s.checkObserved(); err != nil {
+		return err
 	}
 	if err := s.checkTLS(); err != nil {
 		return err
@@ -116,8 +119,10 @@ func (s *Server) checkLoad() error {
 }
 
 // Loopback says whether only this machine can reach the listening address.
-func (s *Server) Loopback() bool {
-	host, _, err := net.SplitHostPort(s.Listen)
+func (s *Server) Loopback() bool { return isLoopback(s.Listen) }
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false
 	}

@@ -89,10 +89,10 @@ func HealthRoutes(ready func(context.Context) error) []web.Route {
 		}
 	}
 	return []web.Route{
-		{Path: "/ostiary/healthz", Servers: true, Handler: health(func(context.Context, *web.Request, web.None) (web.Text, error) {
+		{Path: "/ostiary/healthz", Name: "/ostiary/healthz", Servers: true, Handler: health(func(context.Context, *web.Request, web.None) (web.Text, error) {
 			return "ok", nil
 		})},
-		{Path: "/ostiary/readyz", Servers: true, Handler: health(func(ctx context.Context, _ *web.Request, _ web.None) (web.Text, error) {
+		{Path: "/ostiary/readyz", Name: "/ostiary/readyz", Servers: true, Handler: health(func(ctx context.Context, _ *web.Request, _ web.None) (web.Text, error) {
 			if err := ready(ctx); err != nil {
 				return "", err
 			}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/keyring"
+	"github.com/ostiary/ostiary/internal/metrics"
+	"github.com/ostiary/ostiary/internal/trace"
+	"github.com/ostiary/ostiary/internal/trace/otlp"
+	"github.com/ostiary/ostiary/internal/verify"
+	"github.com/ostiary/ostiary/internal/web"
+)
+
+// adminConnections is how many connections there may be to the address of the metrics.
+const adminConnections = 64
+
+// observe has the parts of the server tell what they do, if anybody wants to know.
+func (s *server) observe() (err error) {
+	if s.settings.TraceEndpoint != "" {
+		s.tracer = trace.New(s.settings.TraceSample)
+		if s.sender, err = otlp.New(s.tracer, s.settings.TraceEndpoint, version(), s.log); err != nil {
+			return fmt.Errorf("trace_endpoint: %w", err)
+		}
+	}
+	if s.settings.AdminListen == "" {
+		return nil
+	}
+	sources := metrics.Sources{Hashing: s.hashing, Store: s.storeNow, Doors: s.doorsNow, Realms: s.realmsNow}
+	if s.sender != nil {
+		sources.Spans = func() (sent, dropped uint64) { return s.sender.Sent(), s.tracer.Dropped() }
+	}
+	s.metrics = metrics.New(version(), sources)
+	s.hasher.Observe(s.metrics)
+	s.store.Observe(s.metrics)
+	return nil
+}
+
+// observers tell the core and the web whom to tell.
+func (s *server) observers(core *auth.Options, requests *web.Options) {
+	if requests.Tracer = s.tracer; s.metrics != nil {
+		core.Observer, requests.Observe = s.metrics, s.metrics.Answered
+	}
+}
+
+// listenAdmin takes the address of the metrics, beside those of the clients.
+func (s *server) listenAdmin(all doors) (doors, error) {
+	if s.metrics == nil {
+		return all, nil
+	}
+	routes := []web.Route{{Path: "/metrics", Handler: s.metrics.Handler(s.log)}}
+	for _, route := range verify.HealthRoutes(func(ctx context.Context) error { return s.ready(s.site.Load().svc)(ctx) }) {
+		route.Path = strings.TrimPrefix(route.Path, "/ostiary")
+		routes = append(routes, route)
+	}
+	mux, err := web.NewMux(routes)
+	if err != nil {
+		return all, err
+	}
+	below, err := new(net.ListenConfig).Listen(s, "tcp", s.settings.AdminListen)
+	if err != nil {
+		all.close()
+		return nil, fmt.Errorf("admin_listen: %w", err)
+	}
+	s.admin = web.Listen(below, web.ListenerConfig{Log: s.log, Plain: true, Limits: web.Limits{Connections: adminConnections, PerSource: adminConnections}})
+	handler := web.Middleware(s.log, mux, web.Options{})
+	all = append(all, door{web.Server(web.ServerConfig{Addr: s.settings.AdminListen, Handler: handler, Log: s.log}), s.admin})
+	s.log.Info("serving metrics", "address", below.Addr().String())
+	if !s.settings.AdminLoopback() {
+		s.log.Warn("the metrics are not on a loopback address: whoever can reach it reads them, in the clear, and may tell from them which names there are; see that only your monitoring can", "admin_listen", s.settings.AdminListen)
+	}
+	return all, nil
+}
+
+func (s *server) hashing() (waiting, running, slots int) {
+	st := s.hasher.Stats()
+	return st.Waiting, st.Running, st.Slots
+}
+
+func (s *server) storeNow() metrics.Store {
+	p := s.store.Pool()
+	return metrics.Store{Engine: s.store.Info().Engine, Max: p.Max, InUse: p.InUse, Idle: p.Idle, Waits: p.Waits, Waited: p.Waited}
+}
+
+func (s *server) doorsNow() (all []metrics.Door) {
+	names := []string{"listen", "http_listen"}
+	for i, l := range append(slices.Clone(s.bounds), s.admin) {
+		name := "admin_listen"
+		if i < len(s.bounds) {
+			name = names[i]
+		}
+		d := metrics.Door{Name: name, Open: l.Open(), Closed: map[string]uint64{}}
+		for why, n := range l.Closed() {
+			d.Closed[web.Closings[why]] = n
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// realmsNow looks at the keys and the audit logs of the realms that have mounts. What can't
+// be read now is left out.
+func (s *server) realmsNow(ctx context.Context) (all []metrics.Realm) {
+	seen := map[string]bool{}
+	for _, m := range s.site.Load().mounts {
+		if ctx.Err() != nil {
+			return all
+		}
+		if seen[m.Realm] {
+			continue
+		}
+		seen[m.Realm] = true
+		r := metrics.Realm{Name: m.Realm}
+		if keys, err := s.store.Keys(ctx, m.RealmID); err == nil {
+			r.Keys = signingKeys(keys, s.rotation.Load(), time.Now())
+		}
+		head, err := s.store.AuditHead(ctx, m.RealmID)
+		last, lastErr := s.store.LastCheckpoint(ctx, m.RealmID)
+		if err == nil && (lastErr == nil || errors.Is(lastErr, auth.ErrNotFound)) {
+			r.Head, r.Signed, r.LastCheckpoint = head.Seq, last.Seq, last.At
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// signingKeys are those that sign now, of each algorithm, and when others will: the keys
+// that are there already, or those that are due after every so much time.
+func signingKeys(keys []keyring.Record, every int64, now time.Time) (all []metrics.Key) {
+	states := keyStates(keys, now)
+	for i, k := range keys {
+		if states[i] != "signing" {
+			continue
+		}
+		key := metrics.Key{Algorithm: k.Algorithm, Since: k.SignsFrom}
+		if every > 0 {
+			key.Until = k.SignsFrom.Add(time.Duration(every))
+		}
+		for j, next := range keys {
+			if states[j] == "next" && next.Algorithm == k.Algorithm {
+				key.Until = next.SignsFrom
+			}
+		}
+		all = append(all, key)
+	}
+	return all
+}

@@ -1,0 +1,204 @@
+package metrics
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/web"
+)
+
+var (
+	_ auth.Observer     = (*Metrics)(nil)
+	_ password.Observer = (*Metrics)(nil)
+)
+
+// full has something to say of everything.
+var full = Sources{
+	Hashing: func() (waiting, running, slots int) { return 3, 2, 4 },
+	Store:   func() Store { return Store{Engine: "SQLite", Max: 5, InUse: 1, Idle: 2, Waits: 7, Waited: time.Second} },
+	Doors:   func() []Door { return []Door{{Name: "listen", Open: 9, Closed: map[string]uint64{"room": 8}}} },
+	Spans:   func() (sent, dropped uint64) { return 11, 12 },
+	Realms: func(context.Context) []Realm {
+		return []Realm{
+			{Name: "default", Keys: []Key{{Algorithm: "RS256", Since: time.Unix(100, 0), Until: time.Unix(200, 5e8)}, {Algorithm: "ES256", Since: time.Unix(300, 0)}}, Head: 21, Signed: 20, LastCheckpoint: time.Unix(400, 0)},
+			{Name: "new", Head: 1},
+		}
+	},
+}
+
+// text is what a scrape gets.
+func text(t *testing.T, h http.Handler, accept string) (string, *http.Response) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	if accept != "" {
+		r.Header.Set("Accept", accept)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body), w.Result()
+}
+
+func has(t *testing.T, text string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+}
+
+func TestMetrics_Text(t *testing.T) {
+	m := New("v1.2.3", full)
+	m.Login("cloudio", "signed_in")
+	m.Login("cloudio", "signed_in")
+	m.Login("senmo", "wrong_password")
+	m.Refreshed("senmo", "stolen")
+	m.Verified("")
+	m.Verified(auth.CodeSessionEnded)
+	m.Introspected("")
+	m.Revoked(auth.CodeNotFound)
+	m.Viewed(true)
+	m.Viewed(true)
+	m.Viewed(false)
+	m.Throttled(auth.BudgetKnown)
+	m.Reserving(1)
+	m.Reserving(1)
+	m.Reserving(-1)
+	m.Audited(audit.SignedIn)
+	m.HashWaited(2 * time.Second)
+	m.Hashed(time.Millisecond)
+	m.HashRefused()
+	m.StoreWaited(time.Second)
+	m.StoreRead(time.Second)
+	m.StoreBatch(5, 2*time.Second)
+	m.StoreCommit(time.Second)
+	m.StoreRetried(4)
+	m.StoreResolved("lost")
+	m.StoreFailed("full")
+	m.Answered(web.Outcome{Route: "/v1/auth", Dialect: "senmo", Status: 401, Code: auth.CodeBadCredentials, Took: 50 * time.Millisecond})
+	m.Answered(web.Outcome{Status: 403, Code: auth.CodeForbidden, Refused: web.RefusedPeer})
+	body, res := text(t, m.Handler(slog.New(slog.DiscardHandler)), "")
+	if got := res.Header.Get("Content-Type"); !strings.HasPrefix(got, "text/plain; version=0.0.4") {
+		t.Error(got)
+	}
+	has(t, body,
+		`ostiary_logins_total{dialect="cloudio",outcome="signed_in"} 2`, `ostiary_logins_total{dialect="senmo",outcome="wrong_password"} 1`,
+		`ostiary_refreshes_total{dialect="senmo",outcome="stolen"} 1`,
+		`ostiary_verifications_total{outcome="ok"} 1`, `ostiary_verifications_total{outcome="session_ended"} 1`,
+		`ostiary_introspections_total{outcome="ok"} 1`, `ostiary_revocations_total{outcome="not_found"} 1`,
+		`ostiary_session_lookups_total{source="memory"} 2`, `ostiary_session_lookups_total{source="store"} 1`,
+		`ostiary_guesses_throttled_total{budget="known"} 1`, `ostiary_guesses_throttled_total{budget="source"} 0`, `ostiary_guesses_reserving 1`,
+		`ostiary_audit_entries_total{kind="signed_in"} 1`, `ostiary_audit_entries_total{kind="session_ended"} 0`,
+		`ostiary_password_hash_wait_seconds_sum 2`, `ostiary_password_hash_duration_seconds_count 1`, `ostiary_password_hash_refused_total 1`,
+		`ostiary_password_hash_queue 3`, `ostiary_password_hash_slots_in_use 2`, `ostiary_password_hash_slots 4`,
+		`ostiary_store_operation_duration_seconds_count{operation="wait"} 1`, `ostiary_store_operation_duration_seconds_sum{operation="batch"} 2`,
+		`ostiary_store_operation_duration_seconds_count{operation="read"} 1`, `ostiary_store_operation_duration_seconds_count{operation="commit"} 1`,
+		`ostiary_store_batch_transactions_sum 5`, `ostiary_store_retried_transactions_total 4`,
+		`ostiary_store_unknown_commits_total{outcome="lost"} 1`, `ostiary_store_errors_total{fault="full"} 1`, `ostiary_store_errors_total{fault="away"} 0`,
+		`ostiary_store_info{engine="SQLite"} 1`, `ostiary_store_connections{state="in_use"} 1`, `ostiary_store_connections{state="idle"} 2`, `ostiary_store_connections_max 5`,
+		`ostiary_store_connection_waits_total 7`, `ostiary_store_connection_wait_seconds_total 1`,
+		`ostiary_http_request_duration_seconds_count{dialect="senmo",route="/v1/auth",status="4xx"} 1`,
+		`ostiary_http_request_duration_seconds_bucket{dialect="senmo",route="/v1/auth",status="4xx",le="0.03"} 0`,
+		`ostiary_http_request_duration_seconds_bucket{dialect="senmo",route="/v1/auth",status="4xx",le="0.06"} 1`,
+		`ostiary_http_errors_total{code="bad_credentials"} 1`, `ostiary_http_refused_total{reason="undeclared_peer"} 1`, `ostiary_http_refused_total{reason="bodies"} 0`,
+		`ostiary_connections{listener="listen"} 9`, `ostiary_connections_closed_total{listener="listen",reason="room"} 8`,
+		`ostiary_trace_spans_total{outcome="sent"} 11`, `ostiary_trace_spans_total{outcome="dropped"} 12`,
+		`ostiary_signing_key_since_timestamp_seconds{algorithm="RS256",realm="default"} 100`, `ostiary_signing_key_until_timestamp_seconds{algorithm="RS256",realm="default"} 200.5`,
+		`ostiary_audit_head{realm="default"} 21`, `ostiary_audit_checkpoint{realm="default"} 20`, `ostiary_audit_checkpoint_timestamp_seconds{realm="default"} 400`,
+		`ostiary_audit_checkpoint{realm="new"} 0`,
+	)
+	for _, none := range []string{`until_timestamp_seconds{algorithm="ES256"`, `checkpoint_timestamp_seconds{realm="new"`} {
+		if strings.Contains(body, none) {
+			t.Errorf("there is %s", none)
+		}
+	}
+	for _, some := range []string{"\ngo_goroutines ", "\nprocess_cpu_seconds_total ", `ostiary_build_info{go="go1.`, `version="v1.2.3"} 1`} {
+		if !strings.Contains(body, some) {
+			t.Errorf("there is no %s", some)
+		}
+	}
+	body, res = text(t, m.Handler(slog.New(slog.DiscardHandler)), "application/openmetrics-text; version=1.0.0")
+	if got := res.Header.Get("Content-Type"); !strings.HasPrefix(got, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(body, "\n# EOF\n") {
+		t.Error(got)
+	}
+	has(t, body, "# TYPE ostiary_logins counter")
+}
+
+func TestHandler_Methods(t *testing.T) {
+	h := New("v0", Sources{}).Handler(slog.New(slog.DiscardHandler))
+	for method, want := range map[string]int{"GET": 200, "HEAD": 200, "POST": 405, "DELETE": 405, "TRACE": 405} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, "/metrics", nil))
+		if w.Code != want || want == 405 && w.Header().Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s: %d", method, w.Code)
+		}
+	}
+}
+
+// A database that does not answer keeps nothing else from being told.
+func TestScrape_StoreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := full
+		began := time.Now()
+		answer := make(chan struct{})
+		away.Realms = func(context.Context) []Realm { <-answer; return nil }
+		body, res := text(t, New("v0", away).Handler(slog.New(slog.DiscardHandler)), "")
+		if res.StatusCode != 200 || time.Since(began) != realmLimit {
+			t.Errorf("%d after %s", res.StatusCode, time.Since(began))
+		}
+		has(t, body, "ostiary_password_hash_queue 3", "ostiary_store_connections_max 5")
+		if strings.Contains(body, "ostiary_audit_head{") {
+			t.Error("what is not known is told")
+		}
+		close(answer)
+	})
+}
+
+func TestChildren_MadeOnce(t *testing.T) {
+	made := 0
+	c := children[int, *int]{make: func(int) *int { made++; return new(int) }}
+	var first [100]*int
+	for i := range first {
+		first[i] = c.of(i)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range first {
+				if c.of(i) != first[i] {
+					t.Error("another one")
+				}
+			}
+		})
+	}
+	all.Wait()
+	if made != 100 {
+		t.Errorf("%d made", made)
+	}
+}
+
+func BenchmarkAnswered(b *testing.B) {
+	m := New("v0", Sources{})
+	o := web.Outcome{Route: "/ostiary/verify", Dialect: "senmo", Status: 200, Took: 20 * time.Microsecond}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Viewed(true)
+		m.Verified("")
+		m.Answered(o)
+	}
+}

@@ -1,0 +1,161 @@
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Sources are asked at each scrape. One that is nil has nothing to say.
+type Sources struct {
+	// Hashing tells how many passwords wait for a slot, how many slots are in use, and how many there are.
+	Hashing func() (waiting, running, slots int)
+	Store   func() Store
+	Doors   func() []Door
+	// Realms tells of the realms that are served; it may take a read or two for each.
+	Realms func(ctx context.Context) []Realm
+	// Spans counts the spans of traces that were sent, and that were dropped.
+	Spans func() (sent, dropped uint64)
+}
+
+// Store is the database, and its connections.
+type Store struct {
+	Engine           string
+	Max, InUse, Idle int
+	Waits            int64
+	Waited           time.Duration
+}
+
+// Door is an address where requests come in.
+type Door struct {
+	Name   string // of its setting
+	Open   int
+	Closed map[string]uint64 // by why
+}
+
+// Realm is a realm's keys and audit log. A time that is zero, or a number, is not known.
+type Realm struct {
+	Name           string
+	Keys           []Key
+	Head, Signed   int64 // numbers of entries of the audit log: of the last, and of the last that was signed
+	LastCheckpoint time.Time
+}
+
+// Key is a key that signs.
+type Key struct {
+	Algorithm string
+	Since     time.Time
+	Until     time.Time // when another one is to sign; zero: never by itself
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+var (
+	hashWaiting = desc("ostiary_password_hash_queue", "Passwords that wait for a slot to be hashed in.")
+	hashRunning = desc("ostiary_password_hash_slots_in_use", "Slots in which a password is hashed.")
+	hashSlots   = desc("ostiary_password_hash_slots", "Slots for hashing passwords (hash_slots).")
+
+	storeInfo       = desc("ostiary_store_info", "The engine of the database; always 1.", "engine")
+	storeMax        = desc("ostiary_store_connections_max", "Connections to the database that there may be.")
+	storeOpen       = desc("ostiary_store_connections", "Connections to the database, by whether they are in use.", "state")
+	storeWaits      = desc("ostiary_store_connection_waits_total", "How often something waited for the driver to have a connection.")
+	storeWaited     = desc("ostiary_store_connection_wait_seconds_total", "How long that took, in all.")
+	doorOpen        = desc("ostiary_connections", "Connections of clients that are open, by the setting of the address.", "listener")
+	doorClosed      = desc("ostiary_connections_closed_total", "Connections that the server closed before it was asked for more, by why.", "listener", "reason")
+	keySince        = desc("ostiary_signing_key_since_timestamp_seconds", "Since when the key signs that signs now.", "realm", "algorithm")
+	keyUntil        = desc("ostiary_signing_key_until_timestamp_seconds", "When another key is to sign; absent if keys are not replaced by themselves.", "realm", "algorithm")
+	auditHead       = desc("ostiary_audit_head", "The number of the last entry of the audit log.", "realm")
+	auditSigned     = desc("ostiary_audit_checkpoint", "The number of the last entry of the audit log that was signed.", "realm")
+	auditCheckpoint = desc("ostiary_audit_checkpoint_timestamp_seconds", "When the audit log was signed last.", "realm")
+	spans           = desc("ostiary_trace_spans_total", "Spans of traces, by what became of them.", "outcome")
+
+	scraped = []*prometheus.Desc{
+		hashWaiting, hashRunning, hashSlots, storeInfo, storeMax, storeOpen, storeWaits, storeWaited, doorOpen, doorClosed,
+		keySince, keyUntil, auditHead, auditSigned, auditCheckpoint, spans,
+	}
+)
+
+// realmLimit is how long a scrape waits for what is in the database: if that is away, the
+// rest must be told all the same.
+const realmLimit = 2 * time.Second
+
+// scrape is what is not counted, but looked at.
+type scrape struct{ Sources }
+
+// Describe implements prometheus.Collector.
+func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range scraped {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *scrape) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
+	}
+	if s.Hashing != nil {
+		waiting, running, slots := s.Hashing()
+		gauge(hashWaiting, float64(waiting))
+		gauge(hashRunning, float64(running))
+		gauge(hashSlots, float64(slots))
+	}
+	if s.Store != nil {
+		st := s.Store()
+		gauge(storeInfo, 1, st.Engine)
+		gauge(storeMax, float64(st.Max))
+		gauge(storeOpen, float64(st.InUse), "in_use")
+		gauge(storeOpen, float64(st.Idle), "idle")
+		counter(storeWaits, float64(st.Waits))
+		counter(storeWaited, st.Waited.Seconds())
+	}
+	if s.Doors != nil {
+		for _, d := range s.Doors() {
+			gauge(doorOpen, float64(d.Open), d.Name)
+			for why, n := range d.Closed {
+				counter(doorClosed, float64(n), d.Name, why)
+			}
+		}
+	}
+	if s.Spans != nil {
+		sent, dropped := s.Spans()
+		counter(spans, float64(sent), "sent")
+		counter(spans, float64(dropped), "dropped")
+	}
+	if s.Realms != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), realmLimit)
+		defer cancel()
+		found := make(chan []Realm, 1)
+		go func() { found <- s.Realms(ctx) }() // a read that has begun is not cancelled
+		select {
+		case realms := <-found:
+			for _, r := range realms {
+				r.collect(gauge)
+			}
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (r Realm) collect(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
+	at := func(d *prometheus.Desc, t time.Time, labels ...string) {
+		if !t.IsZero() {
+			gauge(d, float64(t.UnixMilli())/1000, labels...)
+		}
+	}
+	for _, k := range r.Keys {
+		at(keySince, k.Since, r.Name, k.Algorithm)
+		at(keyUntil, k.Until, r.Name, k.Algorithm)
+	}
+	if r.Head > 0 {
+		gauge(auditHead, float64(r.Head), r.Name)
+		gauge(auditSigned, float64(r.Signed), r.Name)
+	}
+	at(auditCheckpoint, r.LastCheckpoint, r.Name)
+}
