@@ -81,12 +81,13 @@ func (c *accountExport) Run(a *app) error {
 	if err := x.sealTo(c.Recipient); err != nil {
 		return err
 	}
+	defer a.interruptible()()
 	err := a.inRealms(func(d *desk, realms []auth.Realm) error {
 		x.desk = d
 		each := func(w io.Writer) error {
 			for _, r := range realms {
 				if err := x.realmTo(w, r); err != nil {
-					return err
+					return stopped(a, err)
 				}
 			}
 			return nil
