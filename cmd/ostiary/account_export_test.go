@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/url"
 	"os"
@@ -277,7 +278,7 @@ func TestAccountExport_File(t *testing.T) {
 func TestWriteWhole_NothingHalf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	half := func(w io.Writer) error { _, _ = io.WriteString(w, "half"); return io.ErrUnexpectedEOF }
-	if err := writeWhole(path, false, half); err != io.ErrUnexpectedEOF {
+	if err := writeWhole(path, false, half); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 0 {

@@ -55,7 +55,7 @@ func (b *bench) measure(ctx context.Context) error {
 	groups := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"login", b.logins}, {"refresh", b.refreshes}, {"verify", b.verifications}, {"start", b.starts}}
+	}{{"login", b.logins}, {"refresh", b.refreshes}, {"verify", b.verifications}, {"start", b.starts}, {"engines", b.engines}, {"growth", b.growth}}
 	for _, g := range groups {
 		if !b.has(g.name) {
 			continue
@@ -115,7 +115,7 @@ func (b *bench) logins(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	peak, stop := b.watch(ctx)
+	peak, stop := watch(ctx, b.server.resident)
 	err = interleave(ctx, rows, b.rounds, b.slice)
 	stop()
 	if err != nil {
@@ -127,8 +127,8 @@ func (b *bench) logins(ctx context.Context) error {
 	return nil
 }
 
-// watch looks at the server's memory ten times a second, until stop.
-func (b *bench) watch(ctx context.Context) (peak *float64, stop func()) {
+// watch looks at a process's memory ten times a second, until stop.
+func watch(ctx context.Context, resident func() (float64, error)) (peak *float64, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	peak, done := new(float64), make(chan struct{})
 	go func() {
@@ -136,7 +136,7 @@ func (b *bench) watch(ctx context.Context) (peak *float64, stop func()) {
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			if now, err := b.server.resident(); err == nil {
+			if now, err := resident(); err == nil {
 				*peak = max(*peak, now)
 			}
 			select {

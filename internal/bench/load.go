@@ -20,7 +20,7 @@ func (b *bench) connect(ctx context.Context, address string) (*client, error) {
 	b.closers = append(b.closers, c.conn.Close)
 	end, ok := ctx.Deadline()
 	if !ok {
-		end = time.Now().Add(longest)
+		end = time.Now().Add(longestFilled)
 	}
 	return c, c.conn.SetDeadline(end)
 }

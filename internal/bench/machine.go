@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -73,6 +74,25 @@ func processorTimeOf(pid int) (time.Duration, error) {
 	user, err := strconv.ParseInt(words[14-3], 10, 64)
 	system, err2 := strconv.ParseInt(words[15-3], 10, 64)
 	return time.Duration(user+system) * tick, errors.Join(err, err2)
+}
+
+// processorTimeOfPostgres is what a PostgreSQL on a port and its children have had so far, of those that live.
+func processorTimeOfPostgres(port string) (sum time.Duration) {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range lines {
+		text, _ := os.ReadFile(path)
+		if !bytes.Contains(text, []byte("\x00-p\x00"+port+"\x00")) {
+			continue
+		}
+		pids := strings.Split(path, "/")[2:3]
+		children, _ := os.ReadFile(filepath.Dir(path) + "/task/" + pids[0] + "/children")
+		for _, pid := range append(pids, strings.Fields(string(children))...) {
+			n, _ := strconv.Atoi(pid)
+			t, _ := processorTimeOf(n)
+			sum += t
+		}
+	}
+	return sum
 }
 
 // Sub is what was done since then.

@@ -14,6 +14,8 @@
 //	go run ./internal/bench             a minute and a half, after the build
 //	go run ./internal/bench -short      half a minute
 //	go run ./internal/bench -only login,verify
+//	go run ./internal/bench -only engines       PostgreSQL beside SQLite
+//	go run ./internal/bench -only growth        a million accounts beside a thousand; ten minutes
 package main
 
 import (
@@ -29,8 +31,12 @@ import (
 	"time"
 )
 
-// longest is when a run gives up, whatever it is doing; the build is not counted.
-const longest = 3 * time.Minute
+// longest is when a run gives up, whatever it is doing; the build is not counted. Filling a
+// database takes longer.
+const (
+	longest       = 3 * time.Minute
+	longestFilled = time.Hour
+)
 
 // plan says what is measured, and for how long.
 type plan struct {
@@ -38,23 +44,35 @@ type plan struct {
 	slice  time.Duration // of a row, before the next one's turn
 	starts int           // of the server, of which the median counts
 	binary string        // to be measured; empty: build it
+	many   int           // accounts, where few are compared with many
 	only   map[string]bool
 }
 
-func (p plan) has(group string) bool { return len(p.only) == 0 || p.only[group] }
+// has tells whether a group is measured. What needs PostgreSQL is only if it was asked for.
+func (p plan) has(group string) bool {
+	return p.only[group] || len(p.only) == 0 && group != "engines" && group != "growth"
+}
+
+func (p plan) longest() time.Duration {
+	if p.only["engines"] || p.only["growth"] {
+		return longestFilled
+	}
+	return longest
+}
 
 func main() {
 	short := flag.Bool("short", false, "a run of half a minute, whose figures are less steady")
 	binary := flag.String("binary", "", "measure this `file` instead of building the server")
-	only := flag.String("only", "", "measure these `groups` alone: start,login,refresh,verify")
+	only := flag.String("only", "", "measure these `groups` alone: start,login,refresh,verify, or engines,growth, which need PostgreSQL")
+	many := flag.Int("accounts", 1_000_000, "how many accounts the group growth compares with a thousand")
 	floor := flag.Bool("floor", false, "be the bare net/http server that verifications are compared with")
 	flag.Parse()
 	if *floor {
 		exit(serveFloor(os.Stdin, os.Stdout))
 	}
-	p := plan{rounds: 4, slice: 1500 * time.Millisecond, starts: 10, binary: *binary}
+	p := plan{rounds: 4, slice: 1500 * time.Millisecond, starts: 10, binary: *binary, many: *many}
 	if *short {
-		p = plan{rounds: 2, slice: time.Second, starts: 5, binary: *binary}
+		p = plan{rounds: 2, slice: time.Second, starts: 5, binary: *binary, many: *many}
 	}
 	if *only != "" {
 		p.only = map[string]bool{}
@@ -85,7 +103,7 @@ func run(ctx context.Context, p plan) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("not done after %v", longest))
+	ctx, cancel := context.WithTimeoutCause(ctx, p.longest(), fmt.Errorf("not done after %v", p.longest()))
 	defer cancel()
 	b := &bench{plan: p, server: s, dir: dir}
 	defer func() { err = errors.Join(err, b.close()) }()

@@ -22,6 +22,7 @@ type row struct {
 	share   float64 // of the limit: 0.5 where an operation takes two of the limit's
 	wrk     *wrk    // does what is counted in the workers' place, if it is there
 	pid     int     // of the server, if its processor time is told
+	port    string  // of the PostgreSQL whose processor time counts as the server's; "": none
 
 	sum sample
 }
@@ -47,7 +48,7 @@ func (r *row) measure(ctx context.Context, d time.Duration) error {
 	if r.wrk != nil {
 		work = r.wrk.run
 	}
-	before, err := processorTimeOf(r.pid)
+	before, err := r.processorTime()
 	if err != nil {
 		return err
 	}
@@ -55,10 +56,18 @@ func (r *row) measure(ctx context.Context, d time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.name, err)
 	}
-	after, err := processorTimeOf(r.pid)
+	after, err := r.processorTime()
 	s.processor = after - before
 	r.sum.add(s)
 	return err
+}
+
+func (r *row) processorTime() (time.Duration, error) {
+	t, err := processorTimeOf(r.pid)
+	if err == nil && r.port != "" {
+		t += processorTimeOfPostgres(r.port)
+	}
+	return t, err
 }
 
 // work lets all workers work for a while, one operation after another, and waits for the last.

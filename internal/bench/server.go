@@ -59,16 +59,21 @@ type server struct {
 }
 
 func newServer(ctx context.Context, binary, dir string) (*server, error) {
-	s := &server{binary: binary, config: filepath.Join(dir, "ostiary.toml")}
 	if binary == "" {
-		s.binary = filepath.Join(dir, "ostiary")
+		binary = filepath.Join(dir, "ostiary")
 		progress("building ./cmd/ostiary")
-		build := exec.CommandContext(ctx, "go", append(buildFlags, "-o", s.binary, "github.com/ostiary/ostiary/cmd/ostiary")...)
+		build := exec.CommandContext(ctx, "go", append(buildFlags, "-o", binary, "github.com/ostiary/ostiary/cmd/ostiary")...)
 		build.Env, build.Stderr = append(os.Environ(), buildEnv), os.Stderr
 		if err := build.Run(); err != nil {
 			return nil, fmt.Errorf("build the server: %w", err)
 		}
 	}
+	return configure(binary, dir)
+}
+
+// configure makes a server with a directory of its own, and with more settings.
+func configure(binary, dir string, settings ...string) (*server, error) {
+	s := &server{binary: binary, config: filepath.Join(dir, "ostiary.toml")}
 	var err error
 	if s.address, err = freeAddress(); err != nil {
 		return nil, err
@@ -76,7 +81,7 @@ func newServer(ctx context.Context, binary, dir string) (*server, error) {
 	if s.log, err = os.Create(filepath.Join(dir, "server.log")); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(configuration, filepath.Join(dir, "data"), s.address)
+	text := settingsOf(settings) + fmt.Sprintf(configuration, filepath.Join(dir, "data"), s.address)
 	return s, os.WriteFile(s.config, []byte(text), 0o600)
 }
 
@@ -169,8 +174,10 @@ func environment() (list []string) {
 }
 
 // resident is the process's memory in RAM, in MB.
-func (s *server) resident() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
+func (s *server) resident() (float64, error) { return residentOf(s.process.Process.Pid) }
+
+func residentOf(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -178,7 +185,7 @@ func (s *server) resident() (float64, error) {
 	value, _, _ := bytes.Cut(rest, []byte(" kB"))
 	kib, err := strconv.Atoi(string(bytes.TrimSpace(value)))
 	if !found || err != nil {
-		return 0, fmt.Errorf("no VmRSS of the server's process: %w", err)
+		return 0, fmt.Errorf("no VmRSS of a process: %w", err)
 	}
 	return float64(kib) * 1024 / 1e6, nil
 }
