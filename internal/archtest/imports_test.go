@@ -60,6 +60,7 @@ var places = map[string]string{
 	"internal/auth":                layerAuth,
 	"internal/argon2":              layerLeaf,
 	"internal/audit":               layerLeaf,
+	"internal/backup":              layerLeaf,
 	"internal/keyring":             layerLeaf,
 	"internal/password":            layerLeaf,
 	"internal/recent":              layerLeaf,
