@@ -60,7 +60,10 @@ func (f *Feed) Follow(ctx context.Context, from AuditReader, log *slog.Logger) {
 	defer tick.Stop()
 	failing := false
 	for {
-		err := f.Poll(ctx, from)
+		// A database that does not answer may never do: the next poll asks on another connection.
+		poll, cancel := context.WithTimeout(ctx, feedFresh)
+		err := f.Poll(poll, from)
+		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -41,7 +41,7 @@ func TestThreat66_FailOver(t *testing.T) {
 			if gap > maxFailover {
 				t.Errorf("away for %s", gap)
 			}
-			killed.start(t)
+			killed.start(c.t) // for longer than this part
 		}
 	})
 	t.Run("Switchover", func(t *testing.T) {

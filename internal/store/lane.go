@@ -145,10 +145,7 @@ func (l *lane) commit(first *job) {
 			b.unknown = false
 		case broken(err) && (late || tries > 3):
 			b.finish(err)
-			for j := l.next(); j != nil; j = l.next() { // so is it for those that wait
-				j.err = classify(err)
-				finish([]*job{j})
-			}
+			l.refuse(err)
 			return
 		case broken(err):
 			time.Sleep(time.Duration(tries) * 10 * time.Millisecond)
@@ -171,6 +168,14 @@ func (l *lane) commit(first *job) {
 	l.healthy.Store(true)
 	l.watch.tell(func(o Observer) { o.StoreBatch(len(b.jobs), time.Since(began)) })
 	b.finish(nil)
+}
+
+// refuse tells those that wait that the database is away.
+func (l *lane) refuse(err error) {
+	for j := l.next(); j != nil; j = l.next() {
+		j.err = classify(err)
+		finish([]*job{j})
+	}
 }
 
 // finish tells the jobs what became of them.
@@ -413,6 +418,7 @@ func (b *batch) resolve() (err error) {
 			}
 			return errLost
 		}
+		b.refuse(err) // they need not wait for this
 	}
 	return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
 		Cause: fmt.Errorf("the database went away during a commit: whether it has happened is not known: %w", err)}

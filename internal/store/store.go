@@ -156,9 +156,17 @@ func (p *prepared) enter(ctx context.Context) error {
 	case p.slots <- struct{}{}:
 	default:
 		asked := time.Now()
+		var late <-chan time.Time
+		if _, hurried := ctx.Deadline(); hurried {
+			timer := time.NewTimer(maxBusy)
+			defer timer.Stop()
+			late = timer.C
+		}
 		select {
 		case p.slots <- struct{}{}:
 			p.watch.tell(func(o Observer) { o.StoreWaited(time.Since(asked)) })
+		case <-late:
+			return errNoSlot
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -169,6 +177,11 @@ func (p *prepared) enter(ctx context.Context) error {
 	}
 	return err
 }
+
+// errNoSlot is for those that have waited too long behind others, which the database keeps
+// waiting: they can't be helped, and should not wait for as long as these all together.
+var errNoSlot = &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
+	Cause: fmt.Errorf("all connections for reading were busy for %s: the database is too slow, or there are too few of them (database_connections)", maxBusy)}
 
 func (p *prepared) leave() {
 	if p.slots != nil {
@@ -260,12 +273,11 @@ func (r *oneRow) Scan(dest ...any) error {
 	}
 	defer r.leave()
 	return r.again(func() error {
-		ctx := r.ctx
-		if r.slots != nil {
+		ctx, cancel := r.context(r.ctx)
+		defer cancel()
+		if r.slots != nil && !r.detach {
 			ctx = context.WithoutCancel(ctx)
 		}
-		ctx, cancel := r.context(ctx)
-		defer cancel()
 		if r.direct != nil {
 			return r.direct.QueryRowContext(ctx, r.query, r.args...).Scan(dest...)
 		}
@@ -293,7 +305,9 @@ func (p *prepared) onceMore(read func() error) error {
 	err := read()
 	if broken(err) {
 		p.era.CompareAndSwap(era, era+1)
-		err = read()
+		if !errors.Is(err, context.DeadlineExceeded) { // then whoever asked has waited long enough
+			err = read()
+		}
 	}
 	return err
 }
