@@ -21,3 +21,4 @@ fi
 export TEST_FAULT=1 TEST_PEERS=1
 go test -count=1 -timeout 2h -v ./internal/fault "$@"
 TEST_POSTGRES=18 go test -count=1 -timeout 2h -v ./internal/fault -skip '/SQLite|TestThreat66' "$@"
+[ $# -gt 0 ] || go test -count=1 -v ./cmd/ostiary -run TestServe_KilledInTheMiddleOfGuesses

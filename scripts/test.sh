@@ -20,6 +20,7 @@ need wrk wrk
 need strace strace # makes a disk fail
 need openssl openssl
 need sqlite3 sqlite3
+need redis-server redis-server # with redis-cli
 need age age
 need jq jq
 need systemd-analyze systemd # looks at the unit

@@ -171,6 +171,7 @@ func (d *doctor) checkRealms(st *store.Store, master seal.Key, mounts []*auth.Mo
 		d.fault("store", err)
 		return
 	}
+	d.checkNodes(desk)
 	known := map[string]bool{}
 	for _, desk.realm = range realms {
 		known[desk.realm.Name] = true

@@ -31,6 +31,17 @@ func (d *doctor) checkClock() {
 	}
 }
 
+// checkNodes sees that the clock agrees with that of the node that tidies up, if there is one.
+func (d *doctor) checkNodes(desk *desk) {
+	behind, err := clockBehind(d, desk.store, tidyTurn)
+	switch {
+	case err != nil:
+		d.fault("clock", err)
+	case behind > clocksAgree:
+		d.find(wrong, "clock", "see which of the two is wrong, and let a time service keep both", "it is %s behind that of a node that serves", behind.Round(time.Second))
+	}
+}
+
 // checkEvents sees that nothing was recorded at a time that has yet to come.
 func (d *doctor) checkEvents(desk *desk) {
 	ahead := time.Now().Add(time.Minute)

@@ -147,7 +147,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 			return err
 		}
 	}
-	s.tidying = newTurn(s.store, s.log, func() string { return "tend:tidy" })
+	s.tidying = newTurn(s.store, s.log, func() string { return tidyTurn })
 	s.keys = newTurn(s.store, s.log, func() string { return "tend:keys:" + namesOf(signers(s.site.Load().mounts)) })
 	tending, stop := context.WithCancel(a)
 	defer s.endTurns()

@@ -17,6 +17,9 @@ const (
 	turnEvery = 5 * time.Second
 )
 
+// tidyTurn is that of what is done to the whole store.
+const tidyTurn = "tend:tidy"
+
 // turn is a lease by which one of the processes on a database does what is due now and
 // then. Whatever is done in it bears to be done twice: a process that stood still for too
 // long may believe that it has the turn when another one does.
@@ -26,6 +29,8 @@ type turn struct {
 	name   func() string // of the lease, which may change with the configuration
 	holder string
 	taken  chan struct{} // wakes the work, when the turn has come
+
+	warned time.Time // of the clock
 
 	mu    sync.Mutex
 	held  string // the lease that this process has, or ""
@@ -74,6 +79,9 @@ func (t *turn) take(ctx context.Context) {
 		t.held, t.until = name, until
 	}
 	t.mu.Unlock()
+	if !taken {
+		t.checkClock(ctx, name)
+	}
 	if taken && !had {
 		t.log.Debug("this process has its turn", "turn", name)
 		select {
@@ -81,6 +89,29 @@ func (t *turn) take(ctx context.Context) {
 		default:
 		}
 	}
+}
+
+// clocksAgree is how far the clocks of nodes may differ.
+const clocksAgree = 5 * time.Second
+
+// checkClock warns if the node that has the turn has a clock that is ahead of this one's.
+// Of two that differ, one sees that.
+func (t *turn) checkClock(ctx context.Context, name string) {
+	behind, err := clockBehind(ctx, t.store, name)
+	if err != nil || behind <= clocksAgree || time.Since(t.warned) < time.Hour {
+		return
+	}
+	t.warned = time.Now()
+	t.log.Warn("the clock of this machine is behind that of another node, or that one's is ahead: let a time service keep both", "by", behind.Round(time.Second))
+}
+
+// clockBehind is how far the clock is behind that of the process that has a turn.
+func clockBehind(ctx context.Context, st *store.Store, name string) (time.Duration, error) {
+	end, err := st.LeaseEnd(ctx, name)
+	if err != nil || end.IsZero() {
+		return 0, err
+	}
+	return time.Until(end) - turnLife, nil
 }
 
 // leave gives the turn back, if it is not the one of that name.

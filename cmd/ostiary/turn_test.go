@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,33 @@ func TestServe_TurnsAmongProcesses(t *testing.T) {
 	two.kill()
 	three.hasTurns(t, 30*time.Second)
 	t.Logf("after a kill it took %s", time.Since(killed).Round(time.Second))
+}
+
+// A node whose clock is behind that of the one that has the turn says so, once an hour.
+func TestTurn_Clock(t *testing.T) {
+	st, err := store.Create(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	for ahead, warns := range map[time.Duration]bool{-time.Minute: false, 0: false, 3 * time.Second: false, 30 * time.Second: true} {
+		other := time.Now().Add(ahead)
+		if taken, err := st.TakeLease(t.Context(), tidyTurn, "another", other, other.Add(turnLife)); err != nil || !taken {
+			t.Fatal(taken, err)
+		}
+		var log output
+		one := newTurn(st, slog.New(slog.NewTextHandler(&log, nil)), func() string { return tidyTurn })
+		for range 3 {
+			one.take(t.Context())
+		}
+		if n := strings.Count(log.String(), "the clock of this machine is behind"); n > 1 || n == 1 != warns {
+			t.Errorf("%s ahead: %s", ahead, log.String())
+		}
+		one.leave(t.Context(), "")
+		if err := st.EndLease(t.Context(), tidyTurn, "another"); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // A turn is one's own until it is left, and follows its name.

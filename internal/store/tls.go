@@ -57,6 +57,12 @@ func (s *Store) TakeLease(ctx context.Context, name, holder string, now, until t
 	return taken && err == nil, err
 }
 
+// LeaseEnd is when a lease ends by itself; zero if nobody has it.
+func (s *Store) LeaseEnd(ctx context.Context, name string) (end time.Time, err error) {
+	err = s.row(ctx, "SELECT COALESCE((SELECT expires_at FROM lease WHERE name = $1), 0)", name).Scan(at{&end})
+	return end, classify(err)
+}
+
 // EndLease gives a lease back, if the holder still has it.
 func (s *Store) EndLease(ctx context.Context, name, holder string) error {
 	return s.InTx(ctx, func(tx auth.Tx) error {
