@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 source scripts/packages.sh
 need haproxy haproxy
+need pgbouncer pgbouncer
 need npm npm
 need patroni patroni
 need etcd etcd-server

@@ -16,6 +16,7 @@ need npm npm
 need nginx nginx
 need caddy caddy
 need haproxy haproxy
+need pgbouncer pgbouncer
 need wrk wrk
 need strace strace # makes a disk fail
 need openssl openssl
