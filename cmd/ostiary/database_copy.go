@@ -38,7 +38,6 @@ type copying struct {
 	retired  bool        // the source takes no writes any more
 	sums     store.Sums
 	as       time.Time // of the snapshot
-	changed  int
 }
 
 const (
@@ -178,20 +177,31 @@ func (x *copying) moved() string {
 	return "it was moved to " + x.to.Info().Path + " on " + stamp(time.Now()) + ": use that one"
 }
 
-// run copies until the copy is what the source was a moment ago, and sees that it is.
+// run copies until the copy is what the source was a moment ago, and sees that it is. The
+// first pass takes long, and the next one has only what was changed meanwhile.
 func (x *copying) run() error {
 	for pass := 1; ; pass++ {
 		x.lapsed.Store(false)
 		changed, err := x.pass(pass)
+		again := changed > 0
+		if err == nil && !x.online {
+			again, err = x.written()
+		}
 		if err != nil {
 			return err
 		}
-		x.changed += changed
-		// A first look takes long, and the next one has only what was changed meanwhile.
-		if !(x.lapsed.Load() || x.online && changed > 0 && pass < maxPasses) {
-			break
+		if !again || x.online && pass == maxPasses {
+			return x.verify()
+		}
+		if pass == maxPasses {
+			return remedied{fmt.Sprintf("the store at %s is written all the same", x.from.Info().Path),
+				"see that its servers are of this version, and that their clocks agree with this one, or stop them"}
 		}
 	}
+}
+
+// verify reads the copy back.
+func (x *copying) verify() error {
 	sums, err := x.sumsOf(x.to, "verify")
 	if err != nil {
 		return err
@@ -203,6 +213,21 @@ func (x *copying) run() error {
 		}
 	}
 	return nil
+}
+
+// written tells whether somebody has written to the source who should not have: nothing kept
+// him for a time, or his clock is another one. What counts is in the audit log.
+func (x *copying) written() (bool, error) {
+	if x.lapsed.Load() {
+		return true, nil
+	}
+	n, err := x.from.Snapshot(x)
+	if err != nil {
+		return false, err
+	}
+	defer n.Close()
+	heads, err := n.Sum(x, "audit_head")
+	return heads != x.sums["audit_head"], err
 }
 
 func (x *copying) pass(number int) (changed int, err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/pgtest"
 	"github.com/ostiary/ostiary/internal/store"
 )
@@ -113,6 +117,28 @@ func TestDatabase_CopyIsKilled(t *testing.T) {
 	if _, errOut, status := command(t, "", "database", "verify", "--from", m.from, "--to", m.to); status != 1 || !strings.Contains(errOut, "they differ in") || !strings.Contains(errOut, "account") {
 		t.Errorf("after a change: %d %s", status, errOut)
 	}
+}
+
+// TestDatabase_CopySeesWhoWritesAllTheSame: what a server writes that does not know of the
+// copy, or whose clock is another one, is in the copy too.
+func TestDatabase_CopySeesWhoWritesAllTheSame(t *testing.T) {
+	m := hanging(t)
+	s, err := store.Open(t.Context(), m.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	realm, err := s.RealmByName(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.InTx(store.Unrefused(t.Context()), func(tx auth.Tx) error {
+		return tx.InsertEvent(t.Context(), audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: realm.ID, At: time.Now(), Kind: audit.SignedIn})
+	})
+	if err = errors.Join(err, m.lock.Rollback(), m.copy.Wait()); err != nil {
+		t.Fatalf("%v: %s", err, m.out)
+	}
+	must(t, "", "database", "verify", "--from", m.from, "--to", m.to)
 }
 
 // TestDatabase_Move: all that lives in the source lives in the copy, and with --retire

@@ -85,11 +85,11 @@ func TestBackup_RoundTrip(t *testing.T) {
 				t.Fatalf("%s %d: %q %v, want %q", want.Name, i, got, err, row)
 			}
 		}
-		if _, err := r.Row(); err != io.EOF {
+		if _, err := r.Row(); !errors.Is(err, io.EOF) {
 			t.Errorf("after the last row: %v", err)
 		}
 	}
-	if _, err := r.Table(); err != io.EOF {
+	if _, err := r.Table(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the last table: %v", err)
 	}
 }

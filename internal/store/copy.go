@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/ostiary/ostiary/internal/backup"
 )
@@ -56,20 +57,29 @@ func (l *Loader) Sums(ctx context.Context, step Step) (Sums, error) {
 	return sums(ctx, l.store.db, step)
 }
 
-func sums(ctx context.Context, from querier, step Step) (Sums, error) {
-	all := Sums{}
+func sums(ctx context.Context, from querier, step Step) (all Sums, err error) {
+	all = Sums{}
 	for _, t := range Tables {
-		d := backup.NewDigest()
-		err := newRows(from, t).each(ctx, step, func(row backup.Row) error {
-			d.Add(row)
-			return nil
-		})
-		if err != nil {
+		if all[t.Name], err = sum(ctx, newRows(from, t), step); err != nil {
 			return nil, err
 		}
-		all[t.Name] = d.Sum()
 	}
 	return all, nil
+}
+
+func sum(ctx context.Context, rows *Rows, step Step) (backup.Sum, error) {
+	d := backup.NewDigest()
+	err := rows.each(ctx, step, func(row backup.Row) error {
+		d.Add(row)
+		return nil
+	})
+	return d.Sum(), err
+}
+
+// Sum is that of one table of the snapshot.
+func (n *Snapshot) Sum(ctx context.Context, table string) (backup.Sum, error) {
+	i := slices.IndexFunc(Tables, func(t backup.Table) bool { return t.Name == table })
+	return sum(ctx, n.Rows(Tables[i]), nil)
 }
 
 // each calls fn with all rows.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -43,6 +44,9 @@ func sameSchema(t *testing.T, s *Store, query string) {
 			t.Fatal(err)
 		}
 		real[name] = append(real[name], fmt.Sprintf("%s %s null=%t key=%d", column, kind, notNull == 0, key))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	for _, table := range Tables {
 		var want []string
@@ -149,7 +153,7 @@ func readAll(t *testing.T, r *Rows) (all []backup.Row) {
 	t.Helper()
 	for {
 		row, err := r.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		if err != nil {
