@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -334,7 +335,13 @@ func TestKubernetes_Files(t *testing.T) {
 	text = replaced(t, text, at["secrets"]+"/database", filepath.Join(dir, "database"), at["secrets"]+"/master.key", filepath.Join(dir, "master.key"),
 		at["tls"]+"/tls.crt", filepath.Join(dir, "tls.crt"), at["tls"]+"/tls.key", filepath.Join(dir, "tls.key"),
 		`listen = ":8443"`, `listen = "`+address+`"`, `stop_delay = "10s"`, `stop_delay = "0s"`)
-	log, stop := start(t, command(t, "serve", "--config", write(t, filepath.Join(dir, "ostiary.toml"), text)))
+	server, admin := command(t, "serve", "--config", write(t, filepath.Join(dir, "ostiary.toml"), text)), freeAddress(t)
+	if e := c.Env[1]; e.Name != "OSTIARY_ADMIN_LISTEN" || e.Value != "$(POD_IP):9090" || c.Env[0].Name != "POD_IP" {
+		t.Errorf("the environment is %+v", c.Env)
+	}
+	server.Env = append(os.Environ(), "OSTIARY_ADMIN_LISTEN="+admin)
+	log, stop := start(t, server)
+	await(t, http.DefaultClient, "http://"+admin+all["ServiceMonitor ostiary"].(*monitor).Spec.Endpoints[0].Path, log)
 	for _, path := range []string{c.StartupProbe.HTTPGet.Path, c.LivenessProbe.HTTPGet.Path, c.ReadinessProbe.HTTPGet.Path} {
 		await(t, anyTLS, "https://"+address+path, log)
 	}
