@@ -58,16 +58,23 @@ func firstUnlock(ctx context.Context, st *store.Store, set *config.Shared) (key 
 	if err != nil {
 		return seal.Key{}, "", err
 	}
-	if want, err = st.KeepValue(ctx, keyFact, key.Fingerprint()); err != nil {
-		return seal.Key{}, "", err
-	}
 	if created {
 		made = source
-		if key.Fingerprint() != want { // another node was first, and nothing is sealed with this one
-			return seal.Key{}, "", errors.Join(noKey(source, st, set), os.Remove(source))
-		}
 	}
-	return key, made, checkKey(want, key, source, st, set)
+	return key, made, keepKey(ctx, st, set, key, source, created)
+}
+
+// keepKey makes a key that of the store, unless another node was first: then nothing is
+// sealed with one that was just made, and it is removed.
+func keepKey(ctx context.Context, st *store.Store, set *config.Shared, key seal.Key, source string, created bool) error {
+	want, err := st.KeepValue(ctx, keyFact, key.Fingerprint())
+	switch {
+	case err != nil:
+		return err
+	case created && key.Fingerprint() != want:
+		return errors.Join(noKey(source, st, set), os.Remove(source))
+	}
+	return checkKey(want, key, source, st, set)
 }
 
 // noKey is the error of a store whose master key is not at hand.

@@ -10,12 +10,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/pgtest"
+	"github.com/ostiary/ostiary/internal/store"
 )
 
 // aboutStore are the transcripts that would see a store that behaves otherwise.
 var aboutStore = []string{
-	"access", "account", "alias", "audit", "budget_reload", "key", "master_key_environment", "mfa", "password", "realm", "role", "service", "session", "unlock",
+	"access", "account", "alias", "audit", "budget_reload", "key", "master_key_environment", "mfa", "realm", "service", "session", "unlock",
 }
 
 // TestPostgres_Scripts runs the transcripts that are about the store again, each with a
@@ -47,6 +49,49 @@ func TestPostgres_Scripts(t *testing.T) {
 		env.Setenv("PLACE", "postgres://"+server.Address()+"/"+database)
 		return nil
 	}})
+}
+
+// A node that has made a key, while another one made the store's, is without one again.
+func TestPostgres_KeyOfTheFirst(t *testing.T) {
+	st, err := store.CreatePostgres(t.Context(), pgtest.URL(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	set := func() *config.Shared {
+		return &config.Shared{Data: filepath.Join(t.TempDir(), "data"), Database: "postgres://x/y"}
+	}
+	first, second := set(), set()
+	keyA, fileA, madeA, err := makeKey(first)
+	if err != nil || !madeA {
+		t.Fatal(madeA, err)
+	}
+	keyB, fileB, madeB, err := makeKey(second)
+	if err != nil || !madeB {
+		t.Fatal(madeB, err)
+	}
+	if err := keepKey(t.Context(), st, first, keyA, fileA, madeA); err != nil {
+		t.Fatal(err)
+	}
+	if err := keepKey(t.Context(), st, second, keyB, fileB, madeB); err == nil || !strings.Contains(err.Error(), "bring a copy of the one that all nodes on it share") {
+		t.Errorf("another key is taken: %v", err)
+	}
+	if _, err := os.Stat(fileB); !os.IsNotExist(err) {
+		t.Errorf("a key that opens nothing is left: %v", err)
+	}
+	if _, err := os.Stat(fileA); err != nil {
+		t.Error(err)
+	}
+	keyB, fileB, _, err = makeKey(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keepKey(t.Context(), st, second, keyB, fileB, false); err == nil || !strings.Contains(err.Error(), "is not the master key that the store") {
+		t.Errorf("another key is taken: %v", err)
+	}
+	if _, err := os.Stat(fileB); err != nil {
+		t.Errorf("a key that was there before is gone: %v", err)
+	}
 }
 
 // Of nodes that make the store at the same time, each with a data directory of its own, one

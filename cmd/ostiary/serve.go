@@ -201,8 +201,8 @@ func (s *server) prepare() (err error) {
 	if s.master, made, err = firstUnlock(s, s.store, s.set); err != nil {
 		return err
 	}
-	if made != "" {
-		s.log.Info("the master key was made: keep a copy elsewhere, and bring one to every other machine that serves this database", "file", made)
+	if made != "" && s.set.Postgres() {
+		s.log.Info("the master key was made: keep a copy elsewhere, and bring one to every other node on this database", "file", made)
 	}
 	if info, err := os.Stat(s.set.Data); err == nil && info.Mode().Perm()&0o077 != 0 {
 		s.log.Warn("others can look into the data directory: set it to 0700", "data", s.set.Data, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))

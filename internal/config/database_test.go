@@ -41,6 +41,8 @@ func TestDatabase_URLs(t *testing.T) {
 		{"postgres://o:hunter2@db", "must name a database", "", ""},
 		{"postgres://o:hunter2@db/", "must name a database", "", ""},
 		{"postgres://o:hunter2@/ostiary", "must name a host", "", ""},
+		{"postgres://o:hunter2@db/ostiary?target_session_attrs=read-only", "target_session_attrs must be read-write", "", ""},
+		{"postgres://o:hunter2@db/ostiary?target_session_attrs=prefer-standby", "target_session_attrs must be read-write", "", ""},
 		{"postgres://o:hunter2@db/ostiary?target_session_attrs=standby", "target_session_attrs must be read-write", "", ""},
 		{"postgres://o:hunter2@db/ostiary?target_session_attrs=write", "unknown target_session_attrs value", "", ""},
 		{"postgres://o:hunter2@db/ostiary?sslmode=on", "sslmode is invalid", "", ""},
