@@ -316,6 +316,7 @@ func (w *worker) wrongCode(ctx context.Context, a *account) bool {
 func (w *worker) badCode(ctx context.Context, a *account, ticket, code string) bool {
 	return w.make(ctx, change{
 		what:    "a wrong code",
+		rule:    "I2: a code that is spent, void or none was not refused",
 		ask:     w.wrong(http.StatusUnauthorized, func() answer { return w.passport(always, ticket, code) }),
 		seen:    func(ctx context.Context) outcome { return is(w.failures(ctx, a, "factor") > a.wrongCodes) },
 		made:    func() { a.wrongCodes++ },

@@ -2,6 +2,7 @@ package fault_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,6 +69,7 @@ func (l *ledger) secret(text string) {
 // change is one thing that a client asks for.
 type change struct {
 	what    string
+	rule    string                                      // that is broken if it is refused; empty: I5
 	ask     func(ctx context.Context) (outcome, string) // and what it was refused with
 	made    func()                                      // what is true from then on
 	entries func() []entry                              // that the log has then
@@ -90,7 +92,7 @@ func (w *worker) make(ctx context.Context, c change) bool {
 	o, why := c.ask(ctx)
 	switch o {
 	case refused:
-		w.t.Errorf("I5: %s: %s was refused, which is right: %s", w.name, c.what, why)
+		w.t.Errorf("%s: %s of %s: %s", cmp.Or(c.rule, "I5: what is right was refused"), c.what, w.name, why)
 		return false
 	case done:
 		w.note(c)

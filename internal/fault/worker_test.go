@@ -126,11 +126,11 @@ func (w *worker) step(ctx context.Context) bool {
 	case n < 15:
 		return w.twoSteps(ctx, a, "")
 	case n < 45:
-		return w.refreshNext(ctx, ses)
+		return w.refreshNext(ctx, a.chained(w.rng, 1))
 	case n < 52:
-		return w.retry(ctx, ses)
-	case n < 54:
-		return w.theft(ctx, ses)
+		return w.retry(ctx, a.chained(w.rng, 2))
+	case n < 55:
+		return w.theft(ctx, a.chained(w.rng, 3))
 	case n < 62:
 		return w.end(ctx, a, ses)
 	case n < 66:
@@ -155,6 +155,17 @@ func (a *account) pick(rng *rand.Rand) *session {
 		return nil
 	}
 	return a.sessions[rng.IntN(len(a.sessions))]
+}
+
+// chained is a session that has had so many refresh tokens, or the nearest that there is.
+func (a *account) chained(rng *rand.Rand, n int) *session {
+	for ; n > 0; n-- {
+		list := slices.DeleteFunc(slices.Clone(a.sessions), func(s *session) bool { return len(s.chain) < n })
+		if list = last(list, 3); len(list) > 0 {
+			return list[rng.IntN(len(list))]
+		}
+	}
+	return a.pick(rng)
 }
 
 // request is a change that a client asks for; its answer is left in got.
@@ -284,7 +295,7 @@ func (w *worker) spent(a *account, code string) {
 
 func (w *worker) refreshNext(ctx context.Context, s *session) bool {
 	if len(s.chain) == 0 {
-		return true
+		return w.signIn(ctx, w.owner(s), senmo)
 	}
 	var got answer
 	last := s.chain[len(s.chain)-1]
@@ -336,6 +347,7 @@ func (w *worker) theft(ctx context.Context, s *session) bool {
 	old := s.chain[len(s.chain)-3]
 	return w.make(ctx, change{
 		what:    "a stolen token",
+		rule:    "I6: a token two generations old was not refused",
 		ask:     w.wrong(http.StatusBadRequest, func() answer { return w.refresh(always, old) }),
 		seen:    func(context.Context) outcome { return is(w.dead(s)) },
 		made:    func() { w.over(w.owner(s), s) },
@@ -404,6 +416,7 @@ func (w *worker) guess(ctx context.Context) bool {
 	v := w.victim
 	return w.make(ctx, change{
 		what: "a wrong guess",
+		rule: "I4: a wrong guess was not refused as one",
 		ask: w.wrong(refusal[senmo], func() answer {
 			return w.login(always, senmo, v.name, fmt.Sprintf("ostsvc_%042xA", w.rng.Uint64()))
 		}),
