@@ -26,6 +26,17 @@ import (
 
 const formType = "Content-Type: application/x-www-form-urlencoded"
 
+// metrics looks at what is counted, and keeps it.
+func (e *estate) metrics() {
+	e.t.Helper()
+	status, text := fetch(e.t, e.p.admin(e.t)+"/metrics")
+	if status != http.StatusOK || !strings.Contains(text, "ostiary_logins_total") {
+		e.t.Errorf("no metrics: %d", status)
+	}
+	e.sent++ // it has a line in the log
+	e.traces = append(e.traces, found{"metrics", text})
+}
+
 // everywhere asks every door with a text in every place where a client may put one.
 func (e *estate) everywhere(text string) {
 	var running sync.WaitGroup
@@ -75,7 +86,7 @@ func (e *estate) everywhere(text string) {
 
 // Secrets of every kind are planted, shown at every door in every place, in every state of
 // the server: none is in an answer but the one that issued it, in a line of the log of
-// whatever level and format, in the audit log or any list of the command line, nor, if it
+// whatever level and format, in a metric or a span, in the audit log or any list of the command line, nor, if it
 // is not one that the store keeps, in the database's file. One request is one line.
 func TestThreat61_NoSecretGetsOut(t *testing.T) {
 	line := map[string]*regexp.Regexp{
@@ -86,7 +97,9 @@ func TestThreat61_NoSecretGetsOut(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
 			free := []string{"--guess-account", "0", "--guess-source", "0", "--guess-factor", "0", "--log-level", "debug", "--log-format", format}
-			e := newEstate(t, free...)
+			spans := newCollector(t)
+			observed := []string{"--admin-listen", "127.0.0.1:0", "--trace-endpoint", spans.URL}
+			e := newEstate(t, append(free, observed...)...)
 			e.signIn("min")
 			e.plantStored()
 			var log strings.Builder
@@ -114,11 +127,12 @@ func TestThreat61_NoSecretGetsOut(t *testing.T) {
 			for _, text := range shown {
 				e.everywhere(text)
 			}
+			e.metrics()
 			if err := e.p.stop(); err != nil {
 				t.Fatal(err)
 			}
 			done(e.p)
-			e.serve("--log-level", "debug", "--log-format", format)
+			e.serve(append(observed, "--log-level", "debug", "--log-format", format)...)
 			for _, text := range shown[:4] { // budgets are soon spent
 				e.everywhere(text)
 			}
@@ -135,6 +149,7 @@ func TestThreat61_NoSecretGetsOut(t *testing.T) {
 			if err := os.Rename(path+".away", path); err != nil {
 				t.Fatal(err)
 			}
+			e.metrics()
 			for _, args := range []string{
 				"account list", "account list --json", "account show ada", "account show eve", "account show robot", "account show foreign", "account show min", "session list", "session list --json",
 				"audit list", "audit list --json", "role list --json", "datasource list --json", "key list", "key list --json", "realm list --json", "doctor --json", "version --json",
@@ -171,6 +186,10 @@ func TestThreat61_NoSecretGetsOut(t *testing.T) {
 				}
 			}
 			e.clean("log", log.String(), false)
+			if len(spans.spans) < 100 {
+				t.Errorf("%d spans", len(spans.spans))
+			}
+			e.clean("traces", spans.text.String(), false)
 			if t.Failed() {
 				return
 			}

@@ -62,9 +62,7 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		a.began = time.Now()
 	}
 	got := &checked{began: a.began, stretch: password.Stretch(string(c.Password))}
-	span := trace.Start(ctx, "reserve guess")
 	g, err := s.enter(ctx, a, rec, nameOrRaw(c.Name))
-	span.End()
 	if CodeOf(err) == CodeThrottled {
 		s.waitFloor(ctx, a, got) // what was read of the account until here took its time
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/throttle"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 // guess is one attempt that holds its place in the budgets until it is known to be
@@ -80,6 +81,9 @@ func (g *guess) factor() BudgetKey { return factorBudget(g.attempt.realm, g.acco
 // reserve takes a place in each of the budgets: first in this process, so that no more wait
 // for the other nodes than could run, then in all of them. If it fails, the guess must be left.
 func (g *guess) reserve(ctx context.Context, keys ...BudgetKey) error {
+	defer trace.Start(ctx, "reserve guess").End()
+	g.svc.observer.Reserving(1)
+	defer g.svc.observer.Reserving(-1)
 	for _, k := range keys {
 		if err := g.reserveHere(ctx, k); err != nil {
 			return err
@@ -95,10 +99,8 @@ func (g *guess) reserve(ctx context.Context, keys ...BudgetKey) error {
 func (g *guess) reserveHere(ctx context.Context, k BudgetKey) error {
 	s := g.svc
 	gate := k.Realm.String() + "|" + string(k.Kind) + "|" + k.Subject + "|" + k.Source
-	s.observer.Reserving(1)
 	leave, wait, err := s.gate.Enter(ctx, gate, s.budgets.policy(k.Kind), s.now,
 		func() (throttle.State, error) { return s.budget(ctx, k) })
-	s.observer.Reserving(-1)
 	if err != nil {
 		return err
 	}
