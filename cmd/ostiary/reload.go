@@ -88,9 +88,9 @@ func (s *server) fixed(set *config.Shared, srv config.Server) (changed []string)
 		{"proxy_protocol", srv.ProxyProtocol == s.settings.ProxyProtocol},
 		{"guess_redis", srv.GuessRedis == s.settings.GuessRedis},
 		{"guess_redis_file", srv.GuessRedisFile == s.settings.GuessRedisFile},
+		{"stop_delay", srv.StopDelay == s.settings.StopDelay},
 		{"admin_listen", srv.AdminListen == s.settings.AdminListen},
 		{"trace_endpoint", srv.TraceEndpoint == s.settings.TraceEndpoint},
-		{"stop_delay", srv.StopDelay == s.settings.StopDelay},
 	} {
 		if !f.same {
 			changed = append(changed, f.name)

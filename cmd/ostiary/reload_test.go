@@ -26,7 +26,7 @@ func TestReload_Fixed(t *testing.T) {
 		Guess: config.Guess{GuessAccount: 1, GuessSource: 1, GuessFactor: 1}, TOTPIssuer: "a", KeyRotation: 1, KeyAhead: 1, RSABits: 1,
 	}
 	got := s.fixed(other, config.Server{
-		GuessRedis: "a", GuessRedisFile: "a", Listen: "a", HTTPListen: "a", ACMEDomain: []string{"a"}, ACMEEmail: "a", ACMEDirectory: "a", ACMERoot: "a", HSTS: 1, AdminListen: "a", TraceEndpoint: "a", TraceSample: 0.5, TLSCert: "a", TLSKey: "a", TrustedProxy: []string{"a"}, ProxyProtocol: true,
+		GuessRedis: "a", GuessRedisFile: "a", Listen: "a", HTTPListen: "a", ACMEDomain: []string{"a"}, ACMEEmail: "a", ACMEDirectory: "a", ACMERoot: "a", HSTS: 1, AdminListen: "a", TraceEndpoint: "a", TraceSample: 0.5, TLSCert: "a", TLSKey: "a", TrustedProxy: []string{"a"}, ProxyProtocol: true, StopDelay: 1,
 	})
 	got = slices.DeleteFunc(got, func(name string) bool { return name == "tls_cert" }) // of which the page says more
 	if len(want) < 5 || !slices.Equal(got, want) {
