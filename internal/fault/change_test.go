@@ -150,7 +150,7 @@ func (w *worker) changePassword(ctx context.Context) bool {
 	if kept != nil && w.rng.IntN(2) == 0 {
 		var got answer
 		how, reason = w.request(&got, func() answer {
-			return w.client.ask(always, "POST", "/ostiary/password", jsonOf("current", a.word, "new", next), kept.access...)
+			return w.ask(always, "POST", "/ostiary/password", jsonOf("current", a.word, "new", next), kept.access...)
 		}), "password_changed"
 	} else {
 		kept = nil

@@ -384,11 +384,11 @@ func (w *worker) end(ctx context.Context, a *account, s *session) bool {
 		}
 	}
 	var got answer
-	how, reason := w.request(&got, func() answer { return w.client.ask(always, "POST", "/ostiary/logout", "", s.access...) }), "logout"
+	how, reason := w.request(&got, func() answer { return w.ask(always, "POST", "/ostiary/logout", "", s.access...) }), "logout"
 	switch w.rng.IntN(4) {
 	case 1:
 		how, reason = w.request(&got, func() answer {
-			return w.client.ask(always, "DELETE", "/ostiary/sessions/"+s.id, "", s.access...)
+			return w.ask(always, "DELETE", "/ostiary/sessions/"+s.id, "", s.access...)
 		}), "ended_by_owner"
 	case 2:
 		how, reason = w.command("", "session", "revoke", s.id), "revoked"
@@ -398,7 +398,7 @@ func (w *worker) end(ctx context.Context, a *account, s *session) bool {
 		}
 		form := "token=" + s.chain[len(s.chain)-1]
 		how, reason = w.request(&got, func() answer {
-			return w.client.ask(always, "POST", "/ostiary/revoke", form,
+			return w.ask(always, "POST", "/ostiary/revoke", form,
 				"Authorization: Basic "+basic(w.robot.name, w.robot.word), "Content-Type: application/x-www-form-urlencoded")
 		}), "revoked"
 	}
