@@ -112,17 +112,12 @@ func TestThreat69_RestoreEndsWhatMayBeSpent(t *testing.T) {
 			}
 			restored := &estate{t: t, data: data, factor: e.factor, tokens: map[string]string{}}
 			restored.serve(at[2:]...)
-			u.allRefused(t, restored, oldKeys)
+			u.allRefused(t, restored, oldKeys, func() string { return run("mfa", "recovery", "ada") })
 			if n := len(run("account", "create", "--username", "new", "--password-stdin")); n == 0 {
 				t.Error("no account")
 			}
 			if a := run("account", "show", "new", "--json"); !strings.Contains(a, `"number":10000`) {
 				t.Errorf("a number that may have been given: %s", a)
-			}
-			code := strings.Fields(run("mfa", "recovery", "ada"))[0]
-			_, answer := restored.ask("POST", "/user/login", jsonOf("email", "ada", "password", diskPass))
-			if status, a := restored.ask("POST", "/user/passport", jsonOf("token", memberOf(t, answer, "token"), "totp", code)); status != http.StatusOK {
-				t.Errorf("a new recovery code: %d %s", status, a)
 			}
 			if log := run("audit", "list", "--kind", "store_restored"); !strings.Contains(log, "epoch 1") {
 				t.Errorf("the audit log: %s", log)
@@ -153,8 +148,8 @@ func refreshKey(t *testing.T, data string) string {
 	return string(realm.RefreshKey)
 }
 
-// allRefused tries all again.
-func (u used) allRefused(t *testing.T, e *estate, oldKeys string) {
+// allRefused tries all again; renew makes new recovery codes, which are good.
+func (u used) allRefused(t *testing.T, e *estate, oldKeys string, renew func() string) {
 	t.Helper()
 	refused := func(what string, want int, method, path, body string, headers ...string) {
 		t.Helper()
@@ -168,13 +163,17 @@ func (u used) allRefused(t *testing.T, e *estate, oldKeys string) {
 	for i, token := range u.bearers {
 		refused(fmt.Sprintf("token %d", i), http.StatusUnauthorized, "GET", "/ostiary/verify", "", "Authorization: Bearer "+token)
 	}
-	for i, ticket := range u.tickets {
-		refused(fmt.Sprintf("ticket %d", i), http.StatusUnauthorized, "POST", "/user/passport", jsonOf("token", ticket, "totp", e.code(1)))
-	}
 	_, answer := e.ask("POST", "/user/login", jsonOf("email", "ada", "password", diskPass))
 	ticket := memberOf(t, answer, "token")
 	for _, code := range append(u.codes, u.recovery...) {
 		refused("code "+code, http.StatusUnauthorized, "POST", "/user/passport", jsonOf("token", ticket, "totp", code))
+	}
+	codes := strings.Fields(renew())
+	for i, ticket := range u.tickets {
+		refused(fmt.Sprintf("ticket %d", i), http.StatusUnauthorized, "POST", "/user/passport", jsonOf("token", ticket, "totp", codes[i]))
+	}
+	if status, a := e.ask("POST", "/user/passport", jsonOf("token", ticket, "totp", codes[0])); status != http.StatusOK {
+		t.Errorf("a new recovery code, with a new ticket: %d %s", status, a)
 	}
 	_, keys := e.ask("GET", "/.well-known/jwks.json", "")
 	var before, after struct{ Keys []struct{ Kid string } }
