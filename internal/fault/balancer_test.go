@@ -2,38 +2,30 @@ package fault_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/pgtest"
 )
 
-// balancerConfig is that of docs/operations.md: nodes are asked whether they are ready, and a request is sent again if
-// nothing of it was sent before.
-const balancerConfig = `global
-    maxconn 1000
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 30s
-    timeout server 30s
-frontend clients
-    bind %s
-    http-request set-header X-Forwarded-For %%[src]
-    http-request set-header X-Forwarded-Proto https
-    default_backend ostiary
-backend ostiary
-    option httpchk GET /ostiary/readyz
-    http-check expect status 200
-    http-error status 503 hdr Retry-After 1
-    retries 3
-    retry-on conn-failure
-    option redispatch 1
-    default-server check inter 500ms fall 2 rise 1
-`
+// deployed is a file of deploy, with what belongs to its machines replaced; pairs are what is there and what it becomes.
+func deployed(t testing.TB, name string, pairs ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../deploy", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(string(text), pairs[i]) {
+			t.Errorf("deploy/%s has no %q", name, pairs[i])
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(string(text))
+}
 
 // stopDelay is longer than the balancer takes to notice: two checks.
 const stopDelay = "2s"
@@ -60,9 +52,10 @@ func openFarm(t testing.TB, s *site) *farm {
 	t.Helper()
 	haproxy, front := peer(t, "haproxy"), pgtest.FreeAddress(t)
 	f := &farm{t: t, site: s, at: []string{pgtest.FreeAddress(t), pgtest.FreeAddress(t)}, url: "http://" + front}
-	config := fmt.Sprintf(balancerConfig, front)
-	for i, at := range f.at {
-		config += fmt.Sprintf("    server node%d %s\n", i, at)
+	config := deployed(t, "compose/haproxy.cfg", "bind :8443 ssl crt /run/secrets/tls.pem alpn h2,http/1.1", "bind "+front,
+		"one:8080", f.at[0], "two:8080", f.at[1], "inter 2s fall 3", "inter 500ms fall 2",
+		" resolvers docker init-addr last,libc,none", "", "resolvers docker\n    parse-resolv-conf\n    hold valid 2s\n", "")
+	for i := range f.at {
 		f.nodes = append(f.nodes, f.start(i))
 	}
 	place := pgtest.NewPlace(t)

@@ -16,7 +16,8 @@ const (
 )
 
 // TestThreat66_FailOver kills the primary under load, with two nodes behind HAProxy: nothing that was acknowledged is
-// lost, nothing is used twice, and the service is back soon. Then an operator has the other database lead.
+// lost, nothing is used twice, and the service is back soon. Then an operator has the other database lead, and etcd is
+// killed, without which the primary goes on.
 func TestThreat66_FailOver(t *testing.T) {
 	if !long {
 		t.Skip("takes minutes; set TEST_FAULT=1 to run this test")
@@ -53,6 +54,14 @@ func TestThreat66_FailOver(t *testing.T) {
 			if gap > maxSwitchover {
 				t.Errorf("away for %s", gap)
 			}
+		}
+	})
+	t.Run("WithoutEtcd", func(t *testing.T) {
+		c.inStep()
+		gap := f.under(l, p, c.withoutEtcd)
+		t.Logf("etcd was away for half a minute: the service was away for %s", gap.Round(10*time.Millisecond))
+		if gap > maxSwitchover {
+			t.Errorf("away for %s", gap)
 		}
 	})
 	t.Logf("%d changes acknowledged, %d without an answer, of which %d had been made; %d logins of the probe; %s",

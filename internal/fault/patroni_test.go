@@ -19,6 +19,7 @@ import (
 type cluster struct {
 	t       testing.TB
 	etcd    *pgtest.Process
+	launch  func() *pgtest.Process // of etcd
 	members []*member
 }
 
@@ -44,49 +45,24 @@ func program(t testing.TB, name string) string {
 	return ""
 }
 
-// patroniConfig has the settings that docs/operations.md recommends.
-const patroniConfig = `scope: ostiary
-name: %[1]s
-restapi: {listen: '%[2]s', connect_address: '%[2]s'}
-etcd3: {host: '%[3]s'}
-bootstrap:
-  dcs:
-    ttl: 20
-    loop_wait: 5
-    retry_timeout: 5
-    maximum_lag_on_failover: 1048576
-    synchronous_mode: true
-    failsafe_mode: true
-    postgresql:
-      use_pg_rewind: true
-      parameters: {max_connections: 100, wal_log_hints: 'on'}
-  initdb: [encoding: UTF8, no-locale, data-checksums]
-postgresql:
-  listen: '%[4]s'
-  connect_address: '%[4]s'
-  data_dir: '%[5]s/data'
-  bin_dir: '%[6]s'
-  pgpass: '%[5]s/pgpass'
-  authentication:
-    superuser: {username: postgres, password: tests-only}
-    replication: {username: replicator, password: tests-only}
-    rewind: {username: rewinder, password: tests-only}
-  pg_hba:
-    - host all,replication all 127.0.0.1/32 trust
-  parameters: {unix_socket_directories: '', shared_buffers: 64MB}
-`
-
 // startCluster returns when one leads, and the other follows it in step.
 func startCluster(t testing.TB) *cluster {
 	c := &cluster{t: t}
 	place, client, peer := pgtest.NewPlace(t), pgtest.FreeAddress(t), pgtest.FreeAddress(t)
-	c.etcd = place.Launch(t, "etcd", program(t, "etcd"), "--name", "one", "--data-dir", place.Dir+"/etcd", "--listen-client-urls", "http://"+client,
-		"--advertise-client-urls", "http://"+client, "--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer,
-		"--initial-cluster", "one=http://"+peer, "--unsafe-no-fsync")
+	c.launch = func() *pgtest.Process {
+		return place.Launch(t, "etcd", program(t, "etcd"), "--name", "one", "--data-dir", place.Dir+"/etcd", "--listen-client-urls", "http://"+client,
+			"--advertise-client-urls", "http://"+client, "--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer,
+			"--initial-cluster", "one=http://"+peer, "--unsafe-no-fsync")
+	}
+	c.etcd = c.launch()
 	c.await(time.Minute, "etcd answers", func() bool { return getStatus("http://"+client+"/health") == http.StatusOK })
 	for _, name := range []string{"one", "two"} {
 		m := &member{name: name, place: pgtest.NewPlace(t), rest: pgtest.FreeAddress(t), postgres: pgtest.FreeAddress(t)}
-		m.config = m.place.Write(t, "patroni.yml", fmt.Sprintf(patroniConfig, name, m.rest, client, m.postgres, m.place.Dir, m.place.Bin))
+		m.config = m.place.Write(t, "patroni.yml", deployed(t, "patroni/patroni.yml", "name: one", "name: "+name, "10.0.0.1:8008", m.rest,
+			"10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379", client, "10.0.0.1:5432", m.postgres, "/var/lib/postgresql/ostiary", m.place.Dir+"/data",
+			"/usr/lib/postgresql/15/bin", m.place.Bin, "/var/lib/postgresql/pgpass", m.place.Dir+"/pgpass", "hostssl", "host",
+			"10.0.0.0/24 scram-sha-256", "127.0.0.1/32 trust", "    - local all all peer\n", "", "/var/run/postgresql", "",
+			", ssl: 'on', ssl_cert_file: '/etc/postgresql/tls.crt', ssl_key_file: '/etc/postgresql/tls.key'", ", shared_buffers: 64MB"))
 		c.members = append(c.members, m)
 		m.start(t)
 		t.Cleanup(func() { m.kill() })
@@ -188,6 +164,13 @@ func (c *cluster) switchover() {
 	if err != nil {
 		c.t.Fatalf("switchover: %v\n%s", err, out)
 	}
+}
+
+// withoutEtcd has Patroni do without for longer than a leader may go on that nobody knows of (ttl).
+func (c *cluster) withoutEtcd() {
+	c.etcd.Stop(syscall.SIGKILL)
+	time.Sleep(30 * time.Second)
+	c.etcd = c.launch()
 }
 
 // makeDatabase makes an empty one, and returns its URL, with both hosts.

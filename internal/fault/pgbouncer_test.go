@@ -3,6 +3,7 @@ package fault_test
 import (
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -10,19 +11,6 @@ import (
 
 	"github.com/ostiary/ostiary/internal/pgtest"
 )
-
-const pgbouncerConfig = `[databases]
-* = host=%s port=%s
-[pgbouncer]
-listen_addr = %s
-listen_port = %s
-unix_socket_dir =
-auth_type = trust
-auth_file = %s
-pool_mode = transaction
-default_pool_size = 4
-max_client_conn = 200
-`
 
 // TestPgBouncer_TransactionMode has two nodes share four connections to PostgreSQL, of which each transaction gets
 // another one.
@@ -34,7 +22,11 @@ func TestPgBouncer_TransactionMode(t *testing.T) {
 	ownHost, ownPort, _ := net.SplitHostPort(at)
 	place := pgtest.NewPlace(t)
 	users := place.Write(t, "users", "\"ostiary\" \"\"\n")
-	p := place.Launch(t, "pgbouncer", pgbouncer, place.Write(t, "pgbouncer.ini", fmt.Sprintf(pgbouncerConfig, host, port, ownHost, ownPort, users)))
+	config := deployed(t, "pgbouncer/pgbouncer.ini", "ostiary = host=10.0.0.1 port=5432 dbname=ostiary", "* = host="+host+" port="+port,
+		"listen_addr = 127.0.0.1", "listen_addr = "+ownHost+"\nunix_socket_dir =", "listen_port = 6432", "listen_port = "+ownPort,
+		"scram-sha-256", "trust", "/etc/pgbouncer/userlist.txt", users)
+	config = regexp.MustCompile(`default_pool_size = \d+`).ReplaceAllString(config, "default_pool_size = 4")
+	p := place.Launch(t, "pgbouncer", pgbouncer, place.Write(t, "pgbouncer.ini", config))
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.Dial("tcp", at)
 		if err == nil {
