@@ -57,10 +57,9 @@ func audited(t *testing.T, e engine, kills int) {
 	began := time.Now()
 	for round := range kills {
 		work := time.Duration(50+rng.IntN(700)) * time.Millisecond
-		how := rng.IntN(10)
-		if e.server == nil {
-			how = max(how, 3)
-		}
+		theirs := rng.IntN(2) == 0 // the commands are killed, too
+		again := rng.IntN(4) == 0  // and the server once more, while it starts
+		database := e.server != nil && round%3 == 1
 		ctx, cancel := context.WithCancel(t.Context())
 		stop := make(chan struct{})
 		var all sync.WaitGroup
@@ -69,19 +68,18 @@ func audited(t *testing.T, e engine, kills int) {
 			all.Go(func() { w.work(ctx, stop) })
 		}
 		time.Sleep(work)
-		switch {
-		case how < 3: // the database, and the server goes on
-			e.server.Stop(t, syscall.SIGKILL)
-		case how < 7: // the server, and what runs beside it
+		if theirs {
 			cancel()
-			n.kill()
-		default:
+		}
+		if database {
+			e.server.Stop(t, syscall.SIGKILL) // and the server goes on
+		} else {
 			n.kill()
 		}
 		close(stop)
 		all.Wait()
 		cancel()
-		if how < 3 {
+		if database {
 			l.workers[0].awayIsNoAnswer()
 			e.server.Run(t)
 			if err := n.ready(); err != nil {
@@ -89,10 +87,10 @@ func audited(t *testing.T, e engine, kills int) {
 			}
 		} else {
 			l.logged(n)
-			if how == 9 { // and once more, while it starts
-				again := s.launch()
+			if again {
+				starting := s.launch()
 				time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
-				again.kill()
+				starting.kill()
 			}
 			n = s.serve()
 		}

@@ -144,7 +144,7 @@ func (w *worker) command(stdin string, args ...string) func(ctx context.Context)
 		case err == nil:
 			w.printed = out
 			return done, ""
-		case !answered, storeAway(err):
+		case !answered, w.site.database != "" && storeAway(err):
 			return lost, ""
 		}
 		return refused, err.Error()

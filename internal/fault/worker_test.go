@@ -372,45 +372,6 @@ func (w *worker) over(a *account, list ...*session) {
 	a.sessions = slices.DeleteFunc(a.sessions, func(s *session) bool { return slices.Contains(list, s) })
 }
 
-// end ends a session in one of the ways there are.
-func (w *worker) end(ctx context.Context, a *account, s *session) bool {
-	if s.id == "" {
-		who := w.whoami(always, s.access)
-		if s.id = who.text("session"); s.id == "" {
-			if who.outcome() == refused {
-				w.t.Errorf("I1: a session that was acknowledged is gone: %s", who)
-			}
-			return who.ok()
-		}
-	}
-	var got answer
-	how, reason := w.request(&got, func() answer { return w.ask(always, "POST", "/ostiary/logout", "", s.access...) }), "logout"
-	switch w.rng.IntN(4) {
-	case 1:
-		how, reason = w.request(&got, func() answer {
-			return w.ask(always, "DELETE", "/ostiary/sessions/"+s.id, "", s.access...)
-		}), "ended_by_owner"
-	case 2:
-		how, reason = w.command("", "session", "revoke", s.id), "revoked"
-	case 3:
-		if len(s.chain) == 0 {
-			break
-		}
-		form := "token=" + s.chain[len(s.chain)-1]
-		how, reason = w.request(&got, func() answer {
-			return w.ask(always, "POST", "/ostiary/revoke", form,
-				"Authorization: Basic "+basic(w.robot.name, w.robot.word), "Content-Type: application/x-www-form-urlencoded")
-		}), "revoked"
-	}
-	return w.make(ctx, change{
-		what:    "the end of a session: " + reason,
-		ask:     how,
-		seen:    func(context.Context) outcome { return is(w.dead(s)) },
-		made:    func() { w.over(a, s) },
-		entries: func() []entry { return []entry{{audit.SessionEnded, s.id, reason}} },
-	})
-}
-
 // guess is a wrong one at somebody's password.
 func (w *worker) guess(ctx context.Context) bool {
 	v := w.victim
