@@ -197,6 +197,9 @@ func (g *guess) clear(ctx context.Context, tx Tx) error {
 // with it.
 func (g *guess) inTx(ctx context.Context, fn func(tx Tx) error) error {
 	var left []Reservation
+	if len(g.shared) > 0 {
+		ctx = alongGuess(ctx, g.keys[0])
+	}
 	err := g.svc.store.InTx(ctx, func(tx Tx) error {
 		if err := fn(tx); err != nil {
 			return err

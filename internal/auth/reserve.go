@@ -137,7 +137,7 @@ func (r storeReserver) Ping(context.Context) error { return nil }
 
 func (r storeReserver) Reserve(ctx context.Context, claims []Claim, judge Judge) (Reservation, error) {
 	places := &storePlaces{store: r.store, claims: claims, slots: make([]int64, len(claims))}
-	err := r.store.InTx(ctx, func(tx Tx) error {
+	err := r.store.InTx(alongGuess(ctx, claims[0].Key), func(tx Tx) error {
 		for i, c := range claims {
 			slot, running, err := tx.ReserveGuess(ctx, c.Key, r.now())
 			if err != nil {
@@ -154,6 +154,12 @@ func (r storeReserver) Reserve(ctx context.Context, claims []Claim, judge Judge)
 		return nil, err
 	}
 	return places, nil
+}
+
+// alongGuess has the guesses of a source, whose budget comes first, take turns: all of them
+// count in its row.
+func alongGuess(ctx context.Context, first BudgetKey) context.Context {
+	return Along(ctx, first.Realm.String()+first.Subject+first.Source)
 }
 
 // storePlaces are places in the store.
@@ -173,7 +179,7 @@ func (p *storePlaces) Settle(ctx context.Context, tx Tx) (bool, error) {
 }
 
 func (p *storePlaces) Leave(ctx context.Context) error {
-	return p.store.InTx(ctx, func(tx Tx) error {
+	return p.store.InTx(alongGuess(ctx, p.claims[0].Key), func(tx Tx) error {
 		_, err := p.Settle(ctx, tx)
 		return err
 	})

@@ -30,6 +30,20 @@ type Store interface {
 	UseAuditKey(key audit.HeadKey)
 }
 
+// Along says that a transaction is in the way of others with the same key: a store that runs
+// several at once does better to run these one after the other.
+func Along(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, alongKey{}, key)
+}
+
+// AlongWith is the key that Along gave; "": any may run beside it.
+func AlongWith(ctx context.Context) string {
+	key, _ := ctx.Value(alongKey{}).(string)
+	return key
+}
+
+type alongKey struct{}
+
 // Reader is what can be read, in a transaction or outside one.
 type Reader interface {
 	RealmReader

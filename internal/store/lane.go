@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,84 +39,45 @@ const (
 	maxLines = 1000
 )
 
-// lanes run the write transactions of PostgreSQL: each takes those that wait, and commits
-// them together. What they tell the audit log is written at the end of a batch, so that
-// the log, which has one writer at a time, is held for no longer than the commit takes.
-type lanes struct {
-	writable
-	store     *Store
-	isolation string
-	jobs      chan *job
-
-	mu      sync.RWMutex // held for reading by those that send a job
-	closed  bool
-	running sync.WaitGroup
-}
-
-func newLanes(s *Store, n int, isolation string) *lanes {
-	l := &lanes{store: s, isolation: isolation, jobs: make(chan *job, maxBatch), writable: writable{watch: &s.watch}}
-	for range n {
-		// The mark of a commit is looked for by the lane's id.
-		lane := &lane{lanes: l, id: uuid.Must(uuid.NewV7())}
-		l.running.Go(lane.run)
-	}
-	return l
-}
-
-func (l *lanes) do(ctx context.Context, fn func(auth.Tx) error) error {
-	j := &job{ctx: ctx, fn: fn, done: make(chan struct{}), sent: time.Now()}
-	if err := l.send(j); err != nil {
-		return err
-	}
-	<-j.done // even if ctx ends: see writer.do
-	return j.err
-}
-
-func (l *lanes) send(j *job) error {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if l.closed {
-		return errClosed
-	}
-	select {
-	case l.jobs <- j:
-		return nil
-	case <-j.ctx.Done():
-		return j.ctx.Err()
-	}
-}
-
-func (l *lanes) close() {
-	l.mu.Lock()
-	if !l.closed {
-		l.closed = true
-		close(l.jobs)
-	}
-	l.mu.Unlock()
-	l.running.Wait()
-}
-
 // lane is one of those that commit.
 type lane struct {
 	*lanes
 	id    uuid.UUID
+	mine  chan *job
 	again []*job // those that had to let go
 }
 
 func (l *lane) run() {
-	for {
-		var first *job
-		if len(l.again) > 0 {
-			first, l.again = l.again[0], l.again[1:]
-		} else if first = <-l.jobs; first == nil {
-			return
-		}
+	for first := l.wait(); first != nil; first = l.wait() {
 		l.commit(first)
 	}
 }
 
+// wait returns the next job, or nil once there will be none.
+func (l *lane) wait() (j *job) {
+	if len(l.again) > 0 {
+		j, l.again = l.again[0], l.again[1:]
+		return j
+	}
+	select {
+	case j = <-l.mine:
+	case j = <-l.jobs:
+	}
+	if j == nil { // both are closed, and one is empty
+		if j = <-l.mine; j == nil {
+			j = <-l.jobs
+		}
+	}
+	return j
+}
+
 // next is a job that waits, or nil.
 func (l *lane) next() *job {
+	select {
+	case j := <-l.mine:
+		return j
+	default:
+	}
 	select {
 	case j := <-l.jobs:
 		return j
