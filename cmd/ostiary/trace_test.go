@@ -5,10 +5,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,5 +180,34 @@ func TestTrace_CollectorAway(t *testing.T) {
 	}
 	if n := strings.Count(p.err.String(), "collector"); n != 1 {
 		t.Errorf("%d lines:\n%s", n, p.err.String())
+	}
+}
+
+// The share of the requests is a setting that a reload applies.
+func TestTrace_SampleReloaded(t *testing.T) {
+	c := newCollector(t)
+	file := filepath.Join(t.TempDir(), "ostiary.toml")
+	p := &process{}
+	for i, text := range []string{"trace_sample = 0\n", "trace_sample = 1\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			p = serve(t, filepath.Join(t.TempDir(), "data"), "--trace-endpoint", c.URL, "--config", file)
+		} else {
+			if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+			p.waitFor(t, "configuration reloaded")
+		}
+		if status, _ := fetch(t, p.url+"/ostiary/healthz"); status != 200 {
+			t.Fatal(status)
+		}
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.spans) != 1 || c.spans[0].Name != "GET /ostiary/healthz" {
+		t.Errorf("%v", c.spans)
 	}
 }
