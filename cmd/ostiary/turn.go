@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -53,7 +54,9 @@ func (t *turn) keep(ctx context.Context) {
 	tick := time.NewTicker(turnEvery)
 	defer tick.Stop()
 	for {
-		t.take(ctx)
+		once, cancel := context.WithTimeout(ctx, turnEvery)
+		t.take(once)
+		cancel()
 		select {
 		case <-ctx.Done():
 			return
@@ -68,7 +71,7 @@ func (t *turn) take(ctx context.Context) {
 	t.leave(ctx, name)
 	taken, err := t.store.TakeLease(ctx, name, t.holder, now, until)
 	switch {
-	case err != nil && ctx.Err() == nil:
+	case err != nil && !errors.Is(ctx.Err(), context.Canceled):
 		t.log.Warn("whose turn it is to tidy up is not known, it is asked again", "err", err)
 		return
 	case err != nil:
