@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/pgtest"
 )
 
 // ear is an Observer that remembers.
@@ -107,5 +108,40 @@ func TestFault_Names(t *testing.T) {
 	}
 	if len(Faults) != len(remedies)+1 || FaultPooler.String() != "pooler" || FaultFull.String() != "full" || Fault(99).String() != "other" {
 		t.Error(Faults, len(remedies))
+	}
+}
+
+// On PostgreSQL the same is told, and what a commit was whose answer was lost.
+func TestPostgres_Observed(t *testing.T) {
+	proxy, url := pgtest.NewProxy(t, pgtest.URL(t))
+	s := createPostgresAt(t, url)
+	values(t, s, "x")
+	e := &ear{}
+	s.Observe(e)
+	change := func() {
+		t.Helper()
+		if err := s.InTx(t.Context(), func(tx auth.Tx) error { return add(t.Context(), tx, "x", "a") }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change()
+	if _, err := s.Realms(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e.jobs != 1 || e.batches != 1 || e.commits != 1 || e.reads != 1 || e.retried != 0 || len(e.faults) != 0 || len(e.resolved) != 0 {
+		t.Errorf("%+v", e)
+	}
+	proxy.AtCommit(pgtest.CommitUnanswered)
+	change()
+	if len(e.resolved) != 1 || e.resolved[0] != ResolvedCommitted || e.retried != 0 {
+		t.Errorf("the commit happened: %+v", e)
+	}
+	proxy.AtCommit(pgtest.CommitLost)
+	change()
+	if len(e.resolved) != 2 || e.resolved[1] != ResolvedLost || e.retried != 1 {
+		t.Errorf("the commit was lost: %+v", e)
+	}
+	if p := s.Pool(); p.Max != DefaultConnections || p.InUse+p.Idle < 1 || p.InUse+p.Idle > p.Max {
+		t.Errorf("%+v", p)
 	}
 }
