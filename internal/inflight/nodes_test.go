@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -34,42 +36,31 @@ type nodes struct {
 
 // each runs a test on every Reserver: in SQLite and PostgreSQL, in Redis and a cluster.
 func each(t *testing.T, test func(n *nodes)) {
-	inStore := func(st *store.Store) func(int) auth.Reserver {
-		return func(int) auth.Reserver { return auth.ReserveIn(st, nil) }
-	}
+	inStore := func(_ int, st *store.Store) auth.Reserver { return auth.ReserveIn(st, nil) }
 	t.Run("SQLite", func(t *testing.T) {
-		st := sqlite(t)
-		test(build(t, st, inStore(st)))
+		test(build(t, sqlite(t), inStore))
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		st, err := store.CreatePostgres(t.Context(), pgtest.URL(t), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { st.Close() })
-		test(build(t, st, inStore(st)))
+		url := pgtest.URL(t)
+		test(build(t, func() (*store.Store, error) { return store.CreatePostgres(t.Context(), url, 0) }, inStore))
 	})
 	t.Run("Redis", func(t *testing.T) {
 		p := startRedis(t)
-		test(build(t, sqlite(t), func(int) auth.Reserver { return client(t, false, p) }))
+		test(build(t, sqlite(t), func(int, *store.Store) auth.Reserver { return client(t, false, p) }))
 	})
 	t.Run("RedisCluster", func(t *testing.T) {
 		all := startCluster(t)
-		test(build(t, sqlite(t), func(i int) auth.Reserver { return client(t, true, all[i]) }))
+		test(build(t, sqlite(t), func(i int, _ *store.Store) auth.Reserver { return client(t, true, all[i]) }))
 	})
 }
 
-func sqlite(t *testing.T) *store.Store {
-	t.Helper()
-	st, err := store.Create(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { st.Close() })
-	return st
+func sqlite(t *testing.T) func() (*store.Store, error) {
+	dir := t.TempDir()
+	return func() (*store.Store, error) { return store.Create(t.Context(), dir) }
 }
 
-func build(t *testing.T, st *store.Store, shared func(i int) auth.Reserver) *nodes {
+// build makes two nodes, each with a store of its own on one database.
+func build(t *testing.T, open func() (*store.Store, error), shared func(i int, st *store.Store) auth.Reserver) *nodes {
 	t.Helper()
 	n := &nodes{t: t}
 	// A first delay that no machine is so slow as to outlast.
@@ -78,9 +69,14 @@ func build(t *testing.T, st *store.Store, shared func(i int) auth.Reserver) *nod
 	budgets.Known, budgets.Factor.First, budgets.Factor.Max = budgets.Account, 10*time.Minute, 10*time.Minute
 	n.mount = &auth.Mount{Dialect: "one", Issuer: "urn:one", Algorithm: "ES256", AccessTTL: time.Hour, SessionMax: time.Hour, AppendCode: true}
 	n.two = &auth.Mount{Dialect: "two", SessionMax: time.Hour}
-	o := auth.Options{Store: st, Master: seal.New(), Hasher: password.New(0, time.Minute), Log: slog.New(slog.DiscardHandler), Mounts: []*auth.Mount{n.mount, n.two}, Budgets: &budgets}
+	o := auth.Options{Master: seal.New(), Hasher: password.New(0, time.Minute), Log: slog.New(slog.DiscardHandler), Mounts: []*auth.Mount{n.mount, n.two}, Budgets: &budgets}
 	for i := range 2 {
-		o.Shared = shared(i)
+		st, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		o.Store, o.Shared = st, shared(i, st)
 		n.all, n.shared = append(n.all, auth.New(o)), append(n.shared, o.Shared)
 	}
 	var err error
@@ -228,4 +224,49 @@ func (n *nodes) enroll() {
 	if err := n.all[1].ConfirmFactor(n.t.Context(), n.realm.ID, n.ada.ID, code, auth.Client{}); err != nil {
 		n.t.Fatal(err)
 	}
+}
+
+// A guess is counted before anybody looks at what has failed: so whoever counts after it, at
+// another node, looks when it is decided.
+func TestReserver_CountsFirst(t *testing.T) {
+	each(t, func(n *nodes) {
+		claim := []auth.Claim{{Key: auth.BudgetKey{Realm: n.realm.ID, Kind: auth.BudgetAccount, Subject: "x"}, Most: 100}}
+		entered, decided := make(chan struct{}), make(chan struct{})
+		enter := sync.OnceFunc(func() { close(entered) }) // a transaction may run again
+		var order []string
+		var mu sync.Mutex
+		note := func(what string, running int) error {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, what+" sees "+strconv.Itoa(running))
+			return nil
+		}
+		var both sync.WaitGroup
+		both.Go(func() {
+			if _, err := n.shared[0].Reserve(n.t.Context(), claim, func(_ context.Context, _ auth.BudgetReader, _ auth.BudgetKey, running int) error {
+				enter()
+				<-decided
+				return note("the first", running)
+			}); err != nil {
+				n.t.Error(err)
+			}
+		})
+		<-entered
+		both.Go(func() {
+			if _, err := n.shared[1].Reserve(n.t.Context(), claim, func(_ context.Context, _ auth.BudgetReader, _ auth.BudgetKey, running int) error {
+				return note("the second", running)
+			}); err != nil {
+				n.t.Error(err)
+			}
+		})
+		time.Sleep(200 * time.Millisecond) // in which the second one would look
+		close(decided)
+		both.Wait()
+		if !slices.Contains(order, "the first sees 1") || !slices.Contains(order, "the second sees 2") {
+			n.t.Errorf("%v", order)
+		}
+		if _, redis := n.shared[0].(*Redis); !redis && order[0] != "the first sees 1" {
+			n.t.Errorf("%v", order)
+		}
+	})
 }

@@ -56,7 +56,7 @@ func TestPostgres_Along(t *testing.T) {
 			}
 		})
 	}
-	s.committer.close()
+	s.close()
 	all.Wait()
 	if done.Load()+refused.Load() != 40 {
 		t.Errorf("%d done, %d refused", done.Load(), refused.Load())
