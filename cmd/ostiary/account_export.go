@@ -21,7 +21,7 @@ import (
 type accountExport struct {
 	File      string   `arg:"" optional:"" default:"-" help:"Where to write it; -, the default, is standard output."`
 	Recipient []string `sep:"none" placeholder:"age1…" help:"Who can open the secrets in it: a public key of age. May be given again. None: they are left out."`
-	Force     bool     `help:"Replace the file if it is there."`
+	Force     bool     `help:"Replace the file if it is there, and is an export."`
 }
 
 func (accountExport) Help() string {
@@ -33,6 +33,9 @@ Examples:
     ostiary account export accounts.jsonl --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
     ostiary account export --realm default | jq -r .email`
 }
+
+// exportBegins is how every file of lines begins.
+const exportBegins = `{"realm":`
 
 // exportedAccount is a line: the members of an import, and where it comes from.
 type exportedAccount struct {

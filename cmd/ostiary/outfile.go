@@ -2,36 +2,39 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/backup"
 )
 
 // writeWhole has fn write a file of mode 0600 that is whole or not there: until it is on
-// the disk its name ends in .partial. A file of that name is replaced only with force.
+// the disk it has a name of its own that ends in .partial. A file that is there is replaced
+// only with force, and only if it is one of those that this program writes so.
 func writeWhole(path string, force bool, fn func(w io.Writer) error) (err error) {
-	if _, err := os.Lstat(path); err == nil && !force {
-		return remedied{path + " is there", "give another name, or --force to replace it"}
-	}
-	partial := path + ".partial"
-	if force {
-		if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path); err == nil {
+		if !force {
+			return remedied{path + " is there", "give another name, or --force to replace it"}
+		}
+		if err := replaceable(path); err != nil {
 			return err
 		}
 	}
-	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return remedied{partial + " is there: another command writes it, or one was interrupted", "wait for the one, or delete what the other left"}
-	}
+	sweepPartial(path)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+partial) // O_EXCL, mode 0600
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(partial)
+			_ = os.Remove(f.Name())
 		}
 	}()
 	defer f.Close()
@@ -41,7 +44,56 @@ func writeWhole(path string, force bool, fn func(w io.Writer) error) (err error)
 			return err
 		}
 	}
-	return errors.Join(rename(partial, path, force), syncDir(filepath.Dir(path)))
+	return errors.Join(rename(f.Name(), path, force), syncDir(filepath.Dir(path)))
+}
+
+const (
+	partial = ".partial"
+	dead    = time.Hour // a file that was not written for so long has no writer any more
+)
+
+// replaceable tells whether a file is a backup or an export, or empty. What is anything else
+// is not ours to replace: it may be the database itself, or the master key.
+func replaceable(path string) error {
+	const do = "give another name: --force replaces backups and exports only"
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return remedied{path + " is no plain file", do}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, 64)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	ofSQLite := strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm")
+	if head = head[:n]; n == 0 && !ofSQLite || backup.Begins(head) || bytes.HasPrefix(head, []byte(exportBegins)) {
+		return nil
+	}
+	return remedied{path + " is neither a backup nor an export", do}
+}
+
+// sweepPartial removes what commands that were killed have left of a file. It is none of the
+// command's business if that fails.
+func sweepPartial(path string) {
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	for _, e := range entries {
+		name, ok := strings.CutPrefix(e.Name(), filepath.Base(path)+".")
+		number, too := strings.CutSuffix(name, partial)
+		if !ok || !too || number == "" || strings.Trim(number, "0123456789") != "" || !e.Type().IsRegular() {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > dead {
+			_ = os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
 }
 
 // rename gives a file its name. Without force, only a link does so without ever taking

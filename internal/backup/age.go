@@ -17,6 +17,11 @@ const ageMagic = "age-encryption.org/v1\n"
 // ErrEncrypted says that a file can't be read without an identity.
 var ErrEncrypted = errors.New("it is encrypted: give the file of the age identity that it is for")
 
+// Begins tells whether a file that begins so is a backup, of any version, or encrypted.
+func Begins(head []byte) bool {
+	return bytes.HasPrefix(head, []byte(magic[:len(magic)-2])) || bytes.HasPrefix(head, []byte(ageMagic))
+}
+
 // Recipients are whom a backup is encrypted to.
 type Recipients []age.Recipient
 
