@@ -105,6 +105,21 @@ type BudgetReader interface {
 	KnownSource(ctx context.Context, account uuid.UUID, source string, since time.Time) (bool, error)
 }
 
+// Place is one of a guess that was reserved.
+type Place struct {
+	Slot    int64          // what EndGuess needs
+	Running int            // how many guesses run under the key, this one too
+	Failed  throttle.State // the counter, as it was then or later
+}
+
+// GuessReserver counts the guesses that run.
+type GuessReserver interface {
+	// ReserveGuesses counts a guess that begins under each of the keys, or under none, and
+	// then reads their counters of failures. One that is not ended is forgotten within a
+	// minute, and not before half of one, unless the database crashes.
+	ReserveGuesses(ctx context.Context, keys []BudgetKey, now time.Time) ([]Place, error)
+}
+
 type BudgetWriter interface {
 	// ChargeBudget counts one failure, in one statement, and returns what the counter is then.
 	ChargeBudget(ctx context.Context, k BudgetKey, p throttle.Policy, now time.Time) (throttle.State, error)
@@ -114,11 +129,7 @@ type BudgetWriter interface {
 	// ClearBudgets clears the counters of a subject, but those of one kind; "": all.
 	ClearBudgets(ctx context.Context, realm uuid.UUID, subject string, but BudgetKind) error
 	NoteSource(ctx context.Context, account uuid.UUID, source string, now time.Time) error
-	// ReserveGuess counts a guess that begins, in one statement, and tells how many run then,
-	// this one too; until the commit it holds off all others under the key. One that is not
-	// ended is forgotten within a minute, and not before half of one.
-	ReserveGuess(ctx context.Context, k BudgetKey, now time.Time) (slot int64, running int, err error)
-	// EndGuess takes back what ReserveGuess counted in a slot.
+	// EndGuess takes back what ReserveGuesses counted in a slot.
 	EndGuess(ctx context.Context, k BudgetKey, slot int64) error
 }
 

@@ -44,7 +44,7 @@ func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials)
 	var rec *AccountRecord
 	a.began = time.Now()
 	span := trace.Start(ctx, "read account")
-	found, err := s.store.AccountByName(ctx, a.realm, nameKey(c.Name), a.dialect)
+	found, known, err := s.store.AccountFrom(ctx, a.realm, nameKey(c.Name), a.dialect, sourceOf(a.client.Address), s.knownSince())
 	span.End()
 	switch {
 	case err == nil:
@@ -52,17 +52,18 @@ func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials)
 	case !errors.Is(err, ErrNotFound):
 		return nil, storeError(err)
 	}
-	return s.checkRecord(ctx, a, rec, c, m)
+	return s.checkRecord(ctx, a, rec, known, c, m)
 }
 
-// checkRecord verifies the password for an account, or for none (rec is nil). With a
+// checkRecord verifies the password for an account, or for none (rec is nil), that may have
+// signed in from the client's source before: then that is known. With a
 // mount, the guess stays reserved and the caller leaves it; without one it is over.
-func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord, c Credentials, m *Mount) (*checked, error) {
+func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord, known bool, c Credentials, m *Mount) (*checked, error) {
 	if a.began.IsZero() {
 		a.began = time.Now()
 	}
 	got := &checked{began: a.began, stretch: password.Stretch(string(c.Password))}
-	g, err := s.enter(ctx, a, rec, nameOrRaw(c.Name))
+	g, err := s.enter(ctx, a, rec, known, nameOrRaw(c.Name))
 	if CodeOf(err) == CodeThrottled {
 		s.waitFloor(ctx, a, got) // what was read of the account until here took its time
 	}

@@ -90,7 +90,11 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	}
 	cl.token = audit.TokenTag(p.Token)
 	a := attempt{realm: realm, dialect: who.Dialect, client: cl}
-	if _, err := s.checkRecord(ctx, a, &rec, Credentials{Name: rec.Username, Password: current}, nil); err != nil {
+	known, err := s.known(ctx, rec.ID, cl)
+	if err != nil {
+		return storeError(err)
+	}
+	if _, err := s.checkRecord(ctx, a, &rec, known, Credentials{Name: rec.Username, Password: current}, nil); err != nil {
 		return err
 	}
 	c, err := s.choose(ctx, rec, "new: ", next)

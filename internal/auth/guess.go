@@ -25,16 +25,13 @@ type guess struct {
 
 // enter reserves the guess before anything costly is done for it: in the source's
 // budget, and in the account's. Unknown names have budgets like accounts.
-func (s *Service) enter(ctx context.Context, a attempt, acc *AccountRecord, name string) (*guess, error) {
+func (s *Service) enter(ctx context.Context, a attempt, acc *AccountRecord, known bool, name string) (*guess, error) {
 	g := &guess{svc: s, attempt: a}
 	id := unknownName(name)
 	if acc != nil {
 		id, g.account = acc.ID, acc.ID
 	}
-	key, err := s.accountBudget(ctx, a.realm, id, a.client)
-	if err != nil {
-		return nil, err
-	}
+	key := s.accountBudget(a.realm, id, a.client, known)
 	if err := g.reserve(ctx, append(g.source(), key)...); err != nil {
 		g.leave()
 		return nil, err
@@ -43,23 +40,28 @@ func (s *Service) enter(ctx context.Context, a attempt, acc *AccountRecord, name
 }
 
 // accountBudget is what a client's guesses at an account's password are counted under.
-func (s *Service) accountBudget(ctx context.Context, realm, account uuid.UUID, cl Client) (BudgetKey, error) {
-	k := BudgetKey{Realm: realm, Kind: BudgetAccount, Subject: account.String()}
-	source := sourceOf(cl.Address)
-	known, err := s.store.KnownSource(ctx, account, source, s.now().Add(-s.budgets.KnownFor))
+func (s *Service) accountBudget(realm, account uuid.UUID, cl Client, known bool) BudgetKey {
 	if known && !cl.Undeclared && s.budgets.KnownFor > 0 {
-		k.Kind, k.Source = BudgetKnown, source
+		return BudgetKey{Realm: realm, Kind: BudgetKnown, Subject: account.String(), Source: sourceOf(cl.Address)}
 	}
-	return k, err
+	return BudgetKey{Realm: realm, Kind: BudgetAccount, Subject: account.String()}
 }
+
+// known tells whether the client's source has signed the account in.
+func (s *Service) known(ctx context.Context, account uuid.UUID, cl Client) (bool, error) {
+	return s.store.KnownSource(ctx, account, sourceOf(cl.Address), s.knownSince())
+}
+
+func (s *Service) knownSince() time.Time { return s.now().Add(-s.budgets.KnownFor) }
 
 // notWalled refuses whoever may no longer prove the account's password, since it has had
 // too many failures, the next step of a login whose password was right before.
 func (s *Service) notWalled(ctx context.Context, realm, account uuid.UUID, cl Client) error {
-	k, err := s.accountBudget(ctx, realm, account, cl)
+	known, err := s.known(ctx, account, cl)
 	if err != nil {
 		return err
 	}
+	k := s.accountBudget(realm, account, cl, known)
 	state, err := s.budget(ctx, k)
 	if p := s.budgets.policy(k.Kind); err == nil && p.Walled(state) {
 		return s.throttled(k, p.Max)
@@ -79,7 +81,9 @@ func (g *guess) source() []BudgetKey {
 func (g *guess) factor() BudgetKey { return factorBudget(g.attempt.realm, g.account) }
 
 // reserve takes a place in each of the budgets: first in this process, so that no more wait
-// for the other nodes than could run, then in all of them. If it fails, the guess must be left.
+// for the other nodes than could run, then in all of them. If it fails, the guess must be
+// left. Where all nodes count, that is also where the counters are read; but they are read
+// before it, too, while a budget refuses guesses: those should change nothing.
 func (g *guess) reserve(ctx context.Context, keys ...BudgetKey) error {
 	defer trace.Start(ctx, "reserve guess").End()
 	g.svc.observer.Reserving(1)
@@ -98,9 +102,12 @@ func (g *guess) reserve(ctx context.Context, keys ...BudgetKey) error {
 
 func (g *guess) reserveHere(ctx context.Context, k BudgetKey) error {
 	s := g.svc
-	gate := k.Realm.String() + "|" + string(k.Kind) + "|" + k.Subject + "|" + k.Source
-	leave, wait, err := s.gate.Enter(ctx, gate, s.budgets.policy(k.Kind), s.now,
-		func() (throttle.State, error) { return s.budget(ctx, k) })
+	gate := k.gate()
+	load := func() (throttle.State, error) { return s.budget(ctx, k) }
+	if at, refused := s.refusals.Get(gate); s.shared != nil && (!refused || s.now().Sub(at).Abs() > time.Minute) {
+		load = func() (throttle.State, error) { return throttle.State{}, nil }
+	}
+	leave, wait, err := s.gate.Enter(ctx, gate, s.budgets.policy(k.Kind), s.now, load)
 	if err != nil {
 		return err
 	}
@@ -112,8 +119,14 @@ func (g *guess) reserveHere(ctx context.Context, k BudgetKey) error {
 	return nil
 }
 
+// gate is the name of the budget in this process.
+func (k BudgetKey) gate() string {
+	return k.Realm.String() + "|" + string(k.Kind) + "|" + k.Subject + "|" + k.Source
+}
+
 func (s *Service) throttled(k BudgetKey, wait time.Duration) error {
 	s.observer.Throttled(k.Kind)
+	s.refusals.Put(k.gate(), s.now(), 1)
 	return &Error{Code: CodeThrottled, Detail: "too many failed attempts", RetryAfter: wait, Cause: errThrottled(k)}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/throttle"
 )
 
 // Reserver counts the guesses in flight of all nodes, so that parallel ones can't overrun a
@@ -23,10 +25,10 @@ type Claim struct {
 	Most int // as many can run at once whatever the counter says
 }
 
-// Judge decides whether a guess may run beside others, running with it: it reads the
-// counter, which must come after the guess was counted, or one that failed meanwhile would
-// be seen neither as running nor as failed. from is what to read by; nil: what is committed.
-type Judge func(ctx context.Context, from BudgetReader, k BudgetKey, running int) error
+// Judge decides whether a guess may run beside others, running with it. The counter of
+// failures must be read after the guess was counted, or one that failed meanwhile would be
+// seen neither as running nor as failed. It is given, or nil: then it is read now.
+type Judge func(ctx context.Context, k BudgetKey, running int, failed *throttle.State) error
 
 // Reservation is the places of one guess.
 type Reservation interface {
@@ -86,18 +88,16 @@ type refusedGuess struct {
 func (e refusedGuess) Error() string { return errThrottled(e.key).Error() }
 
 // judge is a Judge: what throttle.Gate does for one process.
-func (s *Service) judge(ctx context.Context, from BudgetReader, k BudgetKey, running int) error {
-	if from == nil {
-		from = s.store
-	}
-	state, err := from.Budget(ctx, k)
-	if err != nil {
-		return err
-	}
+func (s *Service) judge(ctx context.Context, k BudgetKey, running int, failed *throttle.State) error {
 	now, p := s.now(), s.budgets.policy(k.Kind)
-	if state.Ahead(now) {
-		state = state.Rebased(now)
+	if failed == nil || failed.Ahead(now) {
+		read, err := s.budget(ctx, k)
+		if err != nil {
+			return err
+		}
+		failed = &read
 	}
+	state := *failed
 	if until := p.Until(state, now); until.After(now) {
 		return refusedGuess{k, until.Sub(now)}
 	}
@@ -136,22 +136,21 @@ func ReserveIn(store Store, now func() time.Time) Reserver {
 func (r storeReserver) Ping(context.Context) error { return nil }
 
 func (r storeReserver) Reserve(ctx context.Context, claims []Claim, judge Judge) (Reservation, error) {
-	places := &storePlaces{store: r.store, claims: claims, slots: make([]int64, len(claims))}
-	err := r.store.InTx(alongGuess(ctx, claims[0].Key), func(tx Tx) error {
-		for i, c := range claims {
-			slot, running, err := tx.ReserveGuess(ctx, c.Key, r.now())
-			if err != nil {
-				return err
-			}
-			if err := judge(ctx, tx, c.Key, running); err != nil {
-				return err
-			}
-			places.slots[i] = slot
-		}
-		return nil
-	})
-	if err != nil {
+	places := &storePlaces{store: r.store, keys: make([]BudgetKey, len(claims))}
+	for i, c := range claims {
+		places.keys[i] = c.Key
+	}
+	var err error
+	if places.got, err = r.store.ReserveGuesses(ctx, places.keys, r.now()); err != nil {
 		return nil, err
+	}
+	for i, p := range places.got {
+		if err := judge(ctx, places.keys[i], p.Running, &p.Failed); err != nil {
+			leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+			defer cancel()
+			_ = places.Leave(leave) // what can't be given back is forgotten within a minute
+			return nil, err
+		}
 	}
 	return places, nil
 }
@@ -164,14 +163,14 @@ func alongGuess(ctx context.Context, first BudgetKey) context.Context {
 
 // storePlaces are places in the store.
 type storePlaces struct {
-	store  Store
-	claims []Claim
-	slots  []int64
+	store Store
+	keys  []BudgetKey
+	got   []Place
 }
 
 func (p *storePlaces) Settle(ctx context.Context, tx Tx) (bool, error) {
-	for i, c := range p.claims {
-		if err := tx.EndGuess(ctx, c.Key, p.slots[i]); err != nil {
+	for i, k := range p.keys {
+		if err := tx.EndGuess(ctx, k, p.got[i].Slot); err != nil {
 			return false, err
 		}
 	}
@@ -179,7 +178,7 @@ func (p *storePlaces) Settle(ctx context.Context, tx Tx) (bool, error) {
 }
 
 func (p *storePlaces) Leave(ctx context.Context) error {
-	return p.store.InTx(alongGuess(ctx, p.claims[0].Key), func(tx Tx) error {
+	return p.store.InTx(alongGuess(ctx, p.keys[0]), func(tx Tx) error {
 		_, err := p.Settle(ctx, tx)
 		return err
 	})

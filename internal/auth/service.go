@@ -90,7 +90,9 @@ type Service struct {
 	views   recent.Map[viewKey, *view]
 	callers recent.Map[[32]byte, *caller]
 	noted   recent.Map[string, time.Time]
-	touch   chan struct{}
+	// refusals are when budgets have refused a guess.
+	refusals recent.Map[string, time.Time]
+	touch    chan struct{}
 }
 
 // New makes a Service.

@@ -21,6 +21,7 @@ var (
 // Store is the database. Its own methods see what is committed.
 type Store interface {
 	Reader
+	GuessReserver
 	// InTx runs fn in one transaction and commits it durably before it returns nil.
 	// fn may run more than once, so it must have no effect outside of tx.
 	InTx(ctx context.Context, fn func(tx Tx) error) error
@@ -125,6 +126,8 @@ type AccountReader interface {
 	// AccountByName finds an account by the mapped form of its username or e-mail
 	// address, with its subject in the dialect. ErrNotFound if there is none.
 	AccountByName(ctx context.Context, realm uuid.UUID, nameKey string, d Dialect) (AccountRecord, error)
+	// AccountFrom is AccountByName, and tells what KnownSource does.
+	AccountFrom(ctx context.Context, realm uuid.UUID, nameKey string, d Dialect, source string, since time.Time) (AccountRecord, bool, error)
 	AccountByID(ctx context.Context, realm, id uuid.UUID, d Dialect) (AccountRecord, error)
 	// Accounts lists by id, from the first after the given one.
 	Accounts(ctx context.Context, realm, after uuid.UUID, limit int) ([]Account, error)

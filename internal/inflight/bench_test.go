@@ -11,6 +11,7 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/pgtest"
 	"github.com/ostiary/ostiary/internal/store"
+	"github.com/ostiary/ostiary/internal/throttle"
 )
 
 // BenchmarkReserve is what a login pays beside its hash: all of them from one source, as
@@ -18,7 +19,7 @@ import (
 func BenchmarkReserve(b *testing.B) {
 	bench := func(b *testing.B, r auth.Reserver) {
 		realm := uuid.Must(uuid.NewV7())
-		room := func(context.Context, auth.BudgetReader, auth.BudgetKey, int) error { return nil }
+		room := func(context.Context, auth.BudgetKey, int, *throttle.State) error { return nil }
 		var n atomic.Int64
 		b.SetParallelism(16)
 		b.ResetTimer()

@@ -112,7 +112,7 @@ func (r *Redis) Reserve(ctx context.Context, claims []auth.Claim, judge auth.Jud
 		return nil, auth.ErrNoRoom
 	}
 	for i, c := range claims {
-		if err := judge(ctx, nil, c.Key, int(running[i])); err != nil {
+		if err := judge(ctx, c.Key, int(running[i]), nil); err != nil {
 			// What can't be given back is forgotten within a minute.
 			_ = p.Leave(context.WithoutCancel(ctx))
 			return nil, err

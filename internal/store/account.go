@@ -18,8 +18,8 @@ const accountColumns = `a.id, a.realm_id, a.number, a.kind, a.username, a.email,
 	a.disabled, a.origin, a.created_at, a.updated_at`
 
 func accountFields(a *auth.Account) []any {
-	return []any{&a.ID, &a.RealmID, &a.Number, &a.Kind, &a.Username, &a.Email, &a.EmailVerified, &a.DisplayName, &a.Org,
-		&a.Disabled, &a.Origin, at{&a.CreatedAt}, at{&a.UpdatedAt}}
+	return []any{&a.ID, &a.RealmID, &a.Number, &a.Kind, &a.Username, &a.Email, flag{&a.EmailVerified}, &a.DisplayName, &a.Org,
+		flag{&a.Disabled}, &a.Origin, at{&a.CreatedAt}, at{&a.UpdatedAt}}
 }
 
 func scanAccount(row scanner) (a auth.Account, err error) {
@@ -63,6 +63,19 @@ func (q queries) AccountByName(ctx context.Context, realm uuid.UUID, nameKey str
 	return scanRecord(q.row(ctx, "SELECT "+recordColumns+` FROM account_name n
 		JOIN account a ON a.id = n.account_id `+recordJoins+`$3
 		WHERE n.realm_id = $1 AND n.name_key = $2`, realm[:], nameKey, string(d)))
+}
+
+func (q queries) AccountFrom(ctx context.Context, realm uuid.UUID, nameKey string, d auth.Dialect, source string, since time.Time) (r auth.AccountRecord, known bool, err error) {
+	fields, finish := recordFields(&r)
+	err = q.row(ctx, "SELECT "+recordColumns+`,
+		EXISTS (SELECT 1 FROM known_source k WHERE k.account_id = a.id AND k.source = $4 AND k.seen_at >= $5) FROM account_name n
+		JOIN account a ON a.id = n.account_id `+recordJoins+`$3
+		WHERE n.realm_id = $1 AND n.name_key = $2`, realm[:], nameKey, string(d), source, micros(since)).Scan(append(fields, &known)...)
+	if err != nil {
+		return r, false, classify(err)
+	}
+	finish()
+	return r, known, nil
 }
 
 func (q queries) AccountByID(ctx context.Context, realm, id uuid.UUID, d auth.Dialect) (auth.AccountRecord, error) {

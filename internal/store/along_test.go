@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/throttle"
 )
 
 // Transactions with one key run one after the other, in batches, and beside those of other
@@ -32,7 +33,7 @@ func TestPostgres_Along(t *testing.T) {
 				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 				}
 				time.Sleep(time.Millisecond)
-				_, _, err := tx.ReserveGuess(t.Context(), auth.BudgetKey{Kind: auth.BudgetSource}, time.Now())
+				_, err := tx.ChargeBudget(t.Context(), auth.BudgetKey{Kind: auth.BudgetSource}, throttle.Policy{Decay: time.Hour}, time.Now())
 				return err
 			})
 			if err != nil {

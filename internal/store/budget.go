@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,13 +11,15 @@ import (
 )
 
 func (q queries) Budget(ctx context.Context, k auth.BudgetKey) (s throttle.State, err error) {
-	err = q.row(ctx, `SELECT failures, first_at, last_at FROM guess_budget
-		WHERE realm_id = $1 AND subject = $2 AND kind = $3 AND source = $4`, k.Realm[:], k.Subject, string(k.Kind), k.Source).
-		Scan(&s.Failures, at{&s.FirstAt}, at{&s.LastAt})
-	if errors.Is(err, sql.ErrNoRows) {
-		return throttle.State{}, nil
-	}
+	s, err = scanBudget(q.row(ctx, selectBudget, budgetArgs(k)...))
 	return s, classify(err)
+}
+
+const selectBudget = `SELECT failures, first_at, last_at FROM guess_budget
+	WHERE realm_id = $1 AND subject = $2 AND kind = $3 AND source = $4`
+
+func budgetArgs(k auth.BudgetKey) []any {
+	return []any{k.Realm[:], k.Subject, string(k.Kind), k.Source}
 }
 
 func (q queries) BudgetsOf(ctx context.Context, realm uuid.UUID, subject string) (map[auth.BudgetKey]throttle.State, error) {
@@ -80,9 +80,8 @@ func (q queries) RebaseBudget(ctx context.Context, k auth.BudgetKey, now time.Ti
 }
 
 func (q queries) ClearBudget(ctx context.Context, k auth.BudgetKey) error {
-	_, err := q.exec(ctx, "DELETE FROM guess_budget WHERE realm_id = $1 AND subject = $2 AND kind = $3 AND source = $4",
+	return q.keep(ctx, "DELETE FROM guess_budget WHERE realm_id = $1 AND subject = $2 AND kind = $3 AND source = $4",
 		k.Realm[:], k.Subject, string(k.Kind), k.Source)
-	return err
 }
 
 func (q queries) ClearBudgets(ctx context.Context, realm uuid.UUID, subject string, but auth.BudgetKind) error {
@@ -98,8 +97,7 @@ func (q queries) KnownSource(ctx context.Context, account uuid.UUID, source stri
 
 // NoteSource writes no more than once a minute for a source that is known.
 func (q queries) NoteSource(ctx context.Context, account uuid.UUID, source string, now time.Time) error {
-	_, err := q.exec(ctx, `INSERT INTO known_source (account_id, source, seen_at) VALUES ($1, $2, $3)
+	return q.keep(ctx, `INSERT INTO known_source (account_id, source, seen_at) VALUES ($1, $2, $3)
 		ON CONFLICT (account_id, source) DO UPDATE SET seen_at = excluded.seen_at WHERE known_source.seen_at < $4`,
 		account[:], source, micros(now), micros(now.Add(-time.Minute)))
-	return err
 }

@@ -111,10 +111,9 @@ func (q queries) SpendRecoveryCode(ctx context.Context, account uuid.UUID, hash 
 }
 
 func (q queries) InsertTicket(ctx context.Context, t auth.Ticket) error {
-	_, err := q.exec(ctx, `INSERT INTO ticket (hash, realm_id, account_id, version, attempts, created_at, expires_at, spent_at)
+	return q.keep(ctx, `INSERT INTO ticket (hash, realm_id, account_id, version, attempts, created_at, expires_at, spent_at)
 		VALUES ($1, $2, $3, $4, 0, $5, $6, 0)`,
 		t.Hash[:], t.RealmID[:], t.AccountID[:], t.Version, micros(t.CreatedAt), micros(t.ExpiresAt))
-	return err
 }
 
 func (q queries) TicketAccount(ctx context.Context, realm uuid.UUID, hash [32]byte) (id uuid.UUID, err error) {

@@ -74,7 +74,7 @@ func openPostgres(ctx context.Context, url string, connections int, migrate bool
 	}
 	connections = max(connections, 2)
 	lanes := max(1, min(4, connections/4))
-	s := &Store{info: Info{Path: placeOf(config)}}
+	s := &Store{info: Info{Path: placeOf(config)}, turns: newTurns()}
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(s.begun), stdlib.OptionResetSession(s.still))
 	s.db = db
 	defer func() {
@@ -87,7 +87,7 @@ func openPostgres(ctx context.Context, url string, connections int, migrate bool
 	db.SetConnMaxLifetime(30 * time.Minute)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	s.queries = queries{&prepared{
-		direct: db, detach: true, limit: statementLimit, slots: make(chan struct{}, connections-lanes),
+		direct: pool{db}, detach: true, limit: statementLimit, slots: make(chan struct{}, connections-lanes),
 		inPlace: func() error { return nil }, era: &s.era, headKey: &s.headKey, watch: &s.watch,
 	}}
 	if err := s.checkPostgres(ctx); err != nil {

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
@@ -140,18 +138,14 @@ func (s *Store) KeepRefusing(ctx context.Context, r Refusal) error {
 // TakeWrites ends a refusal.
 func (s *Store) TakeWrites(ctx context.Context) error { return s.DropValue(Unrefused(ctx), refuseFact) }
 
-// refusal is the answer to selectRefusal, if it concerns any of the batch's jobs.
-func (b *batch) refusal(results pgx.BatchResults) error {
-	var text string
-	err := results.QueryRow().Scan(&text)
-	if errors.Is(err, pgx.ErrNoRows) {
+// refused is what the batch is told, by the answer to selectRefusal, if that concerns any of its jobs.
+func (b *batch) refused(text *string) error {
+	if text == nil {
 		return nil
 	}
-	if err != nil {
-		return err
+	r := parseRefusal(*text, time.Now())
+	if r.Until.IsZero() || !slices.ContainsFunc(b.jobs, func(j *job) bool { return j.err == nil && !isUnrefused(j.ctx) }) {
+		return nil
 	}
-	if r := parseRefusal(text, time.Now()); !r.Until.IsZero() && slices.ContainsFunc(b.jobs, func(j *job) bool { return j.err == nil && !isUnrefused(j.ctx) }) {
-		return r.err()
-	}
-	return nil
+	return r.err()
 }

@@ -16,11 +16,8 @@ func TestSweep_Reservations(t *testing.T) {
 	defer s.Close()
 	now := time.Now()
 	for i, ago := range []time.Duration{0, reservationSlot, 2 * reservationSlot, 3 * reservationSlot, time.Hour} {
-		err := s.InTx(t.Context(), func(tx auth.Tx) error {
-			_, _, err := tx.ReserveGuess(t.Context(), auth.BudgetKey{Kind: auth.BudgetSource, Source: string(rune('a' + i))}, now.Add(-ago))
-			return err
-		})
-		if err != nil {
+		key := auth.BudgetKey{Kind: auth.BudgetSource, Source: string(rune('a' + i))}
+		if _, err := s.ReserveGuesses(t.Context(), []auth.BudgetKey{key}, now.Add(-ago)); err != nil {
 			t.Fatal(err)
 		}
 	}

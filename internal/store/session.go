@@ -70,12 +70,11 @@ func (q queries) InsertSession(ctx context.Context, s auth.Session, bearer []byt
 	if bearer != nil {
 		hash = bearer
 	}
-	_, err := q.exec(ctx, `INSERT INTO session (id, realm_id, account_id, dialect, amr, auth_time, last_used_at, idle_at, expires_at,
+	return q.keep(ctx, `INSERT INTO session (id, realm_id, account_id, dialect, amr, auth_time, last_used_at, idle_at, expires_at,
 		ended_at, end_reason, address, user_agent, bearer_hash, generation, rotated_at, audience)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10, $11, $12, $13, 0, $14)`,
 		s.ID[:], s.RealmID[:], s.AccountID[:], string(s.Dialect), strings.Join(s.AMR, " "), micros(s.AuthTime), micros(s.LastUsedAt),
 		micros(s.IdleAt), micros(s.ExpiresAt), s.Address, s.UserAgent, hash, s.Generation, s.Audience)
-	return err
 }
 
 // RotateRefresh is the state machine of refresh tokens, in one statement. With the

@@ -15,8 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -31,6 +29,7 @@ type Store struct {
 	info    Info
 	headKey atomic.Pointer[audit.HeadKey]
 	era     atomic.Uint64 // of the connections to PostgreSQL
+	turns   turns         // of those that reserve guesses in PostgreSQL
 	watch   watch
 }
 
@@ -119,8 +118,7 @@ type queries struct{ *prepared }
 type prepared struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 	cache   sync.Map // query → *sql.Stmt
-	// direct, in place of prepare, is a connection, or a pool of them, whose driver
-	// prepares by itself.
+	// direct is in place of prepare.
 	direct direct
 	detach bool          // a statement, once begun, is not cancelled
 	limit  time.Duration // for one statement of somebody who waits; 0: none
@@ -134,13 +132,6 @@ type prepared struct {
 	era     *atomic.Uint64
 	headKey *atomic.Pointer[audit.HeadKey]
 	watch   *watch // of the store that has the slots
-}
-
-// direct is what *sql.DB and *sql.Conn have.
-type direct interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // enter waits for a connection, and sees that there is still something to read; leave
@@ -232,23 +223,36 @@ func (p *prepared) context(ctx context.Context) (context.Context, context.Cancel
 func (p *prepared) exec(ctx context.Context, query string, args ...any) (int, error) {
 	ctx, cancel := p.context(ctx)
 	defer cancel()
-	res, err := p.run(ctx, query, args)
-	if err != nil {
-		return 0, classify(err)
-	}
-	n, err := res.RowsAffected()
-	return int(n), classify(err)
+	n, err := p.run(ctx, query, args)
+	return n, classify(err)
 }
 
-func (p *prepared) run(ctx context.Context, query string, args []any) (sql.Result, error) {
+func (p *prepared) run(ctx context.Context, query string, args []any) (int, error) {
 	if p.direct != nil {
-		return p.direct.ExecContext(ctx, query, args...)
+		return p.direct.exec(ctx, query, args)
 	}
 	st, err := p.stmt(ctx, query)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	return st.ExecContext(ctx, args...)
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}
+
+// keep runs a statement whose answer nobody waits for, now or with a later one of the same
+// transaction. It must be one that doesn't fail because of what is stored: it is the later
+// one, or the transaction, that has its error.
+func (p *prepared) keep(ctx context.Context, query string, args ...any) error {
+	if pipe, ok := p.direct.(*pipe); ok {
+		pipe.keep(query, args...)
+		return nil
+	}
+	_, err := p.exec(ctx, query, args...)
+	return err
 }
 
 // scanner is a row to be scanned.
@@ -279,7 +283,7 @@ func (r *oneRow) Scan(dest ...any) error {
 			ctx = context.WithoutCancel(ctx)
 		}
 		if r.direct != nil {
-			return r.direct.QueryRowContext(ctx, r.query, r.args...).Scan(dest...)
+			return r.direct.row(ctx, r.query, r.args, dest)
 		}
 		st, err := r.stmt(ctx, r.query)
 		if err != nil {
@@ -343,15 +347,15 @@ func listOnce[T any](ctx context.Context, p *prepared, scan func(scanner) (T, er
 	return out, rows.Err()
 }
 
-func (p *prepared) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+func (p *prepared) query(ctx context.Context, query string, args []any) (rows, error) {
 	if p.direct != nil {
-		return p.direct.QueryContext(ctx, query, args...)
+		return p.direct.query(ctx, query, args)
 	}
 	st, err := p.stmt(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	return st.QueryContext(ctx, args...)
+	return st.QueryContext(ctx, args...) //nolint:rowserrcheck // the caller does
 }
 
 // must turns "no row was changed" into ErrNotFound.
@@ -360,39 +364,4 @@ func must(n int, err error) error {
 		return auth.ErrNotFound
 	}
 	return err
-}
-
-// micros is how a time is stored; the zero time is 0.
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func fromMicros(us int64) time.Time {
-	if us == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(us).UTC()
-}
-
-// at scans a time.
-type at struct{ t *time.Time }
-
-func (a at) Scan(src any) error {
-	us, ok := src.(int64)
-	if !ok {
-		return errors.New("a time that is not an integer")
-	}
-	*a.t = fromMicros(us)
-	return nil
-}
-
-// nullable is how an id is stored where there may be none.
-func nullable(id uuid.UUID) any {
-	if id == uuid.Nil {
-		return nil
-	}
-	return id[:]
 }
