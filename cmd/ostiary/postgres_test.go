@@ -106,7 +106,7 @@ func TestPostgres_FirstStartsAtOnce(t *testing.T) {
 	for range many {
 		data := filepath.Join(t.TempDir(), "data")
 		wg.Go(func() {
-			p, err := launch(context.Background(), filepath.Dir(data), []string{"OSTIARY_DATABASE=" + url, "GORACE=" + quickExit}, "--data", data)
+			p, err := launch(context.Background(), filepath.Dir(data), []string{"OSTIARY_DATABASE=" + url, "OSTIARY_DATA=" + data, "GORACE=" + quickExit})
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -133,7 +133,6 @@ func TestPostgres_FirstStartsAtOnce(t *testing.T) {
 	}
 	for data, p := range running {
 		p.waitFor(t, "the master key was made")
-		t.Setenv("OSTIARY_DATABASE", url)
-		must(t, "", "account", "create", "--data", data, "--username", "ada", "--no-password")
+		must(t, "", "account", "create", "--data", data, "--database", url, "--username", "ada", "--no-password")
 	}
 }

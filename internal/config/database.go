@@ -107,18 +107,20 @@ func onMachine(host string) bool {
 }
 
 // settleDatabase takes the URL of the database from its file. A flag wins over what the
-// environment or the configuration file says of the other.
+// environment or the configuration file says of the other. A typed --data alone is not for
+// a database that these name: whoever tries a restore in a directory must not meet production.
 func (s *Shared) settleDatabase(ctx *kong.Context) error {
-	if s.Database != "" && s.DatabaseFile != "" {
-		url, file := typed(ctx, "database"), typed(ctx, "database-file")
-		switch {
-		case url == file:
-			return fmt.Errorf("database and database_file: give only one")
-		case url:
-			s.DatabaseFile = ""
-		case file:
-			s.Database = ""
-		}
+	url, file := typed(ctx, "database"), typed(ctx, "database-file")
+	switch {
+	case url && !file:
+		s.DatabaseFile = ""
+	case file && !url:
+		s.Database = ""
+	case s.Database != "" && s.DatabaseFile != "":
+		return fmt.Errorf("database and database_file: give only one")
+	case !url && typed(ctx, "data") && (s.Database != "" || s.DatabaseFile != ""):
+		return fmt.Errorf("--data: the environment or the configuration file names another database than the one in %s: say which by --database or --database-file, too (sqlite:%s)",
+			s.Data, filepath.Join(s.Data, "ostiary.db"))
 	}
 	if s.DatabaseFile == "" {
 		return nil

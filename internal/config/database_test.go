@@ -127,6 +127,7 @@ func TestDatabase_Sources(t *testing.T) {
 	}
 	good := secret("good", " postgres://o:hunter2@of-file/d\n", 0o444)
 	const url = "postgres://of-url/d"
+	const another = "--data: the environment or the configuration file names another database than the one in d: say which by --database or --database-file, too (sqlite:d/ostiary.db)"
 	of := func(host string) string { return "postgres://" + host + ":5432/d" }
 	for _, c := range []struct {
 		name string
@@ -147,6 +148,15 @@ func TestDatabase_Sources(t *testing.T) {
 		{"both flags", nil, "", []string{"--database", url, "--database-file", good}, "database and database_file: give only one"},
 		{"both of the environment", map[string]string{"OSTIARY_DATABASE": url, "OSTIARY_DATABASE_FILE": good}, "", nil, "database and database_file: give only one"},
 		{"both of the file", nil, "database = \"" + url + "\"\ndatabase_file = \"" + good + "\"", nil, "database and database_file: give only one"},
+		{"flag of no URL over file", nil, "database_file = \"" + good + "\"", []string{"--database="}, filepath.Join("ostiary-data", "ostiary.db")},
+		{"both flags over the environment", map[string]string{"OSTIARY_DATABASE": "sqlite:x"}, "", []string{"--data", "d", "--database-file", good}, of("of-file")},
+		{"data and a URL", map[string]string{"OSTIARY_DATABASE_FILE": good}, "", []string{"--data", "d", "--database", url}, of("of-url")},
+		{"data of the environment", map[string]string{"OSTIARY_DATABASE_FILE": good, "OSTIARY_DATA": "d"}, "", nil, of("of-file")},
+		{"data of the file", nil, "data = \"d\"\ndatabase = \"" + url + "\"", nil, of("of-url")},
+		{"data alone", nil, "", []string{"--data", "d"}, filepath.Join("d", "ostiary.db")},
+		{"data and another URL", map[string]string{"OSTIARY_DATABASE": url}, "", []string{"--data", "d"}, another},
+		{"data and the file of another", map[string]string{"OSTIARY_DATABASE_FILE": good}, "", []string{"--data", "d"}, another},
+		{"data and another of the file", nil, "database_file = \"" + good + "\"", []string{"--data", "d"}, another},
 		{"missing", nil, "", []string{"--database-file", filepath.Join(dir, "none")}, "database_file: open "},
 		{"empty", nil, "", []string{"--database-file", secret("empty", "\n", 0o400)}, "is empty"},
 		{"two lines", nil, "", []string{"--database-file", secret("two", "postgres://o:hunter2@h/d\nx", 0o400)}, "must have one line"},
