@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net/http"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -63,7 +64,12 @@ type (
 		Services map[string]composeService
 		Networks map[string]struct {
 			Internal bool
-			IPAM     struct{ Config []struct{ Subnet string } }
+			IPAM     struct {
+				Config []struct {
+					Subnet netip.Prefix
+					Range  netip.Prefix `yaml:"ip_range"`
+				}
+			}
 		}
 		Volumes map[string]any
 		Secrets map[string]struct{ File string }
@@ -106,6 +112,10 @@ func TestCompose_Nodes(t *testing.T) {
 		if s.Build.Context != "../.." || s.Build.Dockerfile != "deploy/Dockerfile" {
 			t.Errorf("%s is built from %+v", name, s.Build)
 		}
+	}
+	proxy := netip.MustParseAddr("172.30.0.2")
+	if front := c.Networks["front"].IPAM.Config[0]; !front.Subnet.Contains(proxy) || !front.Subnet.Overlaps(front.Range) || front.Range.Contains(proxy) {
+		t.Errorf("a node may be given the proxy's address: %+v", front)
 	}
 	if !c.Networks["back"].Internal || !strings.Contains(read(t, deploy+"compose/ostiary.toml"), `"172.30.0.2/32"`) ||
 		!strings.Contains(read(t, deploy+"compose/compose.yaml"), "ipv4_address: 172.30.0.2\n") {

@@ -86,18 +86,25 @@ type (
 			When        string   `yaml:"whenUnsatisfiable"`
 			Selector    selector `yaml:"labelSelector"`
 		} `yaml:"topologySpreadConstraints"`
+		Restart    string      `yaml:"restartPolicy"`
+		Init       []container `yaml:"initContainers"`
 		Containers []container
 		Volumes    []struct {
 			Name      string
 			ConfigMap struct{ Name string } `yaml:"configMap"`
-			Secret    struct {
-				Name string `yaml:"secretName"`
-				Mode int    `yaml:"defaultMode"`
+			Claim     struct {
+				Name string `yaml:"claimName"`
+			} `yaml:"persistentVolumeClaim"`
+			Secret struct {
+				Name  string `yaml:"secretName"`
+				Mode  int    `yaml:"defaultMode"`
+				Items []struct{ Key, Path string }
 			}
 		}
 	}
 	container struct {
 		Name, Image string
+		Command     []string
 		Args        []string
 		Env         []struct {
 			Name, Value string
@@ -181,6 +188,7 @@ type (
 	monitor struct {
 		object `yaml:",inline"`
 		Spec   struct {
+			JobLabel  string `yaml:"jobLabel"`
 			Selector  selector
 			Endpoints []struct{ Port, Path, Interval string }
 		}
@@ -198,7 +206,8 @@ func manifests(t *testing.T) map[string]any {
 		"v1 Namespace": func() any { return &object{} }, "v1 ServiceAccount": func() any { return &serviceAccount{} },
 		"v1 ConfigMap": func() any { return &configMap{} }, "v1 Service": func() any { return &service{} },
 		"apps/v1 Deployment": func() any { return &deployment{} }, "policy/v1 PodDisruptionBudget": func() any { return &budget{} },
-		"networking.k8s.io/v1 NetworkPolicy":      func() any { return &networkPolicy{} },
+		"networking.k8s.io/v1 NetworkPolicy": func() any { return &networkPolicy{} },
+		"batch/v1 CronJob":                   func() any { return &cronJob{} }, "v1 PersistentVolumeClaim": func() any { return &claim{} },
 		"monitoring.coreos.com/v1 ServiceMonitor": func() any { return &monitor{} },
 	}
 	all := map[string]any{}
@@ -271,6 +280,7 @@ func TestKubernetes_Deployment(t *testing.T) {
 		}
 	}
 	if m := all["ServiceMonitor ostiary"].(*monitor); m.Spec.Endpoints[0].Port != "admin" || m.Spec.Endpoints[0].Path != "/metrics" ||
+		m.Spec.JobLabel != "app.kubernetes.io/name" || !strings.Contains(read(t, deploy+"prometheus/alerts.yml"), `up{job="ostiary"}`) ||
 		m.Spec.Selector.MatchLabels["app.kubernetes.io/name"] != all["Service ostiary-admin"].(*service).Metadata.Labels["app.kubernetes.io/name"] {
 		t.Errorf("metrics are asked by %+v", m.Spec)
 	}

@@ -10,17 +10,19 @@ import (
 	"testing"
 )
 
-// unit is deploy/systemd/ostiary.service with the program where it is here.
-func unit(t *testing.T) (path, text string) {
+// unit is one of deploy/systemd with the program where it is here.
+func unit(t *testing.T, name string) (path, text string) {
 	t.Helper()
-	text = replaced(t, read(t, deploy+"systemd/ostiary.service"), "/usr/local/bin/ostiary", binary)
-	return write(t, filepath.Join(t.TempDir(), "ostiary.service"), text), text
+	text = replaced(t, read(t, deploy+"systemd/"+name), "/usr/local/bin/ostiary", binary)
+	return write(t, filepath.Join(t.TempDir(), name), text), text
 }
 
 func TestSystemd_Verify(t *testing.T) {
 	analyze := tool(t, "systemd-analyze")
-	path, _ := unit(t)
-	out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
+	server, _ := unit(t, "ostiary.service")
+	backup, _ := unit(t, "ostiary-backup.service")
+	timer := write(t, filepath.Join(filepath.Dir(backup), "ostiary-backup.timer"), read(t, deploy+"systemd/ostiary-backup.timer"))
+	out, err := exec.Command(analyze, "verify", "--man=no", server, backup, timer).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, "ostiary") { // others are about units of this machine
 			t.Errorf("verify: %s", line)
@@ -34,24 +36,26 @@ func TestSystemd_Verify(t *testing.T) {
 // TestSystemd_Exposure: 10 is a service that nothing is denied to, 0 one that can do nothing.
 func TestSystemd_Exposure(t *testing.T) {
 	analyze := tool(t, "systemd-analyze")
-	path, _ := unit(t)
-	out, err := exec.Command(analyze, "security", "--offline=yes", "--no-pager", path).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	m := regexp.MustCompile(`Overall exposure level for ostiary.service: ([0-9.]+)`).FindSubmatch(out)
-	if m == nil {
-		t.Fatalf("%s", out)
-	}
-	if level, err := strconv.ParseFloat(string(m[1]), 64); err != nil || level > 2 {
-		t.Errorf("exposure %s: %s", m[1], out)
+	for _, name := range []string{"ostiary.service", "ostiary-backup.service"} {
+		path, _ := unit(t, name)
+		out, err := exec.Command(analyze, "security", "--offline=yes", "--no-pager", path).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		m := regexp.MustCompile(`Overall exposure level for ` + name + `: ([0-9.]+)`).FindSubmatch(out)
+		if m == nil {
+			t.Fatalf("%s", out)
+		}
+		if level, err := strconv.ParseFloat(string(m[1]), 64); err != nil || level > 2 {
+			t.Errorf("exposure %s: %s", m[1], out)
+		}
 	}
 }
 
 // TestSystemd_SystemCalls has the server do its work under strace, and sees that the unit's filter lets it.
 func TestSystemd_SystemCalls(t *testing.T) {
 	analyze, strace := tool(t, "systemd-analyze"), tool(t, "strace")
-	_, text := unit(t)
+	_, text := unit(t, "ostiary.service")
 	allowed := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^SystemCallFilter=(~?)(.*)$`).FindAllStringSubmatch(text, -1) {
 		for _, set := range strings.Fields(m[2]) {
