@@ -27,10 +27,15 @@ func nodesOf(t *testing.T, url string, args ...string) (a, b *process) {
 	_, _ = rand.Read(key)
 	t.Setenv("OSTIARY_DATABASE", url)
 	t.Setenv("OSTIARY_MASTER_KEY", base64.StdEncoding.EncodeToString(key))
-	a = serve(t, filepath.Join(t.TempDir(), "a"), args...)
-	b = serve(t, filepath.Join(t.TempDir(), "b"), args...)
+	a, b = nodeOf(t, args...), nodeOf(t, args...)
 	must(t, diskPass, "account", "create", "--username", "ada", "--password-stdin")
 	return a, b
+}
+
+// nodeOf starts one more of them.
+func nodeOf(t *testing.T, args ...string) *process {
+	t.Helper()
+	return serve(t, filepath.Join(t.TempDir(), "data"), append([]string{"--database", os.Getenv("OSTIARY_DATABASE")}, args...)...)
 }
 
 // patient has a wait that no test outlasts.
@@ -51,7 +56,7 @@ func TestThreat16_TwoNodes(t *testing.T) {
 			t.Fatalf("guess %d: %d", 3+n, status)
 		}
 	}
-	a = serve(t, filepath.Join(t.TempDir(), "a"), patient...)
+	a = nodeOf(t, patient...)
 	for _, node := range []*process{a, b} {
 		if status := guess(t, node.url, "ada"); status != http.StatusTooManyRequests {
 			t.Errorf("the sixth guess: %d", status)
