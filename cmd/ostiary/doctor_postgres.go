@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/store"
 )
 
@@ -16,6 +17,7 @@ const (
 	useTLS        = "give the URL sslmode=verify-full, and sslrootcert if no public CA has made its certificate"
 	shownPassword = "the password of the database is on the command line, where every user of this machine can see it"
 	hidePassword  = "give the URL in a file (--database-file), or leave the password to PGPASSFILE"
+	shownFile     = "every user of this machine can read a file that has a password"
 )
 
 // warnDatabase says in the log what is not safe about the way to the database.
@@ -26,6 +28,9 @@ func (s *server) warnDatabase() {
 	if s.typedURL && s.set.HasPassword() {
 		s.log.Warn(shownPassword + ": " + hidePassword)
 	}
+	for _, file := range config.ShownFiles(s.set, &s.settings) {
+		s.log.Warn(shownFile+": take that away (chmod o-rwx)", "file", file)
+	}
 }
 
 // checkURL looks at the way to a database that is not a file.
@@ -35,6 +40,9 @@ func (d *doctor) checkURL() {
 	}
 	if d.typedURL && d.set.HasPassword() {
 		d.find(warn, "database", hidePassword, shownPassword)
+	}
+	for _, file := range config.ShownFiles(d.set, &d.server) {
+		d.find(warn, "permissions", "chmod o-rwx "+shellWord(file), "%s: %s", shownFile, file)
 	}
 }
 

@@ -146,8 +146,8 @@ func makeKey(set *config.Shared) (key seal.Key, source string, created bool, err
 	return key, source, false, err
 }
 
-// readKey reads a key file that the operator named. It may be a mounted secret, which
-// others can read inside its container; nobody else may be able to write it.
+// readKey reads a key file that the operator named. It may be a mounted secret, of another
+// owner and for this user's group; nobody else may read it, or write it.
 func readKey(path string) (seal.Key, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -156,8 +156,10 @@ func readKey(path string) (seal.Key, error) {
 	defer f.Close()
 	if info, err := f.Stat(); err != nil {
 		return seal.Key{}, fmt.Errorf("master key: %w", err)
-	} else if info.Mode().IsRegular() && info.Mode().Perm()&0o022 != 0 {
-		return seal.Key{}, fmt.Errorf("master key: others can write %s (mode %04o): take that away", path, info.Mode().Perm())
+	} else if mode := info.Mode(); mode.IsRegular() && mode.Perm()&0o022 != 0 {
+		return seal.Key{}, fmt.Errorf("master key: others can write %s (mode %04o): take that away", path, mode.Perm())
+	} else if mode.IsRegular() && mode.Perm()&0o004 != 0 {
+		return seal.Key{}, fmt.Errorf("master key: others can read %s (mode %04o): take that away", path, mode.Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 1<<10))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,15 +126,20 @@ func (s *Shared) settleDatabase(ctx *kong.Context) error {
 	if s.DatabaseFile == "" {
 		return nil
 	}
-	text, err := readSecret(s.DatabaseFile)
+	text, err := ReadDatabase(s.DatabaseFile)
 	if err != nil {
 		return fmt.Errorf("database_file: %w", err)
 	}
-	if text == "" {
-		return fmt.Errorf("database_file: %s is empty", s.DatabaseFile)
-	}
 	s.Database = text
 	return nil
+}
+
+// ReadDatabase reads the URL of a database from a file.
+func ReadDatabase(path string) (url string, err error) {
+	if url, err = readSecret(path); err == nil && url == "" {
+		err = fmt.Errorf("%s is empty", path)
+	}
+	return url, err
 }
 
 // typed tells whether a flag is on the command line.
@@ -160,7 +166,7 @@ func readSecret(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	line := strings.TrimSpace(string(text))
+	line := strings.TrimSpace(strings.TrimPrefix(string(text), "\ufeff")) // some editors begin a file so
 	if len(text) > maxURL || strings.ContainsAny(line, "\r\n\x00") {
 		return "", fmt.Errorf("%s: must have one line, a URL", path)
 	}
@@ -177,15 +183,20 @@ func checkDatabase(url string) error {
 		return nil
 	case isPostgres(url):
 		return checkPostgres(url)
+	case isPostgres(strings.ToLower(scheme) + ":" + rest):
+		return fmt.Errorf("must begin with %s://, in lower case", strings.ToLower(scheme))
 	case scheme != "sqlite":
 		return fmt.Errorf(`must be "sqlite:" and a path, a URL that begins with postgres://, or empty`) // never echoed: a URL may carry a password
-	case rest == "" || strings.ContainsAny(rest, "?#\x00") || strings.HasPrefix(rest, "//"):
+	case rest == "" || strings.ContainsRune(rest, 0) || parameter.MatchString(rest) || strings.HasPrefix(rest, "//"):
 		return fmt.Errorf(`"sqlite:" must be followed by a plain path`)
 	case strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, "file:"):
 		return fmt.Errorf(`"sqlite:" must be followed by the path of a file: a store in memory would be lost with the process`)
 	}
 	return nil
 }
+
+// parameter is what a path would not have, and a URL would.
+var parameter = regexp.MustCompile(`\?\w+=`)
 
 // checkPostgres reads the URL as the driver does, which also looks at the variables of the
 // environment that PostgreSQL's own programs know. No error has any of it that may be part
@@ -199,7 +210,7 @@ func checkPostgres(text string) error {
 	elsewhere := query.Has("host") || query.Has("service") || os.Getenv("PGHOST") != "" || os.Getenv("PGSERVICE") != ""
 	place := strings.Join(addresses(c), ",") + c.Database
 	switch attrs := query.Get("target_session_attrs"); {
-	case strings.ContainsAny(place, "@?#\\") || strings.Contains(c.Database, "/") || !printable(place):
+	case strings.ContainsAny(place, "@?#\\") || strings.Contains(c.Database, "/") || !printable(place) || strayQuery(text):
 		return fmt.Errorf("the URL of PostgreSQL is ambiguous: in user and password, write %%40 for @, %%2F for /, %%3A for :, %%3F for ?, %%23 for #")
 	case c.Database == "":
 		return fmt.Errorf("the URL of PostgreSQL must name a database: postgres://USER@HOST:PORT/NAME")
@@ -210,6 +221,28 @@ func checkPostgres(text string) error {
 	}
 	return nil
 }
+
+// strayQuery tells whether what stands behind the ? of a URL may be the end of a password: it
+// has an @, but in one, or a parameter with no value, or of no name.
+func strayQuery(text string) bool {
+	_, rest, _ := strings.Cut(text, "://")
+	if i := strings.IndexAny(rest, "@/"); i >= 0 {
+		rest = rest[i:] // behind a user, who may have a ?
+	}
+	_, query, _ := strings.Cut(rest, "?")
+	if query == "" {
+		return false
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || !parameterName.MatchString(name) || name != "password" && strings.Contains(value, "@") {
+			return true
+		}
+	}
+	return false
+}
+
+var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 // explainURL says what the driver has against a URL, where that is none of its text.
 func explainURL(err error) error {

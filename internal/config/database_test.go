@@ -55,6 +55,14 @@ func TestDatabase_URLs(t *testing.T) {
 		{"postgres://o:x:hunter2@db:port/ostiary", unreadable, "", ""},
 		{"postgres://o:hunter2%zz@db/ostiary", unreadable, "", ""},
 		{"postgres://o:hunter2@db/ostiary\n", "ambiguous", "", ""},
+		{"postgres://o:12/hun?hunter2@db/ostiary", unreadable, "", ""},
+		{"postgres://o:12/hun?hunter2=x@db/ostiary", ambiguous, "", ""},
+		{"postgres://o:12/hun?hunter2/x=y", ambiguous, "", ""},
+		{"postgres://o:12/hun?x&hunter2@db/ostiary", unreadable, "", ""},
+		{"postgres://o:hunter2@db/ostiary?sslmode=disable&", ambiguous, "", ""},
+		{"POSTGRES://o:hunter2@db/ostiary", "must begin with postgres://, in lower case", "", ""},
+		{"PostgreSQL://o:hunter2@db/ostiary", "must begin with postgresql://, in lower case", "", ""},
+		{"sqlite:x.db?mode=ro&k=hunter2", "must be followed by a plain path", "", ""},
 		{"postgres:o:hunter2@db/ostiary", `must be "sqlite:" and a path`, "", ""},
 		{"mysql://o:hunter2@db/ostiary", `must be "sqlite:" and a path`, "", ""},
 	} {
@@ -83,8 +91,11 @@ func TestDatabase_URLs(t *testing.T) {
 			t.Errorf("%q: not PostgreSQL, or at the path %q", c.url, s.DatabasePath())
 		}
 	}
-	for url, want := range map[string]string{"": filepath.Join("d", "ostiary.db"), "sqlite:x/y.db": "x/y.db"} {
+	for url, want := range map[string]string{"": filepath.Join("d", "ostiary.db"), "sqlite:x/y.db": "x/y.db", "sqlite:what? no #1.db": "what? no #1.db"} {
 		s := &Shared{Data: "d", Database: url}
+		if err := checkDatabase(url); err != nil {
+			t.Errorf("%q: %v", url, err)
+		}
 		if s.Postgres() || s.DatabasePath() != want || s.DatabaseName() != want || s.PlainHosts() != nil || s.HasPassword() {
 			t.Errorf("%q: %q", url, s.DatabaseName())
 		}
@@ -148,6 +159,7 @@ func TestDatabase_Sources(t *testing.T) {
 		{"both flags", nil, "", []string{"--database", url, "--database-file", good}, "database and database_file: give only one"},
 		{"both of the environment", map[string]string{"OSTIARY_DATABASE": url, "OSTIARY_DATABASE_FILE": good}, "", nil, "database and database_file: give only one"},
 		{"both of the file", nil, "database = \"" + url + "\"\ndatabase_file = \"" + good + "\"", nil, "database and database_file: give only one"},
+		{"as some editors save it", nil, "", []string{"--database-file", secret("bom", "\ufeffpostgres://o:hunter2@of-file/d\r\n", 0o400)}, of("of-file")},
 		{"flag of no URL over file", nil, "database_file = \"" + good + "\"", []string{"--database="}, filepath.Join("ostiary-data", "ostiary.db")},
 		{"both flags over the environment", map[string]string{"OSTIARY_DATABASE": "sqlite:x"}, "", []string{"--data", "d", "--database-file", good}, of("of-file")},
 		{"data and a URL", map[string]string{"OSTIARY_DATABASE_FILE": good}, "", []string{"--data", "d", "--database", url}, of("of-url")},
@@ -176,6 +188,52 @@ func TestDatabase_Sources(t *testing.T) {
 				t.Errorf("got %q, want %q", got.DatabaseName(), c.want)
 			}
 		})
+	}
+}
+
+// Files that have a password, and that others can read, are named.
+func TestShownFiles_Named(t *testing.T) {
+	withoutPG(t)
+	dir := t.TempDir()
+	file := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const secret, redis, plain = "postgres://o:hunter2@h/d", "redis://:hunter2@h", "postgres://o@h/d"
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"open", []string{"--database-file", file("open", secret, 0o644)}, "open"},
+		{"of a group", []string{"--database-file", file("group", secret, 0o440)}, ""},
+		{"no password", []string{"--database-file", file("none", plain, 0o644)}, ""},
+		{"Redis", []string{"--guess-redis-file", file("redis", redis, 0o604)}, "redis"},
+		{"Redis of a group", []string{"--guess-redis-file", file("own", redis, 0o640)}, ""},
+		{"configuration", []string{"--config", file("a.toml", "database = \""+secret+"\"", 0o644)}, "a.toml"},
+		{"configuration of Redis", []string{"--config", file("b.toml", "guess_redis = \""+redis+"\"", 0o644)}, "b.toml"},
+		{"own configuration", []string{"--config", file("c.toml", "database = \""+secret+"\"", 0o600)}, ""},
+		{"configuration without it", []string{"--config", file("d.toml", "database = \""+plain+"\"", 0o644)}, ""},
+		{"it and a file", []string{"--config", file("e.toml", "database_file = \""+file("both", secret, 0o644)+"\"", 0o644)}, "both"},
+	} {
+		got, err := parse(t, "", append([]string{"serve"}, c.args...)...)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		var names []string
+		for _, path := range ShownFiles(&got.Shared, &got.Serve.Server) {
+			names = append(names, filepath.Base(path))
+		}
+		if strings.Join(names, " ") != c.want {
+			t.Errorf("%s: %q, want %q", c.name, names, c.want)
+		}
 	}
 }
 
