@@ -17,8 +17,10 @@ type databaseCmd struct {
 
 // databasePair are the two that a command is about.
 type databasePair struct {
-	From string `required:"" placeholder:"URL" help:"The one that there is: sqlite:PATH or postgres://USER@HOST/NAME."`
-	To   string `required:"" placeholder:"URL" help:"The other one."`
+	From     string `required:"" xor:"from" placeholder:"URL" help:"The one that there is: sqlite:PATH or postgres://USER@HOST/NAME."`
+	To       string `required:"" xor:"to" placeholder:"URL" help:"The other one."`
+	FromFile string `required:"" xor:"from" placeholder:"FILE" help:"File that holds the URL of --from, for one with a password."`
+	ToFile   string `required:"" xor:"to" placeholder:"FILE" help:"File that holds the URL of --to."`
 }
 
 // at is the configuration of a command for another database.
@@ -30,15 +32,31 @@ func (a *app) at(flag, url string) (*config.Shared, error) {
 		return nil, misusef("--%s: %v", flag, err)
 	}
 	set := *a.set
-	set.Database = url
+	set.Database, set.DatabaseFile = url, ""
 	return &set, nil
 }
 
+// of is the configuration for the database that a flag names, or a file.
+func (a *app) of(flag, url, file string) (*config.Shared, error) {
+	if file != "" {
+		text, err := config.ReadDatabase(file)
+		if err != nil {
+			return nil, misusef("--%s-file: %v", flag, err)
+		}
+		return a.at(flag+"-file", text)
+	}
+	set, err := a.at(flag, url)
+	if err == nil && set.HasPassword() {
+		fmt.Fprintf(a.err, "ostiary: --%s: %s: give the URL in a file (--%s-file), or leave the password to PGPASSFILE\n", flag, shownPassword, flag)
+	}
+	return set, err
+}
+
 func (c *databasePair) sets(a *app) (from, to *config.Shared, err error) {
-	if from, err = a.at("from", c.From); err != nil {
+	if from, err = a.of("from", c.From, c.FromFile); err != nil {
 		return nil, nil, err
 	}
-	if to, err = a.at("to", c.To); err != nil {
+	if to, err = a.of("to", c.To, c.ToFile); err != nil {
 		return nil, nil, err
 	}
 	one, errOne := os.Stat(from.DatabasePath())

@@ -20,7 +20,7 @@ func (databaseCopy) Help() string {
 	return `Accounts, sessions, tokens, keys, budgets and the audit log arrive as they are, and so must the master key: the servers of the copy
 need the same one. While it runs, the servers on the source refuse writes (503 with Retry-After) and go on to verify; with --retire they
 do so until they are stopped, so that nothing is lost. A copy that was interrupted goes on where it was if it is run again. It is done
-when each table was read back and has the same digest. A password of PostgreSQL had better be in PGPASSWORD or in ~/.pgpass.
+when each table was read back and has the same digest. A password of PostgreSQL does not belong in --from and --to: see --from-file and --to-file.
 
 Examples:
     ostiary database copy --from sqlite:ostiary-data/ostiary.db --to postgres://ostiary@db.example.com/ostiary --online

@@ -217,6 +217,14 @@ func TestDatabase_Move(t *testing.T) {
 func TestDatabase_Misuse(t *testing.T) {
 	dir := t.TempDir()
 	one, two := "sqlite:"+filepath.Join(dir, "one.db"), "sqlite:"+filepath.Join(dir, "two.db")
+	urls := t.TempDir()
+	file := func(name, url string) string {
+		path := filepath.Join(urls, name)
+		if err := os.WriteFile(path, []byte(url+"\n"), 0o400); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
 	for _, c := range []struct {
 		args   []string
 		status int
@@ -226,6 +234,11 @@ func TestDatabase_Misuse(t *testing.T) {
 		{[]string{"copy", "--from", one}, 2, "--to"},
 		{[]string{"copy", "--from", "mysql://u:secret@h/d", "--to", one}, 2, "--from: must be"},
 		{[]string{"copy", "--from", one, "--to", two, "--online", "--retire"}, 2, "can't be used together"},
+		{[]string{"copy", "--from-file", "nowhere", "--to", one}, 2, "--from-file: open nowhere"},
+		{[]string{"copy", "--from", one, "--to-file", file("to", "mysql://u:secret@h/d")}, 2, "--to-file: must be"},
+		{[]string{"copy", "--from", one, "--from-file", file("from", two), "--to", two}, 2, "can't be used together"},
+		{[]string{"copy", "--from-file", file("one", one), "--to-file", file("same", one)}, 2, "are the same database"},
+		{[]string{"verify", "--from-file", file("pg", "postgres://u:secret@127.0.0.1:1/d"), "--to", two}, 1, "can't be reached"},
 		{[]string{"copy", "--from", one, "--to", two}, 1, "there is no store at"},
 		{[]string{"verify", "--from", one, "--to", two}, 1, "there is no store at"},
 	} {
@@ -236,6 +249,10 @@ func TestDatabase_Misuse(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left: %v %v", left, err)
+	}
+	_, errOut, status := command(t, "", "database", "verify", "--from", "postgres://u:secret@127.0.0.1:1/d", "--to", one)
+	if warned := "ostiary: --from: " + shownPassword + ": give the URL in a file (--from-file)"; status != 1 || !strings.HasPrefix(errOut, warned) || strings.Contains(errOut, "secret") {
+		t.Errorf("a password on the command line: %d %s", status, errOut)
 	}
 }
 
