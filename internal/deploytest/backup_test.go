@@ -202,3 +202,79 @@ func TestKubernetes_Backup(t *testing.T) {
 		n.shell(now, paths.Replace(c[2]), "POD_NAME="+name)
 	})
 }
+
+// TestOperations_Backups makes the keys, installs the units, and backs up a container as the page says.
+func TestOperations_Backups(t *testing.T) {
+	tool(t, "age-keygen")
+	tool(t, "systemctl")
+	_, blocks := section(t, "A backup each night", "sh")
+	if len(blocks) != 4 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	dir, root := t.TempDir(), t.TempDir()
+	if err := os.MkdirAll(root+"/etc/systemd/system", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(root+"/etc/ostiary", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	repository, err := filepath.Abs(deploy)
+	if err == nil {
+		err = os.Symlink(repository, filepath.Join(dir, "deploy"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell(t, dir, blocks[0])
+	shell(t, dir, replaced(t, blocks[1], "/etc/", root+"/etc/", "systemctl enable --now", "systemctl --root="+root+" enable", "systemctl start", ": "))
+	if _, err := os.Lstat(root + "/etc/systemd/system/timers.target.wants/ostiary-backup.timer"); err != nil {
+		t.Error(err)
+	}
+	if read(t, root+"/etc/ostiary/backup.recipients") == "" || !strings.Contains(read(t, deploy+"systemd/ostiary-backup.service"), " /etc/ostiary/backup.recipients ") {
+		t.Error("the unit is given other recipients")
+	}
+	pod := manifests(t)["CronJob ostiary-backup"].(*cronJob).Spec.Job.Spec.Template.Spec
+	if !strings.Contains(blocks[2], "create configmap "+pod.Volumes[1].ConfigMap.Name+" --from-file=recipients=") ||
+		!slices.Contains(pod.Init[0].Args, pod.Init[0].VolumeMounts[1].MountPath+"/recipients") {
+		t.Error("the pod asks for other recipients")
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	address := freeAddress(t)
+	log, _ := start(t, command(t, "serve", "--data", data, "--listen", address))
+	work(t, "http://"+address, data, log)
+	shell(t, dir, replaced(t, blocks[3], "docker exec ostiary /ostiary", "ostiary"), "OSTIARY_DATA="+data)
+	files, err := filepath.Glob(dir + "/ostiary-2*Z.backup")
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if info, err := os.Stat(files[0]); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+}
+
+// TestOperations_Recovery restores an installation as the page says, and starts it as its user.
+func TestOperations_Recovery(t *testing.T) {
+	n := newNightly(t)
+	_, blocks := section(t, "Recovery", "sh")
+	if len(blocks) != 1 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	write(t, n.dir+"/backup.recipients", n.public)
+	run(t, "", binary, "backup", n.dir+"/ostiary.backup", "--data", n.dir+"/data", "--recipients-file", n.dir+"/backup.recipients")
+	state, address := n.dir+"/var/lib/ostiary", freeAddress(t)
+	if err := os.MkdirAll(state, 0o755); err != nil { //nolint:gosec // another user is to pass
+		t.Fatal(err)
+	}
+	config := strings.ReplaceAll(n.config, n.dir+"/data", state) + "listen = \"" + address + "\"\n"
+	write(t, n.dir+"/ostiary.toml", config)
+	serve := "setpriv --reuid=65532 --regid=65532 --clear-groups env OSTIARY_MASTER_KEY=" + strings.TrimSpace(key) + " " +
+		n.dir + "/ostiary serve --data " + state + " --listen " + address + " 2> serve.log &\n" +
+		"until ostiary ready --listen " + address + "; do kill -0 $! || { cat serve.log; exit 1; }; sleep 0.2; done"
+	commands := replaced(t, blocks[0], "/var/lib/", n.dir+"/var/lib/", "/etc/ostiary/", n.dir+"/",
+		"systemctl start ostiary ostiary-backup.timer", serve, "systemctl stop ostiary ostiary-backup.timer", ":",
+		"-o ostiary -g ostiary", "-o 65532 -g 65532", "ostiary:ostiary", "65532:65532")
+	out := shell(t, n.dir, commands+"ostiary account list --config ostiary.toml\n")
+	if !strings.Contains(out, "\nada ") {
+		t.Errorf("restored:\n%s", out)
+	}
+}

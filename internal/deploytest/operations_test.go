@@ -187,8 +187,9 @@ func TestOperations_PostgreSQL(t *testing.T) {
 // TestOperations_Drill loses a machine and brings it back, as the page says, on either engine.
 func TestOperations_Drill(t *testing.T) {
 	tool(t, "age-keygen")
+	_, keys := section(t, "A backup each night", "sh")
 	_, blocks := section(t, "Drill", "sh")
-	if len(blocks) != 2 {
+	if len(blocks) != 1 {
 		t.Fatalf("%d blocks", len(blocks))
 	}
 	for name, restored := range map[string]func(t *testing.T) string{
@@ -203,17 +204,22 @@ func TestOperations_Drill(t *testing.T) {
 			log, stop := start(t, exec.CommandContext(ctx, binary, "serve", "--data", lost, "--listen", address))
 			work(t, "http://"+address, lost, log)
 			write(t, filepath.Join(other, "master.key"), read(t, filepath.Join(lost, "master.key")))
-			shell(t, other, blocks[0], "OSTIARY_DATA="+lost)
+			shell(t, other, keys[0]+"ostiary backup ostiary.backup --recipients-file backup.recipients\n", "OSTIARY_DATA="+lost)
 			cancel() // the machine is gone
 			_ = stop()
 			if err := os.RemoveAll(lost); err != nil {
 				t.Fatal(err)
 			}
-			commands := replaced(t, blocks[1], "127.0.0.1:8090", address, "--data restored", where)
+			production := filepath.Join(t.TempDir(), "production.db")
+			settings := write(t, filepath.Join(t.TempDir(), "ostiary.toml"), "database = \"sqlite:"+production+"\"\n")
+			commands := replaced(t, blocks[0], "127.0.0.1:8090", address, "--data restored", where)
 			out := shell(t, other, commands+`
 code=$(curl -s -o /dev/null -w '%{http_code}' http://`+address+`/v1/auth -H 'Content-Type: application/json' \
   -d '{"username":"ada","password":"quiet otters juggle lanterns"}')
-echo "login $code"`)
+echo "login $code"`, "OSTIARY_CONFIG="+settings, "OSTIARY_DATA="+filepath.Dir(production))
+			if _, err := os.Stat(production); err == nil {
+				t.Error("it was restored where the settings of the shell say")
+			}
 			for _, want := range []string{"\nada ", "\nready\n", "\nlogin 200\n"} {
 				if !strings.Contains(out, want) {
 					t.Errorf("no %q in\n%s", want, out)
