@@ -126,6 +126,9 @@ func TestThreat69_RestoreEndsWhatMayBeSpent(t *testing.T) {
 			if engine == "SQLite" && refreshKey(t, data) == refreshKey(t, e.data) {
 				t.Error("refresh tokens are made with the same key")
 			}
+			if err := restored.p.stop(); err != nil {
+				t.Fatal(err)
+			}
 			if _, errOut, status := command(t, "", append([]string{"restore", file, "--identity", identity}, at...)...); status != 1 || !strings.Contains(errOut, "has accounts") {
 				t.Errorf("over accounts: %d %s", status, errOut)
 			}

@@ -65,6 +65,11 @@ func (c *databaseCopy) Run(a *app) (err error) {
 		return err
 	}
 	defer x.to.Close()
+	end, err := a.alone(x.to)
+	if err != nil {
+		return err
+	}
+	defer end()
 	if err := x.mayWrite(); err != nil {
 		return err
 	}

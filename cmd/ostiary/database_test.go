@@ -195,6 +195,9 @@ func TestDatabase_Move(t *testing.T) {
 	if status, answer := login(t, e.p.url, "bob", diskPass); status != http.StatusOK {
 		t.Errorf("after resume: %d %s", status, answer)
 	}
+	if err := there.p.stop(); err != nil {
+		t.Fatal(err)
+	}
 	if _, errOut, status := command(t, "", "database", "copy", "--from", from, "--to", to); status != 1 || !strings.Contains(errOut, "has been used since it was copied") {
 		t.Errorf("over what is in use: %d %s", status, errOut)
 	}

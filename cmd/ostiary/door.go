@@ -55,6 +55,11 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	if s.leaves.Load() {
 		w.Header().Set("Connection", "close") // over HTTP/2, GOAWAY
 	}
+	if !s.serving.TryRLock() {
+		s.refuser.ServeHTTP(w, r)
+		return
+	}
+	defer s.serving.RUnlock()
 	s.site.Load().handler.ServeHTTP(w, r)
 }
 
@@ -64,6 +69,10 @@ func (s *server) ready(svc *auth.Service) func(context.Context) error {
 		if s.leaves.Load() {
 			return &auth.Error{Code: auth.CodeUnavailable, Cause: errors.New("the server is stopping"), RetryAfter: time.Second}
 		}
+		if !s.serving.TryRLock() {
+			return errClosed
+		}
+		s.serving.RUnlock()
 		return svc.Ready(ctx)
 	}
 }

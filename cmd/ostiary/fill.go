@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/store"
 )
@@ -50,10 +54,52 @@ func mayFill(ctx context.Context, st *store.Store, state string) error {
 	return err
 }
 
+// fillTurn is the turn of who fills a database, by a restore or a copy.
+const fillTurn = "fill"
+
+// alone sees that nobody uses a database that is to be filled, and that nobody else fills it
+// until end is called.
+func (a *app) alone(st *store.Store) (end func(), err error) {
+	ctx, cancel := context.WithCancel(store.Unrefused(a))
+	t := newTurn(st, slog.New(slog.DiscardHandler), func() string { return fillTurn })
+	mine, err := t.await(ctx)
+	var served bool
+	if err == nil && mine {
+		served, err = st.LeaseHeld(ctx, tendTurns, time.Now())
+	}
+	switch {
+	case err == nil && !mine:
+		err = remedied{fmt.Sprintf("another ostiary restore or database copy fills the store at %s", st.Info().Path),
+			"wait until it has ended"}
+	case err == nil && served:
+		err = remedied{fmt.Sprintf("a server (ostiary serve) runs on the store at %s", st.Info().Path),
+			fmt.Sprintf("stop all that run on it; if it was killed, try again in %s", turnLife)}
+	}
+	if err != nil {
+		if mine {
+			err = errors.Join(err, st.EndLease(ctx, fillTurn, t.holder))
+		}
+		cancel()
+		return nil, err
+	}
+	var keeping sync.WaitGroup
+	keeping.Go(func() { t.keep(ctx) })
+	return func() {
+		cancel()
+		keeping.Wait()
+		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnEvery)
+		defer cancel()
+		t.leave(once, "")
+	}, nil
+}
+
 // beginFill has nobody use a store until it is whole.
 func beginFill(ctx context.Context, st *store.Store, state string) error {
 	if err := st.RefuseWrites(ctx, store.Refusal{Until: store.Never, Why: unfinished[state]}); err != nil {
 		return err
 	}
-	return st.SetValue(store.Unrefused(ctx), store.CopiedFact, state)
+	if err := st.SetValue(store.Unrefused(ctx), store.CopiedFact, state); err != nil {
+		return err
+	}
+	return st.Renew(ctx) // a server that has read what was there, and has stood still, must not go on with it
 }

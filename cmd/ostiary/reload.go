@@ -21,6 +21,8 @@ func (s *server) reload() {
 }
 
 func (s *server) apply(set *config.Shared, srv config.Server) error {
+	s.building.Lock()
+	defer s.building.Unlock()
 	withFiles := s.settings.TLSCert != "" && srv.TLSCert != ""
 	var files pairFiles
 	if withFiles {

@@ -143,6 +143,11 @@ func (r *restoration) run() error {
 		return err
 	}
 	defer r.store.Close()
+	end, err := r.alone(r.store)
+	if err != nil {
+		return err
+	}
+	defer end()
 	if err := r.fill(); err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (s *server) tendKeys(ctx context.Context) {
 		case <-s.retend:
 		}
 		wait := tendEvery
-		if !s.keys.mine() {
+		if !s.keys.mine() || !s.serving.TryRLock() {
 			timer.Reset(wait)
 			continue
 		}
@@ -70,6 +70,7 @@ func (s *server) tendKeys(ctx context.Context) {
 				wait = min(wait, time.Until(due))
 			}
 		}
+		s.serving.RUnlock()
 		timer.Reset(max(wait, 100*time.Millisecond))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -65,7 +66,12 @@ type server struct {
 	cert   pair
 	acme   *acme.Manager // nil without acme_domain
 	leaves atomic.Bool   // it has been told to stop
-	retend chan struct{} // wakes tendKeys
+	// serving is held by all who use the site, and for as long as there is none of the
+	// database that is there now; then refuser answers.
+	serving  sync.RWMutex
+	refuser  http.Handler
+	building sync.Mutex    // held by who builds a site
+	retend   chan struct{} // wakes tendKeys
 
 	tidying, keys *turn // whose turn it is, among the processes on the database
 	bounds        bounds
@@ -110,6 +116,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 		defer unlock()
 	}
+	if s.refuser, err = s.closed(); err != nil {
+		return err
+	}
 	site, err := s.build(a.set, c.Server)
 	if err != nil {
 		return err
@@ -148,7 +157,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 	}
 	s.tidying = newTurn(s.store, s.log, func() string { return tidyTurn })
-	s.keys = newTurn(s.store, s.log, func() string { return "tend:keys:" + namesOf(signers(s.site.Load().mounts)) })
+	s.keys = newTurn(s.store, s.log, func() string { return keysTurn + namesOf(signers(s.site.Load().mounts)) })
 	tending, stop := context.WithCancel(a)
 	defer s.endTurns()
 	defer s.signAuditLast()
@@ -156,6 +165,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	defer tended.Wait() // the store is closed with nobody in it
 	defer stop()
 	tended.Go(func() { s.feed.Follow(tending, s.store, s.log) })
+	tended.Go(func() { s.followStore(tending) })
 	tended.Go(func() { s.tidying.keep(tending) })
 	tended.Go(func() { s.keys.keep(tending) })
 	tended.Go(func() { s.tend(tending) })
@@ -197,6 +207,9 @@ func (s *server) open() (err error) {
 }
 
 func (s *server) prepare() (err error) {
+	if err := s.store.Know(s); err != nil {
+		return err
+	}
 	made := ""
 	if s.master, made, err = firstUnlock(s, s.store, s.set); err != nil {
 		return err
@@ -281,12 +294,13 @@ func (s *server) tend(ctx context.Context) {
 		case <-s.tidying.taken:
 		}
 		boundMemory()
-		if !s.tidying.mine() {
+		if !s.tidying.mine() || !s.serving.TryRLock() {
 			s.site.Load().svc.WatchClock()
 			next.Reset(tendEvery)
 			continue
 		}
 		more := s.tendAudit(ctx)
+		s.serving.RUnlock()
 		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch, s.site.Load().svc.Budgets())
 		switch {
 		case err != nil && ctx.Err() == nil:

@@ -23,6 +23,8 @@ type site struct {
 	svc     *auth.Service
 	mounts  []*auth.Mount
 	handler http.Handler
+	set     *config.Shared // that it was built with
+	srv     config.Server
 }
 
 // build makes the site of a configuration.
@@ -34,11 +36,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	o := coreOptions(set, s.store, s.master, s.hasher, s.log)
 	o.Mounts, o.Gate, o.Shared, o.Watch, o.Feed = mounts, s.gate, s.shared, s.watch, s.feed
 	o.AuditKeep = time.Duration(srv.AuditKeep)
-	trusted := srv.TrustedProxies()
-	requests := web.Options{
-		TrustedProxies: trusted, OnlyProxies: len(trusted) > 0 && !s.settings.ProxyProtocol, HSTS: time.Duration(srv.HSTS),
-		Introduced: s.settings.ProxyProtocol, SourceRequests: srv.SourceRequests,
-	}
+	requests := s.requests(srv)
 	s.observers(&o, &requests)
 	svc := auth.New(o)
 	if err := s.settle(svc, mounts); err != nil {
@@ -76,7 +74,16 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	if err != nil {
 		return nil, misuse(err.Error())
 	}
-	return &site{svc, mounts, web.Middleware(s.log, mux, requests)}, nil
+	return &site{svc, mounts, web.Middleware(s.log, mux, requests), set, srv}, nil
+}
+
+// requests is how the main door takes what is asked.
+func (s *server) requests(srv config.Server) web.Options {
+	trusted := srv.TrustedProxies()
+	return web.Options{
+		TrustedProxies: trusted, OnlyProxies: len(trusted) > 0 && !s.settings.ProxyProtocol, HSTS: time.Duration(srv.HSTS),
+		Introduced: s.settings.ProxyProtocol, SourceRequests: srv.SourceRequests,
+	}
 }
 
 // forServers tells whether a path is for other servers alone, so that no page may call

@@ -18,8 +18,14 @@ const (
 	turnEvery = 5 * time.Second
 )
 
-// tidyTurn is that of what is done to the whole store.
-const tidyTurn = "tend:tidy"
+const (
+	// tendTurns begins the names of those that servers take.
+	tendTurns = "tend:"
+	// tidyTurn is that of what is done to the whole store.
+	tidyTurn = tendTurns + "tidy"
+	// keysTurn begins that of the keys of some mounts.
+	keysTurn = tendTurns + "keys:"
+)
 
 // turn is a lease by which one of the processes on a database does what is due now and
 // then. Whatever is done in it bears to be done twice: a process that stood still for too
@@ -47,6 +53,22 @@ func (t *turn) mine() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.held != "" && t.held == t.name() && time.Now().Before(t.until)
+}
+
+// await takes the turn, unless another process has it that is alive.
+func (t *turn) await(ctx context.Context) (taken bool, err error) {
+	for began := time.Now(); ; {
+		now := time.Now()
+		taken, err = t.store.TakeLease(ctx, t.name(), t.holder, now, now.Add(turnLife))
+		if taken || err != nil || now.Sub(began) > turnLife {
+			return taken, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // keep takes the turn when nobody has it, and makes it last.

@@ -307,7 +307,7 @@ func (b *batch) takeHeads(ctx context.Context, realms []uuid.UUID) ([]audit.Seal
 		return nil, err
 	}
 	defer results.Close()
-	var refusal *string
+	var refusal string
 	if err := results.QueryRow().Scan(&refusal); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -43,17 +42,19 @@ func parseRefusal(text string, now time.Time) Refusal {
 	return Refusal{}
 }
 
-const selectRefusal = "SELECT value FROM store_info WHERE name = '" + refuseFact + "'"
+// selectRefusal is the database's identity and its refusal, with a space between them.
+const selectRefusal = "SELECT COALESCE((SELECT value FROM store_info WHERE name = '" + identityFact + `'), '') || ' ' ||
+	COALESCE((SELECT value FROM store_info WHERE name = '` + refuseFact + "'), '')"
 
 // refused is what a transaction of a batch is told: nil if there is no refusal. It is asked
-// once for each batch, in its transaction.
+// once for each batch, in its transaction. An error is for all of the batch.
 func (q queries) refused(ctx context.Context) (refused *auth.Error, err error) {
 	var text string
-	err = classify(q.row(ctx, selectRefusal).Scan(&text))
-	if errors.Is(err, auth.ErrNotFound) {
-		return nil, nil
+	if err := q.row(ctx, selectRefusal).Scan(&text); err != nil {
+		return nil, classify(err)
 	}
-	return parseRefusal(text, time.Now()).err(), err
+	r, err := q.identity.refusal(text)
+	return r.err(), err
 }
 
 // refusedRetry is when those that were refused are told to come back.
@@ -139,11 +140,11 @@ func (s *Store) KeepRefusing(ctx context.Context, r Refusal) error {
 func (s *Store) TakeWrites(ctx context.Context) error { return s.DropValue(Unrefused(ctx), refuseFact) }
 
 // refused is what the batch is told, by the answer to selectRefusal, if that concerns any of its jobs.
-func (b *batch) refused(text *string) error {
-	if text == nil {
-		return nil
+func (b *batch) refused(text string) error {
+	r, err := b.store.identity.refusal(text)
+	if err != nil {
+		return err
 	}
-	r := parseRefusal(*text, time.Now())
 	if r.Until.IsZero() || !slices.ContainsFunc(b.jobs, func(j *job) bool { return j.err == nil && !isUnrefused(j.ctx) }) {
 		return nil
 	}

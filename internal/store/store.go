@@ -23,14 +23,15 @@ import (
 type Store struct {
 	queries
 	committer
-	db      *sql.DB
-	writer  *writer     // the committer of SQLite
-	file    os.FileInfo // the SQLite database, as it was opened
-	info    Info
-	headKey atomic.Pointer[audit.HeadKey]
-	era     atomic.Uint64 // of the connections to PostgreSQL
-	turns   turns         // of those that reserve guesses in PostgreSQL
-	watch   watch
+	db       *sql.DB
+	writer   *writer     // the committer of SQLite
+	file     os.FileInfo // the SQLite database, as it was opened
+	info     Info
+	headKey  atomic.Pointer[audit.HeadKey]
+	era      atomic.Uint64 // of the connections to PostgreSQL
+	turns    turns         // of those that reserve guesses in PostgreSQL
+	watch    watch
+	identity identity
 }
 
 // committer runs transactions.
@@ -129,9 +130,10 @@ type prepared struct {
 	inPlace func() error // of the store that has the slots
 	// era, if there is one, moves on when a connection has broken: those of an earlier era
 	// are not used again, since what ended the one has ended most of them.
-	era     *atomic.Uint64
-	headKey *atomic.Pointer[audit.HeadKey]
-	watch   *watch // of the store that has the slots
+	era      *atomic.Uint64
+	headKey  *atomic.Pointer[audit.HeadKey]
+	watch    *watch    // of the store that has the slots
+	identity *identity // likewise, for its writer
 }
 
 // enter waits for a connection, and sees that there is still something to read; leave

@@ -63,6 +63,12 @@ func (s *Store) LeaseEnd(ctx context.Context, name string) (end time.Time, err e
 	return end, classify(err)
 }
 
+// LeaseHeld tells whether somebody has a lease whose name begins so.
+func (s *Store) LeaseHeld(ctx context.Context, prefix string, now time.Time) (held bool, err error) {
+	err = s.row(ctx, "SELECT EXISTS (SELECT 1 FROM lease WHERE substr(name, 1, $2) = $1 AND expires_at > $3)", prefix, len(prefix), micros(now)).Scan(&held)
+	return held, classify(err)
+}
+
 // EndLease gives a lease back, if the holder still has it.
 func (s *Store) EndLease(ctx context.Context, name, holder string) error {
 	return s.InTx(ctx, func(tx auth.Tx) error {

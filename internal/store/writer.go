@@ -54,7 +54,7 @@ func newWriter(ctx context.Context, conn *sql.Conn, s *Store) (*writer, error) {
 	}
 	w := &writer{
 		conn: conn,
-		tx:   queries{&prepared{prepare: conn.PrepareContext, detach: true, headKey: &s.headKey}},
+		tx:   queries{&prepared{prepare: conn.PrepareContext, detach: true, headKey: &s.headKey, identity: &s.identity}},
 		jobs: make(chan *job, maxBatch), inPlace: s.inPlace,
 		done: make(chan struct{}), writable: writable{watch: &s.watch},
 	}

@@ -97,6 +97,11 @@ const (
 	codeAborted auth.Code = "aborted"     // the handler cut the connection
 )
 
+// Failing answers every request with an error.
+func Failing(err error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fail(w, r, ProblemJSON, "", err) })
+}
+
 // fail answers with an error in the shape of the surface. The cause goes to the
 // log alone.
 func fail(w http.ResponseWriter, r *http.Request, encode Encoder, challenge string, err error) {
