@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -165,40 +164,4 @@ func TestCompose_Runs(t *testing.T) {
 		signIn(t, anyTLS, url)
 	}
 	signIn(t, anyTLS, url)
-}
-
-// TestHAProxy_AsTested: what is said of requests that fail is what the tests of rolling restarts run.
-func TestHAProxy_AsTested(t *testing.T) {
-	tested := regexp.MustCompile("(?s)backend ostiary\n(.*?)    default-server").FindStringSubmatch(read(t, "../fault/balancer_test.go"))
-	if tested == nil {
-		t.Fatal("the tests have no such backend")
-	}
-	ours := read(t, deploy+"compose/haproxy.cfg")
-	for line := range strings.Lines(tested[1]) {
-		if strings.Contains(line, "Retry-After") {
-			continue
-		}
-		if !strings.Contains(ours, line) {
-			t.Errorf("it lacks %q", line)
-		}
-	}
-}
-
-// TestPatroni_AsTested: the cluster is made with what the tests of fail-over run.
-func TestPatroni_AsTested(t *testing.T) {
-	of := func(path string) string {
-		m := regexp.MustCompile(`(?s)\n(bootstrap:\n.*?)postgresql:\n  listen`).FindStringSubmatch(read(t, path))
-		if m == nil {
-			t.Fatalf("%s has no bootstrap", path)
-		}
-		return m[1]
-	}
-	if ours, tested := of(deploy+"patroni/patroni.yml"), of("../fault/patroni_test.go"); ours != tested {
-		t.Errorf("deploy/patroni has\n%s\nand the tests run\n%s", ours, tested)
-	}
-	var all map[string]any
-	strict(t, []byte(read(t, deploy+"patroni/patroni.yml")), &all)
-	if all["scope"] != "ostiary" {
-		t.Errorf("read: %v", all)
-	}
 }
