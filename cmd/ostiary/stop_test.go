@@ -15,7 +15,12 @@ func TestThreat68_ReadinessGoesFirst(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := serve(t, data, "--stop-delay", delay.String())
 	must(t, "a password of ada", "account", "create", "--data", data, "--username", "ada", "--password-stdin")
-	get := func(path string) *http.Response {
+	type answer struct {
+		status int
+		again  string // Retry-After
+		closes bool
+	}
+	get := func(path string) answer {
 		t.Helper()
 		res, err := http.Get(p.url + path)
 		if err != nil {
@@ -25,29 +30,29 @@ func TestThreat68_ReadinessGoesFirst(t *testing.T) {
 		if _, err := io.ReadAll(res.Body); err != nil {
 			t.Fatal(err)
 		}
-		return res
+		return answer{res.StatusCode, res.Header.Get("Retry-After"), res.Close}
 	}
-	if res := get("/ostiary/readyz"); res.StatusCode != http.StatusOK || res.Close {
-		t.Fatalf("before: %s, close %v", res.Status, res.Close)
+	if got := get("/ostiary/readyz"); got.status != http.StatusOK || got.closes {
+		t.Fatalf("before: %+v", got)
 	}
 	start := time.Now()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, "msg=stopping")
-	res := get("/ostiary/readyz")
+	got := get("/ostiary/readyz")
 	for range 200 {
-		if res.StatusCode == http.StatusServiceUnavailable {
+		if got.status == http.StatusServiceUnavailable {
 			break
 		}
 		time.Sleep(5 * time.Millisecond)
-		res = get("/ostiary/readyz")
+		got = get("/ostiary/readyz")
 	}
-	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || !res.Close {
-		t.Errorf("readyz: %s, close %v", res.Status, res.Close)
+	if got.status != http.StatusServiceUnavailable || got.again == "" || !got.closes {
+		t.Errorf("readyz: %+v", got)
 	}
-	if res := get("/ostiary/healthz"); res.StatusCode != http.StatusOK || !res.Close {
-		t.Errorf("healthz: %s, close %v", res.Status, res.Close)
+	if got := get("/ostiary/healthz"); got.status != http.StatusOK || !got.closes {
+		t.Errorf("healthz: %+v", got)
 	}
 	if status, answer := login(t, p.url, "ada", "a password of ada"); status != http.StatusOK {
 		t.Errorf("a login: %d %s", status, answer)
