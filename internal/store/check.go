@@ -84,6 +84,19 @@ var remedies = map[Fault]string{
 	FaultPooler:   "the pooler before the database mixes prepared statements: give the URL the parameter default_query_exec_mode=exec",
 }
 
+// remedyOf is that of an error. PostgreSQL is busy otherwise than a file is.
+func remedyOf(err error) string {
+	fault := FaultOf(err)
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case !ok || fault != FaultBusy:
+		return remedies[fault]
+	case e.Code == "53300":
+		return "the database has no connection left: raise max_connections of the server or the limit of the user or the database, lower database_connections, or put PgBouncer before it"
+	}
+	return "the database is too busy: see what runs and what waits there (pg_stat_activity)"
+}
+
 // FaultOf is what an error of this package says about the database.
 func FaultOf(err error) Fault {
 	if errors.Is(err, ErrDamaged) {

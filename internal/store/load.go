@@ -24,12 +24,12 @@ type Loader struct {
 func (s *Store) Load(ctx context.Context) (*Loader, error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
-		return nil, classify(err)
+		return nil, s.named(classify(err))
 	}
 	if s.writer != nil {
 		if _, err := conn.ExecContext(ctx, "PRAGMA cache_size = -65536"); err != nil { // for indexes that are filled out of order
 			_ = conn.Close()
-			return nil, classify(err)
+			return nil, s.named(classify(err))
 		}
 	}
 	return &Loader{s, conn}, nil
@@ -49,7 +49,7 @@ func (l *Loader) Empty(ctx context.Context) error {
 			query += " WHERE name NOT IN ('" + strings.Join(ownFacts, "', '") + "')"
 		}
 		if _, err := l.conn.ExecContext(ctx, query); err != nil {
-			return classify(err)
+			return l.store.named(classify(err))
 		}
 	}
 	return nil
@@ -67,11 +67,11 @@ func (l *Loader) Insert(ctx context.Context, t backup.Table, rows []backup.Row) 
 	for i, c := range t.Columns {
 		names[i] = c.Name
 	}
-	return classify(l.conn.Raw(func(c any) error {
+	return l.store.named(classify(l.conn.Raw(func(c any) error {
 		_, err := c.(*stdlib.Conn).Conn().CopyFrom(ctx, pgx.Identifier{t.Name}, names,
 			pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) { return rows[i], nil }))
 		return err
-	}))
+	})))
 }
 
 func (l *Loader) insertSQLite(ctx context.Context, t backup.Table, rows []backup.Row) error {
@@ -111,7 +111,7 @@ func (l *Loader) Delete(ctx context.Context, t backup.Table, rows []backup.Row) 
 
 func (l *Loader) in(ctx context.Context, fn func() error) error {
 	if _, err := l.conn.ExecContext(ctx, "BEGIN"); err != nil {
-		return classify(err)
+		return l.store.named(classify(err))
 	}
 	err := fn()
 	if err == nil {
@@ -120,7 +120,7 @@ func (l *Loader) in(ctx context.Context, fn func() error) error {
 	if err != nil {
 		_, _ = l.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	}
-	return classify(err)
+	return l.store.named(classify(err))
 }
 
 // clean refuses texts that PostgreSQL does not take: nobody can write them any more, but an

@@ -91,7 +91,7 @@ func openPostgres(ctx context.Context, url string, connections int, migrate bool
 		inPlace: func() error { return nil }, era: &s.era, headKey: &s.headKey, watch: &s.watch,
 	}}
 	if err := s.checkPostgres(ctx); err != nil {
-		return nil, classify(err)
+		return nil, s.named(classify(err))
 	}
 	if err := s.checkPostgresSchema(ctx, migrate); err != nil {
 		return nil, err

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/pgtest"
 )
 
@@ -44,5 +47,27 @@ func TestServer_Facts(t *testing.T) {
 	}
 	if got.SynchronousCommit != "off" || got.Connections != 7 || got.Used < 1 || got.Used > 6 || !slices.Equal(got.Forbidden, []string{"session"}) || got.Foreign < 20 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A server that has no connection left says so, and not that a process has the file of SQLite.
+func TestServer_NoConnectionLeft(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{})
+	url := server.URL(t)
+	s := createPostgresAt(t, url)
+	if err := pgtest.Exec(strings.Replace(url, "ostiary@", "postgres@", 1), "CREATE ROLE crowd LOGIN CONNECTION LIMIT 0"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := OpenPostgres(t.Context(), strings.Replace(url, "ostiary@", "crowd@", 1), 0)
+	if err == nil {
+		t.Fatal("a connection that there is not")
+	}
+	if cause := auth.AsError(err).Cause.Error(); !strings.HasPrefix(cause, s.info.Path+": store: the database has no connection left: raise max_connections") {
+		t.Errorf("%v", cause)
+	}
+	for _, code := range []string{"57014", "55P03", "53200"} {
+		if do := remedyOf(&pgconn.PgError{Code: code}); !strings.Contains(do, "pg_stat_activity") {
+			t.Errorf("%s: %s", code, do)
+		}
 	}
 }

@@ -30,13 +30,13 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
 		s.leave()
-		return nil, classify(err)
+		return nil, s.named(classify(err))
 	}
 	n := &Snapshot{tx, s.leave}
 	var facts int // it begins with what is read first
 	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM store_info").Scan(&facts); err != nil {
 		n.Close()
-		return nil, classify(err)
+		return nil, s.named(classify(err))
 	}
 	return n, nil
 }

@@ -228,7 +228,7 @@ func classify(err error) error {
 	if away {
 		code = auth.CodeUnavailable
 	}
-	if do := remedies[FaultOf(err)]; do != "" {
+	if do := remedyOf(err); do != "" {
 		err = fmt.Errorf("%s: %w", do, err)
 	}
 	return &auth.Error{Code: code, Cause: fmt.Errorf("store: %w", err), RetryAfter: time.Second}

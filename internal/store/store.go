@@ -70,6 +70,11 @@ func (s *Store) Info() Info { return s.info }
 func (s *Store) InTx(ctx context.Context, fn func(tx auth.Tx) error) error {
 	err := s.do(ctx, fn)
 	s.watch.transaction(err)
+	return s.named(err)
+}
+
+// named says of a fault which database has it.
+func (s *Store) named(err error) error {
 	if e, ok := errors.AsType[*auth.Error](err); ok && e.Cause != nil && FaultOf(err) != FaultOther {
 		return &auth.Error{Code: e.Code, RetryAfter: e.RetryAfter, Cause: fmt.Errorf("%s: %w", s.info.Path, e.Cause)}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/backup"
 )
 
@@ -261,6 +262,28 @@ func TestCopy_OwnFacts(t *testing.T) {
 }
 
 // TestLoad_ForeignText: what PostgreSQL can't hold is said by its place, and not changed.
+// Of the two databases of a copy, the one is named whose disk is full.
+func TestLoad_Full(t *testing.T) {
+	s := create(t)
+	l, err := s.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := l.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
+		t.Fatal(err)
+	}
+	table := Tables[slices.IndexFunc(Tables, func(t backup.Table) bool { return t.Name == "store_info" })]
+	var rows []backup.Row
+	for i := range 1000 {
+		rows = append(rows, backup.Row{fmt.Sprint(i), strings.Repeat("x", 100)})
+	}
+	err = l.Insert(t.Context(), table, rows)
+	if err == nil || !strings.HasPrefix(auth.AsError(err).Cause.Error(), s.info.Path+": store: the disk of the database is full") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestLoad_ForeignText(t *testing.T) {
 	l, err := createPostgres(t).Load(t.Context())
 	if err != nil {
