@@ -12,6 +12,7 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/keyring"
 	"github.com/ostiary/ostiary/internal/metrics"
+	"github.com/ostiary/ostiary/internal/store"
 	"github.com/ostiary/ostiary/internal/trace"
 	"github.com/ostiary/ostiary/internal/trace/otlp"
 	"github.com/ostiary/ostiary/internal/verify"
@@ -32,7 +33,7 @@ func (s *server) observe() (err error) {
 	if s.settings.AdminListen == "" {
 		return nil
 	}
-	sources := metrics.Sources{Hashing: s.hashing, Store: s.storeNow, Doors: s.doorsNow, Realms: s.realmsNow}
+	sources := metrics.Sources{Hashing: s.hashing, Store: s.storeNow, Doors: s.doorsNow, Realms: s.realmsNow, LastBackup: s.lastBackup, Certificates: s.certificatesNow}
 	if s.sender != nil {
 		sources.Spans = func() (sent, dropped uint64) { return s.sender.Sent(), s.tracer.Dropped() }
 	}
@@ -50,9 +51,9 @@ func (s *server) observers(core *auth.Options, requests *web.Options) {
 }
 
 // listenAdmin takes the address of the metrics, beside those of the clients.
-func (s *server) listenAdmin(all doors) (doors, error) {
+func (s *server) listenAdmin() (doors, error) {
 	if s.metrics == nil {
-		return all, nil
+		return nil, nil
 	}
 	routes := []web.Route{{Path: "/metrics", Handler: s.metrics.Handler(s.log)}}
 	for _, route := range verify.HealthRoutes(func(ctx context.Context) error { return s.ready(s.site.Load().svc)(ctx) }) {
@@ -61,16 +62,15 @@ func (s *server) listenAdmin(all doors) (doors, error) {
 	}
 	mux, err := web.NewMux(routes)
 	if err != nil {
-		return all, err
+		return nil, err
 	}
 	below, err := new(net.ListenConfig).Listen(s, "tcp", s.settings.AdminListen)
 	if err != nil {
-		all.close()
 		return nil, fmt.Errorf("admin_listen: %w", err)
 	}
 	s.admin = web.Listen(below, web.ListenerConfig{Log: s.log, Plain: true, Limits: web.Limits{Connections: adminConnections, PerSource: adminConnections}})
 	handler := web.Middleware(s.log, mux, web.Options{})
-	all = append(all, door{web.Server(web.ServerConfig{Addr: s.settings.AdminListen, Handler: handler, Log: s.log}), s.admin})
+	all := doors{{web.Server(web.ServerConfig{Addr: s.settings.AdminListen, Handler: handler, Log: s.log}), s.admin}}
 	s.log.Info("serving metrics", "address", below.Addr().String())
 	if !s.settings.AdminLoopback() {
 		s.log.Warn("the metrics are not on a loopback address: whoever can reach it reads them, in the clear, and may tell from them which names there are; see that only your monitoring can", "admin_listen", s.settings.AdminListen)
@@ -100,6 +100,32 @@ func (s *server) doorsNow() (all []metrics.Door) {
 			d.Closed[web.Closings[why]] = n
 		}
 		all = append(all, d)
+	}
+	return all
+}
+
+// lastBackup is when a backup of the store was made last.
+func (s *server) lastBackup(ctx context.Context) (at time.Time, ok bool) {
+	text, err := s.store.Value(ctx, store.BackupFact)
+	if err == nil && text != "" {
+		at, err = time.Parse(time.RFC3339, text)
+	}
+	return at, err == nil
+}
+
+// certificatesNow are those that clients are shown.
+func (s *server) certificatesNow() (all []metrics.Certificate) {
+	if s.acme != nil {
+		for name, until := range s.acme.Ends() {
+			all = append(all, metrics.Certificate{Name: name, Until: until})
+		}
+	}
+	if c := s.cert.served.Load(); c != nil {
+		name := c.Leaf.Subject.CommonName
+		if len(c.Leaf.DNSNames) > 0 {
+			name = c.Leaf.DNSNames[0]
+		}
+		all = append(all, metrics.Certificate{Name: name, Until: c.Leaf.NotAfter})
 	}
 	return all
 }

@@ -125,7 +125,7 @@ func TestAdmin_Metrics(t *testing.T) {
 	if hashed := metric(t, text, "ostiary_password_hash_duration_seconds_count"); hashed < 5 {
 		t.Errorf("%v hashes", hashed)
 	}
-	now := float64(time.Now().Unix())
+	now := float64(time.Now().UnixMicro()) / 1e6
 	since := metric(t, text, `ostiary_signing_key_since_timestamp_seconds{algorithm="RS256",realm="default"}`)
 	until := metric(t, text, `ostiary_signing_key_until_timestamp_seconds{algorithm="RS256",realm="default"}`)
 	if since < now-300 || since > now || until-since != 90*24*3600 {
@@ -141,6 +141,36 @@ func TestAdmin_Metrics(t *testing.T) {
 }
 
 // What is for clients is not answered where the metrics are, nor the other way round.
+func TestAdmin_BackupAndCertificate(t *testing.T) {
+	cert, key := certificate(t, 100*day)
+	data := filepath.Join(t.TempDir(), "data")
+	p := serve(t, data, "--admin-listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key)
+	const backups = "ostiary_last_backup_timestamp_seconds"
+	_, text := fetch(t, p.admin(t)+"/metrics")
+	if at := metric(t, text, backups); at != 0 {
+		t.Errorf("a backup at %v, before there was one", at)
+	}
+	left := regexp.MustCompile(`(?m)^ostiary_certificate_expiry_timestamp_seconds\{domain="[^"]*"\} (\S+)$`).FindStringSubmatch(text)
+	if left == nil {
+		t.Fatalf("no certificate: %s", text)
+	}
+	if until, err := strconv.ParseFloat(left[1], 64); err != nil || time.Until(time.Unix(int64(until), 0)).Round(day) != 100*day {
+		t.Errorf("the certificate ends at %v, %v", until, err)
+	}
+	before := time.Now().Unix()
+	if _, _, status := command(t, "", "backup", filepath.Join(data, "none", "x"), "--data", data); status == 0 {
+		t.Fatal("a backup to nowhere")
+	}
+	if _, text = fetch(t, p.admin(t)+"/metrics"); metric(t, text, backups) != 0 {
+		t.Error("a backup that failed counts")
+	}
+	must(t, "", "backup", filepath.Join(t.TempDir(), "backup"), "--data", data)
+	_, text = fetch(t, p.admin(t)+"/metrics")
+	if at := metric(t, text, backups); at < float64(before) || at > float64(time.Now().Unix()) {
+		t.Errorf("a backup at %v, not at %v", at, before)
+	}
+}
+
 func TestAdmin_NoDoorOfClients(t *testing.T) {
 	p := serve(t, filepath.Join(t.TempDir(), "data"), "--admin-listen", "[::1]:0")
 	admin := p.admin(t)

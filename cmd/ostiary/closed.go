@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/store"
 	"github.com/ostiary/ostiary/internal/verify"
 	"github.com/ostiary/ostiary/internal/web"
 )
@@ -15,6 +18,68 @@ import (
 const knowEvery = time.Second
 
 var errClosed = &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second, Cause: errors.New("this server has not read the database that it is to serve: the log says why")}
+
+// refuse has refuser answer whenever there is no site of the database.
+func (s *server) refuse() error {
+	handler, err := s.closed()
+	if err == nil {
+		s.refuser.Store(&handler)
+	}
+	return err
+}
+
+// reach opens or creates the database. One in PostgreSQL that is away is waited for, as it
+// would be if it went away later: a process that ends would be started again, and no sooner
+// be of use. Whoever looks after it is told meanwhile that it lives.
+func (s *server) reach() (err error) {
+	for said := false; ; said = true {
+		if s.store, err = createStore(s, s.set); err == nil || !s.set.Postgres() {
+			return err
+		}
+		if fault := store.FaultOf(err); fault != store.FaultAway && fault != store.FaultBusy {
+			return err
+		}
+		if !said {
+			if err := s.openEarly(); err != nil {
+				return err
+			}
+			s.log.Warn("the database does not answer: it is asked again each second, until this process is stopped", "store", s.set.DatabaseName(), "err", explain(err))
+		}
+		select {
+		case failed := <-s.failed:
+			return failed
+		case <-time.After(knowEvery):
+		}
+	}
+}
+
+// openEarly answers healthz, and refuses all else. Certificates of ACME are in the database:
+// with them, nobody is answered yet.
+func (s *server) openEarly() error {
+	signal.Ignore(syscall.SIGHUP) // until it is waited for
+	if len(s.settings.ACMEDomain) > 0 {
+		return nil
+	}
+	if err := errors.Join(s.refuse(), s.openDoors()); err != nil {
+		return err
+	}
+	s.answers = true
+	s.doors.serve(s.failed)
+	s.log.Info("answering that this server is not ready", "address", s.doors.address(), "tls", s.settings.TLS())
+	return nil
+}
+
+// openDoors takes the addresses of the doors, if it has not yet.
+func (s *server) openDoors() error {
+	if s.doors != nil {
+		return nil
+	}
+	secure, err := s.tlsConfig()
+	if err == nil {
+		s.doors, err = s.listen(secure)
+	}
+	return err
+}
 
 // closed answers while there is no site of the database: that the process lives, and that it
 // can't serve.

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"net/http"
+	neturl "net/url"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,4 +97,82 @@ func (p *process) waitForLease(t *testing.T, db *sql.DB) {
 		}
 	}
 	t.Fatalf("no turns in a minute: %s", p.err.String())
+}
+
+// TestServe_WaitsForTheDatabase: a database that is away when a server starts is waited for.
+// Meanwhile the server says that it lives, and is of no use.
+func TestServe_WaitsForTheDatabase(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	url := pg.URL(t)
+	pg.Stop(t, syscall.SIGQUIT)
+	cmd := exec.Command("ostiary", "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--database", url)
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.out, &p.err
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.failed = cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(p.kill)
+	p.waitFor(t, "the database does not answer: it is asked again each second.*see whether it runs")
+	p.url = "http://" + regexp.MustCompile(`not ready" address=(\S+)`).FindStringSubmatch(p.err.String())[1]
+	for path, want := range map[string]int{"/ostiary/healthz": 200, "/ostiary/readyz": 503, "/ostiary/whoami": 503, "/nowhere": 503} {
+		if status := get(t, p.url+path); status != want {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	if status, answer := login(t, p.url, "ada", diskPass); status != http.StatusServiceUnavailable {
+		t.Errorf("a login: %d %s", status, answer)
+	}
+	pg.Run(t)
+	p.waitFor(t, "msg=serving")
+	if status := get(t, p.url+"/ostiary/readyz"); status != http.StatusOK {
+		t.Errorf("readiness %d", status)
+	}
+	if n := strings.Count(p.err.String(), "does not answer"); n != 1 {
+		t.Errorf("%d lines", n)
+	}
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServe_DatabaseRefuses: what no wait helps against ends a start, with what to do.
+func TestServe_DatabaseRefuses(t *testing.T) {
+	url, _ := neturl.Parse(pgtest.URL(t))
+	as := func(user string) string {
+		u := *url
+		u.User = neturl.UserPassword(user, user)
+		return u.String()
+	}
+	db, err := sql.Open("pgx", url.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	data := filepath.Join(t.TempDir(), "data")
+	refused := func(what, url, want string) {
+		t.Helper()
+		if _, errOut, status := command(t, "", "serve", "--listen", "127.0.0.1:0", "--data", data, "--database", url); status != 1 || !strings.Contains(errOut, want) {
+			t.Errorf("%s: %d %s", what, status, errOut)
+		}
+	}
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("REVOKE CREATE ON SCHEMA public FROM pg_database_owner")
+	refused("a user that may make no tables", url.String(), "GRANT CREATE ON SCHEMA public")
+	exec("GRANT CREATE ON SCHEMA public TO pg_database_owner")
+	if err := serve(t, data, "--database", url.String()).stop(); err != nil {
+		t.Fatal(err)
+	}
+	exec("REVOKE INSERT ON account FROM current_user")
+	refused("a user that may not write", url.String(), "may not read and write account: ")
+	refused("no such user", as("nobody_here"), "refuses the user")
+	refused("no such database", strings.Replace(url.String(), url.Path, "/nowhere", 1), "can't be opened")
 }

@@ -56,7 +56,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // over HTTP/2, GOAWAY
 	}
 	if !s.serving.TryRLock() {
-		s.refuser.ServeHTTP(w, r)
+		(*s.refuser.Load()).ServeHTTP(w, r)
 		return
 	}
 	defer s.serving.RUnlock()
@@ -81,8 +81,7 @@ func (s *server) ready(svc *auth.Service) func(context.Context) error {
 func (all doors) address() string { return all[0].listener.Addr().String() }
 
 // serve answers at every door, and sends why one of them has ended.
-func (all doors) serve() <-chan error {
-	failed := make(chan error, len(all))
+func (all doors) serve(failed chan<- error) {
 	for _, d := range all {
 		go func() {
 			if d.server.TLSConfig != nil {
@@ -92,7 +91,6 @@ func (all doors) serve() <-chan error {
 			}
 		}()
 	}
-	return failed
 }
 
 // shutdown takes no more requests, and waits for those in flight.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -69,7 +71,10 @@ type server struct {
 	// serving is held by all who use the site, and for as long as there is none of the
 	// database that is there now; then refuser answers.
 	serving  sync.RWMutex
-	refuser  http.Handler
+	refuser  atomic.Pointer[http.Handler]
+	doors    doors         // of the clients
+	answers  bool          // they are answered there
+	failed   chan error    // why one of the doors has ended
 	building sync.Mutex    // held by who builds a site
 	retend   chan struct{} // wakes tendKeys
 
@@ -92,15 +97,18 @@ func (c *serveCmd) Run(a *app) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
 	boundMemory()
 	slots := spareProcessors(a.set.HashSlots)
-	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), watch: auth.NewAuditWatch(), feed: auth.NewFeed(nil), retend: make(chan struct{}, 1)}
+	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), watch: auth.NewAuditWatch(), feed: auth.NewFeed(nil), retend: make(chan struct{}, 1), failed: make(chan error, 4)}
 	s.log = s.newLog()
 	for _, name := range a.strayVariables(os.Environ()) {
 		s.log.Warn("an environment variable is no setting: look for a slip in its name (ostiary serve --help has them all)", "variable", name)
 	}
+	s.serving.Lock() // until there is a site
 	if err := s.open(); err != nil {
+		s.doors.close()
 		return err
 	}
 	defer func() { err = errors.Join(err, s.store.Close()) }()
+	defer func() { s.doors.close() }()
 	endSharing, err := s.shareGuesses()
 	if err != nil {
 		return err
@@ -116,7 +124,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 		defer unlock()
 	}
-	if s.refuser, err = s.closed(); err != nil {
+	if err := s.refuse(); err != nil { // from here on they are counted
 		return err
 	}
 	site, err := s.build(a.set, c.Server)
@@ -125,34 +133,34 @@ func (c *serveCmd) Run(a *app) (err error) {
 	}
 	s.site.Store(site)
 	s.rotation.Store(int64(a.set.KeyRotation))
-	tlsConfig, err := s.tlsConfig()
-	if err != nil {
-		return err
-	}
+	s.serving.Unlock()
 	// Signals are caught before anybody can know that there is a process to be signalled.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	doors, err := s.listen(tlsConfig)
-	if err == nil {
-		doors, err = s.listenAdmin(doors)
+	if err := s.openDoors(); err != nil {
+		return err
 	}
+	admin, err := s.listenAdmin()
 	if err != nil {
 		return err
 	}
-	defer doors.close()
+	defer admin.close()
 	var accounts []demoAccount
 	if c.Demo {
 		if accounts, err = s.makeDemo(site); err != nil {
 			return err
 		}
 	}
-	failed := doors.serve()
-	s.log.Info("serving", "address", doors.address(), "tls", c.TLS(), "mounts", len(site.mounts),
+	if !s.answers {
+		s.doors.serve(s.failed)
+	}
+	admin.serve(s.failed)
+	s.log.Info("serving", "address", s.doors.address(), "tls", c.TLS(), "mounts", len(site.mounts),
 		"store", s.store.Info().Path, "version", version())
 	if c.Demo {
 		a.flushLog()
-		if err := a.printDemo(doors.address(), accounts); err != nil {
+		if err := a.printDemo(s.doors.address(), accounts); err != nil {
 			return err
 		}
 	}
@@ -178,7 +186,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if !c.Demo {
 		tended.Go(func() { s.noteDemo(tending) })
 	}
-	return s.wait(doors, signals, failed)
+	return s.wait(append(s.doors, admin...), signals, s.failed)
 }
 
 // open opens or creates the store, its master key, and the realm "default".
@@ -188,7 +196,7 @@ func (s *server) open() (err error) {
 		return err
 	}
 	s.warnDatabase()
-	if s.store, err = createStore(s, s.set); err != nil {
+	if err = s.reach(); err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	// Unless another first start has made it meanwhile, and its master key.
@@ -209,6 +217,9 @@ func (s *server) open() (err error) {
 func (s *server) prepare() (err error) {
 	if err := s.store.Know(s); err != nil {
 		return err
+	}
+	if denied, err := s.store.Forbidden(s); err != nil || len(denied) > 0 {
+		return cmp.Or(err, error(remedied{"the user of the database may not read and write " + strings.Join(denied, ", "), "let it own the tables: REASSIGN OWNED, or GRANT ALL ON ALL TABLES"}))
 	}
 	made := ""
 	if s.master, made, err = firstUnlock(s, s.store, s.set); err != nil {

@@ -190,6 +190,9 @@ func (s *Store) checkPostgresSchema(ctx context.Context, migrate bool) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateLimit)
 	defer cancel()
 	if err := s.migratePostgres(ctx, files); err != nil {
+		if FaultOf(err) == FaultDenied {
+			err = fmt.Errorf("this user may not change the schema: let it own the database (ALTER DATABASE … OWNER TO), or GRANT CREATE ON SCHEMA public; tables of another user by REASSIGN OWNED: %w", err)
+		}
 		return fmt.Errorf("migrate %s: %w", s.info.Path, err)
 	}
 	s.info.Schema = s.info.Current

@@ -34,6 +34,21 @@ const (
 	selectClock = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 )
 
+// Forbidden are the tables of a database in PostgreSQL that this user may not read and write.
+func (s *Store) Forbidden(ctx context.Context) ([]string, error) {
+	if s.writer != nil {
+		return nil, nil
+	}
+	forbidden, _, err := s.tables(ctx)
+	return forbidden, err
+}
+
+func (s *Store) tables(ctx context.Context) (forbidden []string, foreign int, err error) {
+	var names string
+	err = s.row(ctx, selectTables).Scan(&names, &foreign)
+	return strings.Fields(names), foreign, classify(err)
+}
+
 // Server asks the server of a database in PostgreSQL about itself. It is for an operator to
 // read: nothing compares its clock with ours but this.
 func (s *Store) Server(ctx context.Context) (v Server, err error) {
@@ -48,11 +63,9 @@ func (s *Store) Server(ctx context.Context) (v Server, err error) {
 			v.Used, v.Connections = l.used, l.most
 		}
 	}
-	var forbidden string
-	if err := s.row(ctx, selectTables).Scan(&forbidden, &v.Foreign); err != nil {
-		return v, classify(err)
+	if v.Forbidden, v.Foreign, err = s.tables(ctx); err != nil {
+		return v, err
 	}
-	v.Forbidden = strings.Fields(forbidden)
 	var clock int64
 	before := time.Now()
 	if err := s.row(ctx, selectClock).Scan(&clock); err != nil {
