@@ -53,12 +53,24 @@ func (c *backupCmd) Run(a *app) error {
 		if err := write(a.out); err != nil {
 			return err
 		}
+		if err := a.out.Flush(); err != nil {
+			return err
+		}
+		a.noteBackup(st, header)
 		return c.report(a, a.err, header, sums)
 	}
 	if err := writeWhole(c.File, c.Force, write); err != nil {
 		return err
 	}
+	a.noteBackup(st, header)
 	return c.report(a, a.out, header, sums)
+}
+
+// noteBackup has the store know that there is a backup, for the metrics of its servers.
+func (a *app) noteBackup(st *store.Store, h backup.Header) {
+	if err := st.SetValue(store.Unrefused(a), store.BackupFact, h.Time.Format(time.RFC3339)); err != nil {
+		fmt.Fprintf(a.err, "ostiary: the backup is whole, but the metrics will not know of it: %s\n", explain(err))
+	}
 }
 
 func (c *backupCmd) recipients() (to backup.Recipients, err error) {

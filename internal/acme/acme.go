@@ -114,6 +114,19 @@ func (m *Manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 	return m.config.GetCertificate(hello)
 }
 
+// Ends tells of each name that has a certificate when that ends.
+func (m *Manager) Ends() map[string]time.Time {
+	ends := map[string]time.Time{}
+	for _, name := range m.domains {
+		for _, c := range m.cache.AllMatchingCertificates(name) {
+			if c.Leaf.NotAfter.After(ends[name]) {
+				ends[name] = c.Leaf.NotAfter
+			}
+		}
+	}
+	return ends
+}
+
 // ServeChallenge answers a CA that validates by HTTP-01 (RFC 8555 section 8.3). It tells
 // whether the request was one, and has been answered.
 func (m *Manager) ServeChallenge(w http.ResponseWriter, r *http.Request) bool {

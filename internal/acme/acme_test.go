@@ -28,6 +28,7 @@ const name = "login.example.com"
 type node struct {
 	addr string
 	log  *journal
+	ends func() map[string]time.Time
 	stop func()
 }
 
@@ -84,6 +85,7 @@ func startNode(t *testing.T, o Options, secure, plain string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.ends = m.Ends
 	config := web.TLSConfig(nil)
 	m.Serve(config)
 	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secure") })
@@ -267,6 +269,9 @@ func TestACME_Renews(t *testing.T) {
 	n := startNode(t, o, secure, "")
 	roots := ca.Issuer(t)
 	first := n.secured(t, name, roots)
+	if ends := n.ends(); len(ends) != 1 || ends[name].Before(first.NotAfter) {
+		t.Errorf("%v, and not %v", ends, first.NotAfter)
+	}
 	other := startNode(t, o, acmetest.FreeAddress(t), "")
 	other.secured(t, name, roots)
 	await(t, "the certificate is renewed", func() bool {

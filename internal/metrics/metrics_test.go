@@ -24,10 +24,12 @@ var (
 
 // full has something to say of everything.
 var full = Sources{
-	Hashing: func() (waiting, running, slots int) { return 3, 2, 4 },
-	Store:   func() Store { return Store{Engine: "SQLite", Max: 5, InUse: 1, Idle: 2, Waits: 7, Waited: time.Second} },
-	Doors:   func() []Door { return []Door{{Name: "listen", Open: 9, Closed: map[string]uint64{"room": 8}}} },
-	Spans:   func() (sent, dropped uint64) { return 11, 12 },
+	Hashing:      func() (waiting, running, slots int) { return 3, 2, 4 },
+	Store:        func() Store { return Store{Engine: "SQLite", Max: 5, InUse: 1, Idle: 2, Waits: 7, Waited: time.Second} },
+	Doors:        func() []Door { return []Door{{Name: "listen", Open: 9, Closed: map[string]uint64{"room": 8}}} },
+	Spans:        func() (sent, dropped uint64) { return 11, 12 },
+	LastBackup:   func(context.Context) (time.Time, bool) { return time.Unix(500, 0), true },
+	Certificates: func() []Certificate { return []Certificate{{"login.example.com", time.Unix(600, 0)}} },
 	Realms: func(context.Context) []Realm {
 		return []Realm{
 			{Name: "default", Keys: []Key{{Algorithm: "RS256", Since: time.Unix(100, 0), Until: time.Unix(200, 5e8)}, {Algorithm: "ES256", Since: time.Unix(300, 0)}}, Head: 21, Signed: 20, LastCheckpoint: time.Unix(400, 0)},
@@ -116,6 +118,7 @@ func TestMetrics_Text(t *testing.T) {
 		`ostiary_signing_key_since_timestamp_seconds{algorithm="RS256",realm="default"} 100`, `ostiary_signing_key_until_timestamp_seconds{algorithm="RS256",realm="default"} 200.5`,
 		`ostiary_audit_head{realm="default"} 21`, `ostiary_audit_checkpoint{realm="default"} 20`, `ostiary_audit_checkpoint_timestamp_seconds{realm="default"} 400`,
 		`ostiary_audit_checkpoint{realm="new"} 0`,
+		`ostiary_last_backup_timestamp_seconds 500`, `ostiary_certificate_expiry_timestamp_seconds{domain="login.example.com"} 600`,
 	)
 	for _, none := range []string{`until_timestamp_seconds{algorithm="ES256"`, `checkpoint_timestamp_seconds{realm="new"`} {
 		if strings.Contains(body, none) {

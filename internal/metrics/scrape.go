@@ -15,6 +15,11 @@ type Sources struct {
 	Doors   func() []Door
 	// Realms tells of the realms that are served; it may take a read or two for each.
 	Realms func(ctx context.Context) []Realm
+	// LastBackup is when a backup was made last, the zero time if none was; ok is false if that
+	// can't be read.
+	LastBackup func(ctx context.Context) (at time.Time, ok bool)
+	// Certificates are those that clients are shown.
+	Certificates func() []Certificate
 	// Spans counts the spans of traces that were sent, and that were dropped.
 	Spans func() (sent, dropped uint64)
 }
@@ -32,6 +37,12 @@ type Door struct {
 	Name   string // of its setting
 	Open   int
 	Closed map[string]uint64 // by why
+}
+
+// Certificate is one that clients are shown.
+type Certificate struct {
+	Name  string // the first that it is for
+	Until time.Time
 }
 
 // Realm is a realm's keys and audit log. A time that is zero, or a number, is not known.
@@ -70,11 +81,13 @@ var (
 	auditHead       = desc("ostiary_audit_head", "The number of the last entry of the audit log.", "realm")
 	auditSigned     = desc("ostiary_audit_checkpoint", "The number of the last entry of the audit log that was signed.", "realm")
 	auditCheckpoint = desc("ostiary_audit_checkpoint_timestamp_seconds", "When the audit log was signed last.", "realm")
+	lastBackup      = desc("ostiary_last_backup_timestamp_seconds", "When a backup of the database was made last; 0: never.")
+	certificate     = desc("ostiary_certificate_expiry_timestamp_seconds", "When the TLS certificate ends that clients are shown.", "domain")
 	spans           = desc("ostiary_trace_spans_total", "Spans of traces, by what became of them.", "outcome")
 
 	scraped = []*prometheus.Desc{
 		hashWaiting, hashRunning, hashSlots, storeInfo, storeMax, storeOpen, storeWaits, storeWaited, doorOpen, doorClosed,
-		keySince, keyUntil, auditHead, auditSigned, auditCheckpoint, spans,
+		keySince, keyUntil, auditHead, auditSigned, auditCheckpoint, lastBackup, certificate, spans,
 	}
 )
 
@@ -128,25 +141,57 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 		counter(spans, float64(sent), "sent")
 		counter(spans, float64(dropped), "dropped")
 	}
-	if s.Realms != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), realmLimit)
-		defer cancel()
-		found := make(chan []Realm, 1)
-		go func() { found <- s.Realms(ctx) }() // a read that has begun is not cancelled
-		select {
-		case realms := <-found:
+	if s.Certificates != nil {
+		for _, c := range s.Certificates() {
+			gauge(certificate, seconds(c.Until), c.Name)
+		}
+	}
+	s.read(gauge)
+}
+
+// read tells what is in the database.
+func (s *scrape) read(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
+	ctx, cancel := context.WithTimeout(context.Background(), realmLimit)
+	defer cancel()
+	found := make(chan func(), 1)
+	go func() { // a read that has begun is not cancelled
+		var realms []Realm
+		var backup time.Time
+		var ok bool
+		if s.Realms != nil {
+			realms = s.Realms(ctx)
+		}
+		if s.LastBackup != nil {
+			backup, ok = s.LastBackup(ctx)
+		}
+		found <- func() {
 			for _, r := range realms {
 				r.collect(gauge)
 			}
-		case <-ctx.Done():
+			if ok {
+				gauge(lastBackup, seconds(backup))
+			}
 		}
+	}()
+	select {
+	case tell := <-found:
+		tell()
+	case <-ctx.Done():
 	}
+}
+
+// seconds are those since 1970; 0 for the zero time.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }
 
 func (r Realm) collect(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
 	at := func(d *prometheus.Desc, t time.Time, labels ...string) {
 		if !t.IsZero() {
-			gauge(d, float64(t.UnixMilli())/1000, labels...)
+			gauge(d, seconds(t), labels...)
 		}
 	}
 	for _, k := range r.Keys {

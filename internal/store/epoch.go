@@ -11,6 +11,9 @@ import (
 // EpochFact is how often a database has been restored, in decimal.
 const EpochFact = "epoch"
 
+// BackupFact is when a backup of a database was made last (RFC 3339).
+const BackupFact = "backed_up_at"
+
 // numberGap is how many accounts may have been made since a backup: none of their numbers is
 // given again after it was restored.
 const numberGap = 1_000_000

@@ -45,7 +45,7 @@ var Tables = []backup.Table{
 var otherTables = []string{"goose_db_version", "goose_lock", "lease", "commit_mark", "guess_running"}
 
 // ownFacts are those that a database has of itself: they are not copied.
-var ownFacts = []string{refuseFact, CopiedFact, writtenFact, identityFact}
+var ownFacts = []string{refuseFact, CopiedFact, writtenFact, identityFact, BackupFact}
 
 // table makes a table of its columns: "name kind", with a question mark if it may be NULL.
 func table(name string, key int, columns ...string) backup.Table {
