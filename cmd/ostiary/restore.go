@@ -196,7 +196,7 @@ func (r *restoration) load() error {
 	if err := l.Empty(r); err != nil {
 		return err
 	}
-	r.raised.Now = time.Now()
+	r.raised.Now, r.raised.Backup = time.Now(), r.from.Header.Time
 	if r.from.Header.Time.After(r.raised.Now) {
 		r.raised.Now = r.from.Header.Time
 	}

@@ -14,8 +14,9 @@ const EpochFact = "epoch"
 // BackupFact is when a backup of a database was made last (RFC 3339).
 const BackupFact = "backed_up_at"
 
-// numberGap is how many accounts may have been made since a backup: none of their numbers is
-// given again after it was restored.
+// numberGap is how many accounts may have been made at once since a backup, beside one each
+// millisecond: none of their numbers is given again after it was restored, and none of those
+// that were given after another restore of it.
 const numberGap = 1_000_000
 
 // EndRestored is why sessions of a backup have ended.
@@ -25,6 +26,7 @@ const EndRestored = "store_restored"
 // be used once, and may have been since the backup, has been.
 type Epoch struct {
 	Now      time.Time // no earlier than the backup
+	Backup   time.Time // when that was made
 	Sessions int       // that were ended
 	Tickets  int       // that were spent
 	Codes    int       // recovery codes that were spent
@@ -46,7 +48,7 @@ func (e *Epoch) Raise(t backup.Table, row backup.Row) {
 	switch t.Name {
 	case "realm":
 		i := t.Index("next_number")
-		row[i] = row[i].(int64) + numberGap
+		row[i] = row[i].(int64) + numberGap + e.Now.Sub(e.Backup).Milliseconds()
 	case "session":
 		if unset("ended_at") {
 			row[t.Index("end_reason")] = EndRestored

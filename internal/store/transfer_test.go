@@ -301,7 +301,7 @@ func TestLoad_ForeignText(t *testing.T) {
 // TestEpoch_Raise: what may have been used since the backup has been, and what was, stays as it was.
 func TestEpoch_Raise(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	e := &Epoch{Now: now}
+	e := &Epoch{Now: now, Backup: now.Add(-time.Hour)}
 	at := now.UnixMicro()
 	named := func(name string) backup.Table {
 		return Tables[slices.IndexFunc(Tables, func(t backup.Table) bool { return t.Name == name })]
@@ -310,7 +310,7 @@ func TestEpoch_Raise(t *testing.T) {
 		table, column string
 		was, is       int64
 	}{
-		{"realm", "next_number", 7, 7 + numberGap},
+		{"realm", "next_number", 7, 7 + numberGap + 3_600_000},
 		{"session", "ended_at", 0, at}, {"session", "ended_at", 5, 5},
 		{"ticket", "spent_at", 0, at}, {"ticket", "spent_at", 5, 5},
 		{"recovery_code", "spent_at", 0, at}, {"recovery_code", "spent_at", 0, at}, {"recovery_code", "spent_at", 5, 5},
