@@ -54,7 +54,10 @@ func CreateFile(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Close(); err != nil {
+	if info, statErr := f.Stat(); statErr == nil && info.Size() == 0 {
+		err = giveTo(f, dir)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	return open(ctx, path, true)

@@ -32,3 +32,28 @@ func TestCreate_Permissions(t *testing.T) {
 		t.Errorf("other files: %v, %v", entries, err)
 	}
 }
+
+// TestCreate_BelongsToTheDirectory: what root makes can be opened by the user that serves.
+func TestCreate_BelongsToTheDirectory(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 4242, 4243); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Create(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, name := range []string{DatabaseFile, DatabaseFile + "-wal", DatabaseFile + "-shm"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := info.Sys().(*syscall.Stat_t); st.Uid != 4242 || st.Gid != 4243 {
+			t.Errorf("%s belongs to %d:%d", name, st.Uid, st.Gid)
+		}
+	}
+}
