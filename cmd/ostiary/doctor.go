@@ -155,6 +155,9 @@ func (d *doctor) examine() {
 	} else {
 		d.find(fine, "store", "", "its pages are as they were written")
 	}
+	if !d.checkWhole(st) {
+		return
+	}
 	master, err := unlock(d, st, d.set)
 	if err != nil {
 		d.fault("master key", err)
@@ -162,6 +165,29 @@ func (d *doctor) examine() {
 	}
 	d.find(fine, "master key", "", "it is the one that the store was made with")
 	d.checkRealms(st, master, mounts)
+}
+
+// checkWhole sees that all tables are there, and that they may be written.
+func (d *doctor) checkWhole(st *store.Store) bool {
+	for _, err := range st.CheckTables(d) {
+		d.find(wrong, "store", "bring the database back from a backup", "%s", explain(err))
+	}
+	state, err := st.Value(d, store.CopiedFact)
+	if err == nil && unfinished[state] != "" {
+		what, do, _ := strings.Cut(unfinished[state], ": ")
+		d.find(wrong, "store", do, "%s can't be used: %s", st.Info().Path, what)
+		return false
+	}
+	r, refusalErr := st.Refusal(d)
+	switch err = errors.Join(err, refusalErr); {
+	case err != nil:
+		d.fault("store", err)
+	case r.ForGood():
+		d.find(wrong, "store", "or, to go on with this one: ostiary database resume", "it takes no writes: %s", r.Why)
+	case !r.Until.IsZero():
+		d.find(warn, "store", "wait until that has ended; if it was killed, this ends by itself", "it takes no writes until %s: %s", stamp(r.Until), r.Why)
+	}
+	return true
 }
 
 func (d *doctor) checkRealms(st *store.Store, master seal.Key, mounts []*auth.Mount) {

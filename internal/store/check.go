@@ -30,6 +30,24 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// CheckTables sees that all tables are there, with all of their columns.
+func (s *Store) CheckTables(ctx context.Context) (missing []error) {
+	for _, t := range append(Tables[:len(Tables):len(Tables)], table("lease", 1, "name text", "holder text", "expires_at integer")) {
+		var names []string
+		for _, c := range t.Columns {
+			names = append(names, c.Name)
+		}
+		rows, err := s.db.QueryContext(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+t.Name+" LIMIT 0")
+		if err == nil {
+			err = errors.Join(rows.Err(), rows.Close())
+		}
+		if err != nil {
+			missing = append(missing, fmt.Errorf("table %s: %w", t.Name, err))
+		}
+	}
+	return missing
+}
+
 // CheckEvents sees that the indexes of the audit log have all its entries, without which
 // lists by account and by time leave some out. It returns the first thing that is wrong.
 func (s *Store) CheckEvents(ctx context.Context) (found string, err error) {
