@@ -235,7 +235,7 @@ func strayQuery(text string) bool {
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, ok := strings.Cut(pair, "=")
-		if !ok || !parameterName.MatchString(name) || name != "password" && strings.Contains(value, "@") {
+		if pair != "" && (!ok || !parameterName.MatchString(name) || name != "password" && strings.Contains(value, "@")) {
 			return true
 		}
 	}

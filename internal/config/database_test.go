@@ -36,6 +36,7 @@ func TestDatabase_URLs(t *testing.T) {
 		{"postgres://o@/ostiary?host=/run/postgresql", "", "postgres:///run/postgresql:5432/ostiary", ""},
 		{"postgres:///ostiary?host=db&password=hunter2", "", "postgres://db:5432/ostiary", "db"},
 		{"postgres://o:hun%74er2%40%2F@db/ostiary", "", "postgres://db:5432/ostiary", "db"},
+		{"postgres://o:hunter2@db/ostiary?sslmode=require&", "", "postgres://db:5432/ostiary", ""},
 		{"postgres://o:hunter2#x?y@db/ostiary", "", "postgres://db:5432/ostiary", "db"},
 
 		{"postgres://o:hunter2@db", "must name a database", "", ""},
@@ -59,7 +60,6 @@ func TestDatabase_URLs(t *testing.T) {
 		{"postgres://o:12/hun?hunter2=x@db/ostiary", ambiguous, "", ""},
 		{"postgres://o:12/hun?hunter2/x=y", ambiguous, "", ""},
 		{"postgres://o:12/hun?x&hunter2@db/ostiary", unreadable, "", ""},
-		{"postgres://o:hunter2@db/ostiary?sslmode=disable&", ambiguous, "", ""},
 		{"POSTGRES://o:hunter2@db/ostiary", "must begin with postgres://, in lower case", "", ""},
 		{"PostgreSQL://o:hunter2@db/ostiary", "must begin with postgresql://, in lower case", "", ""},
 		{"sqlite:x.db?mode=ro&k=hunter2", "must be followed by a plain path", "", ""},
