@@ -176,3 +176,28 @@ func TestServe_DatabaseRefuses(t *testing.T) {
 	refused("no such user", as("nobody_here"), "refuses the user")
 	refused("no such database", strings.Replace(url.String(), url.Path, "/nowhere", 1), "can't be opened")
 }
+
+// TestRestore_TwoAtOnce: of two restores into one database one does it all, and the other says why not.
+func TestRestore_TwoAtOnce(t *testing.T) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	t.Setenv("OSTIARY_MASTER_KEY", base64.StdEncoding.EncodeToString(key))
+	from, url := filepath.Join(t.TempDir(), "from"), pgtest.URL(t)
+	if err := serve(t, from).stop(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, diskPass, "account", "create", "--data", from, "--username", "ada", "--password-stdin")
+	file := filepath.Join(t.TempDir(), "backup")
+	must(t, "", "backup", file, "--data", from)
+	said := make(chan string, 2)
+	for range 2 {
+		go func() {
+			out, _ := exec.Command("ostiary", "restore", file, "--database", url).CombinedOutput()
+			said <- string(out)
+		}()
+	}
+	both := <-said + <-said
+	if strings.Count(both, "epoch 1") != 1 || !strings.Contains(both, "has accounts: give a database that has none") {
+		t.Errorf("%s", both)
+	}
+}

@@ -37,10 +37,7 @@ func (s *Store) CheckTables(ctx context.Context) (missing []error) {
 		for _, c := range t.Columns {
 			names = append(names, c.Name)
 		}
-		rows, err := s.db.QueryContext(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+t.Name+" LIMIT 0")
-		if err == nil {
-			err = errors.Join(rows.Err(), rows.Close())
-		}
+		_, err := s.db.ExecContext(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+t.Name+" LIMIT 0")
 		if err != nil {
 			missing = append(missing, fmt.Errorf("table %s: %w", t.Name, err))
 		}
