@@ -60,6 +60,7 @@ type app struct {
 
 	oneRealm bool // --realm was typed
 	typedURL bool // --database was
+	onlyData bool // --data was, and no database beside it
 }
 
 // misuse marks an error as a command line that can't be meant so: exit status 2.
@@ -94,6 +95,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	}
 	a.set = &c.Shared
 	a.oneRealm, a.typedURL = given(parsed, "realm"), given(parsed, "database")
+	a.onlyData = given(parsed, "data") && !a.typedURL && !given(parsed, "database-file")
 	status := a.fail(errors.Join(parsed.Run(a), a.out.Flush()))
 	a.flushLog()
 	return status

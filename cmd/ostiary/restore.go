@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -32,6 +33,10 @@ Examples:
 }
 
 func (c *restoreCmd) Run(a *app) error {
+	if a.onlyData && a.set.Database != "" { // whoever tries a restore in a directory must not meet production
+		return misusef("--data: the environment or the configuration file names another database than the one in %s: say which by --database or --database-file, too (sqlite:%s)",
+			a.set.Data, filepath.Join(a.set.Data, store.DatabaseFile))
+	}
 	defer a.interruptible()()
 	ids, err := c.identities()
 	if err != nil {

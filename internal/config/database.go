@@ -108,8 +108,7 @@ func onMachine(host string) bool {
 }
 
 // settleDatabase takes the URL of the database from its file. A flag wins over what the
-// environment or the configuration file says of the other. A typed --data alone is not for
-// a database that these name: whoever tries a restore in a directory must not meet production.
+// environment or the configuration file says of the other.
 func (s *Shared) settleDatabase(ctx *kong.Context) error {
 	url, file := typed(ctx, "database"), typed(ctx, "database-file")
 	switch {
@@ -119,9 +118,6 @@ func (s *Shared) settleDatabase(ctx *kong.Context) error {
 		s.Database = ""
 	case s.Database != "" && s.DatabaseFile != "":
 		return fmt.Errorf("database and database_file: give only one")
-	case !url && typed(ctx, "data") && (s.Database != "" || s.DatabaseFile != ""):
-		return fmt.Errorf("--data: the environment or the configuration file names another database than the one in %s: say which by --database or --database-file, too (sqlite:%s)",
-			s.Data, filepath.Join(s.Data, "ostiary.db"))
 	}
 	if s.DatabaseFile == "" {
 		return nil
