@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +20,8 @@ type guess struct {
 	attempt attempt
 	account uuid.UUID   // uuid.Nil: no account has the name
 	keys    []BudgetKey // those that a failure charges
-	leaves  []func()
+	leaves  []func(undone bool)
+	undone  bool          // the store was away
 	shared  []Reservation // of places that all nodes count
 }
 
@@ -94,6 +96,7 @@ func (g *guess) reserve(ctx context.Context, keys ...BudgetKey) error {
 		}
 	}
 	r, err := g.svc.reserveShared(ctx, keys)
+	g.undone = g.undone || unavailable(err)
 	if r != nil {
 		g.shared = append(g.shared, r)
 	}
@@ -108,7 +111,11 @@ func (g *guess) reserveHere(ctx context.Context, k BudgetKey) error {
 		load = func() (throttle.State, error) { return throttle.State{}, nil }
 	}
 	leave, wait, err := s.gate.Enter(ctx, gate, s.budgets.policy(k.Kind), s.now, load)
+	if errors.Is(err, throttle.ErrUndone) {
+		return errUndone(k)
+	}
 	if err != nil {
+		g.undone = unavailable(err)
 		return err
 	}
 	if wait > 0 {
@@ -117,6 +124,19 @@ func (g *guess) reserveHere(ctx context.Context, k BudgetKey) error {
 	g.keys = append(g.keys, k)
 	g.leaves = append(g.leaves, leave)
 	return nil
+}
+
+// unavailable tells whether the store, or what counts the guesses, could not decide: the
+// client's own end says nothing of that.
+func unavailable(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Code == CodeUnavailable
+}
+
+// errUndone is for a guess that has waited for others, of which one could not be decided.
+func errUndone(k BudgetKey) error {
+	return &Error{Code: CodeUnavailable, RetryAfter: time.Second,
+		Cause: fmt.Errorf("a guess (%s) waited for others, and the store was away from one of these, or had no place for it: the log says why", k.Kind)}
 }
 
 // gate is the name of the budget in this process.
@@ -232,6 +252,7 @@ func (g *guess) inTx(ctx context.Context, fn func(tx Tx) error) error {
 	if err == nil {
 		g.shared = left
 	}
+	g.undone = g.undone || unavailable(err)
 	return err
 }
 
@@ -240,6 +261,6 @@ func (g *guess) leave() {
 	g.svc.leaveShared(g.shared)
 	g.shared = nil
 	for i := len(g.leaves) - 1; i >= 0; i-- {
-		g.leaves[i]()
+		g.leaves[i](g.undone)
 	}
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -46,8 +47,16 @@ const (
 	// firstWait and longestWait are how often a guess asks for a place.
 	firstWait   = 20 * time.Millisecond
 	longestWait = 320 * time.Millisecond
-	// leaveWithin is how long it may take to give a place back that would end by itself.
+	// roomWait is for how long. The places of a node that was killed are forgotten later.
+	roomWait = 5 * time.Second
+	// PlaceLife is how long a place is kept at the least for a guess that does not give it
+	// back, and half of how long at the most.
+	PlaceLife = 10 * time.Second
+	// leaveWithin is how long it may take to give a place back, once; leaveWait is for how
+	// long that is waited for, and leaveAgain until it is tried again.
 	leaveWithin = 5 * time.Second
+	leaveWait   = time.Second
+	leaveAgain  = 500 * time.Millisecond
 )
 
 // reserveShared waits for a place in each budget, among the guesses of all nodes.
@@ -61,6 +70,7 @@ func (s *Service) reserveShared(ctx context.Context, keys []BudgetKey) (Reservat
 	if s.shared == nil || len(claims) == 0 {
 		return nil, nil
 	}
+	began := time.Now()
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		r, err := s.shared.Reserve(ctx, claims, s.judge)
 		if refused, ok := errors.AsType[refusedGuess](err); ok {
@@ -68,6 +78,9 @@ func (s *Service) reserveShared(ctx context.Context, keys []BudgetKey) (Reservat
 		}
 		if !errors.Is(err, ErrNoRoom) {
 			return r, err
+		}
+		if time.Since(began) > roomWait {
+			return nil, errNoPlace(keys)
 		}
 		again := time.NewTimer(wait/2 + rand.N(wait))
 		select {
@@ -77,6 +90,14 @@ func (s *Service) reserveShared(ctx context.Context, keys []BudgetKey) (Reservat
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// errNoPlace is for a guess that has waited long enough for those in flight. If these are of
+// a node that was killed, they are forgotten by the time that it says.
+func errNoPlace(keys []BudgetKey) error {
+	k := keys[len(keys)-1]
+	return &Error{Code: CodeUnavailable, RetryAfter: 2*PlaceLife - roomWait,
+		Cause: fmt.Errorf("as many guesses (%s) as may run at once have been in flight for %s: the nodes are too slow for them, or one was killed and its places are forgotten within %s", k.Kind, roomWait, 2*PlaceLife)}
 }
 
 // refusedGuess is a guess that must wait longer than for others in flight.
@@ -110,11 +131,30 @@ func (s *Service) judge(ctx context.Context, k BudgetKey, running int, failed *t
 // leaveShared gives places back that were not settled with what became of the guess.
 func (s *Service) leaveShared(all []Reservation) {
 	for _, r := range all {
-		ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
-		if err := r.Leave(ctx); err != nil {
-			s.log.Info("the place of a guess was not given back: it is within a minute", "err", err)
+		giveBack(r)
+	}
+}
+
+// giveBack gives places back, as often as it takes while they are kept. While the store is
+// away nobody waits for that.
+func giveBack(r Reservation) {
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		for began := time.Now(); time.Since(began) < 2*PlaceLife; time.Sleep(leaveAgain) {
+			ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+			err := r.Leave(ctx)
+			cancel()
+			if err == nil {
+				return
+			}
 		}
-		cancel()
+	}()
+	wait := time.NewTimer(leaveWait)
+	defer wait.Stop()
+	select {
+	case <-left:
+	case <-wait.C:
 	}
 }
 
@@ -146,9 +186,7 @@ func (r storeReserver) Reserve(ctx context.Context, claims []Claim, judge Judge)
 	}
 	for i, p := range places.got {
 		if err := judge(ctx, places.keys[i], p.Running, &p.Failed); err != nil {
-			leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
-			defer cancel()
-			_ = places.Leave(leave) // what can't be given back is forgotten within a minute
+			giveBack(places)
 			return nil, err
 		}
 	}

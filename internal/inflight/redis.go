@@ -21,7 +21,7 @@ import (
 
 const (
 	// life is how long a reservation outlives a node that was killed.
-	life = time.Minute
+	life = auth.PlaceLife
 	// within is how long Redis may take to answer.
 	within = 2 * time.Second
 	// reloadCluster is how often a cluster is asked which of its nodes has what.
@@ -113,7 +113,7 @@ func (r *Redis) Reserve(ctx context.Context, claims []auth.Claim, judge auth.Jud
 	}
 	for i, c := range claims {
 		if err := judge(ctx, c.Key, int(running[i]), nil); err != nil {
-			// What can't be given back is forgotten within a minute.
+			// What can't be given back is forgotten soon.
 			_ = p.Leave(context.WithoutCancel(ctx))
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -17,19 +18,21 @@ type flight struct {
 	running int
 	holders int           // who uses this entry
 	changed chan struct{} // closed when a guess has ended
+	undone  chan struct{} // closed when one could not be decided
 }
 
 // NewGate makes an empty gate.
 func NewGate() *Gate { return &Gate{keys: map[string]*flight{}} }
 
 // Enter waits until a guess under key may run. Its leave must be called after the
-// failure, if it is one, has been stored. A wait > 0 is a refusal: come back after it.
+// failure, if it is one, has been stored; undone tells that it could not be decided, and
+// then those that wait now are told so too. A wait > 0 is a refusal: come back after it.
 // load reads the counter.
-func (g *Gate) Enter(ctx context.Context, key string, p Policy, now func() time.Time, load func() (State, error)) (leave func(), wait time.Duration, err error) {
+func (g *Gate) Enter(ctx context.Context, key string, p Policy, now func() time.Time, load func() (State, error)) (leave func(undone bool), wait time.Duration, err error) {
 	if p.Free == 0 {
-		return func() {}, 0, nil
+		return func(bool) {}, 0, nil
 	}
-	f := g.hold(key)
+	f, undone := g.hold(key)
 	for {
 		g.mu.Lock()
 		changed := f.changed
@@ -39,15 +42,25 @@ func (g *Gate) Enter(ctx context.Context, key string, p Policy, now func() time.
 			g.drop(key, f, false)
 			return nil, 0, err
 		}
+		select {
+		case <-undone:
+			g.drop(key, f, false)
+			return nil, 0, ErrUndone
+		default:
+		}
 		at := now()
 		if until := p.Until(state, at); until.After(at) {
 			g.drop(key, f, false)
 			return nil, until.Sub(at), nil
 		}
 		if g.admit(f, changed, p.Room(state, at)) {
-			return sync.OnceFunc(func() { g.drop(key, f, true) }), 0, nil
+			var once sync.Once
+			return func(undone bool) { once.Do(func() { g.end(f, undone); g.drop(key, f, true) }) }, 0, nil
 		}
 		select {
+		case <-undone:
+			g.drop(key, f, false)
+			return nil, 0, ErrUndone
 		case <-changed:
 		case <-ctx.Done():
 			g.drop(key, f, false)
@@ -56,16 +69,29 @@ func (g *Gate) Enter(ctx context.Context, key string, p Policy, now func() time.
 	}
 }
 
-func (g *Gate) hold(key string) *flight {
+// ErrUndone says that a guess before this one could not be decided.
+var ErrUndone = errors.New("a guess before this one could not be decided")
+
+// end tells those that wait behind a guess that it was undone.
+func (g *Gate) end(f *flight, undone bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if undone {
+		close(f.undone)
+		f.undone = make(chan struct{})
+	}
+}
+
+func (g *Gate) hold(key string) (*flight, chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f := g.keys[key]
 	if f == nil {
-		f = &flight{changed: make(chan struct{})}
+		f = &flight{changed: make(chan struct{}), undone: make(chan struct{})}
 		g.keys[key] = f
 	}
 	f.holders++
-	return f
+	return f, f.undone
 }
 
 // admit starts a guess if there is room. The counter was read while changed was

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -124,7 +125,7 @@ func TestGate_Enter(t *testing.T) {
 			passed.Add(1)
 			failures.Add(1)
 			running.Add(-1)
-			leave()
+			leave(false)
 		})
 	}
 	all.Wait()
@@ -150,10 +151,50 @@ func TestGate_WaiterLeaves(t *testing.T) {
 	if _, _, err := g.Enter(ctx, "k", one, now, load); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a waiter whose time is over: %v", err)
 	}
-	leave()
+	leave(false)
 	again, wait, err := g.Enter(t.Context(), "k", one, now, load)
 	if err != nil || wait != 0 {
 		t.Fatalf("%v %v", wait, err)
 	}
-	again()
+	again(false)
+}
+
+// Those that wait behind a guess that could not be decided are told so, and no other.
+func TestGate_Undone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		one := Policy{Free: 1, First: time.Second, Max: time.Minute, Decay: time.Hour}
+		load := func() (State, error) { return State{}, nil }
+		now := func() time.Time { return noon }
+		leave, _, err := g.Enter(t.Context(), "k", one, now, load)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := make(chan error, 3)
+		for range cap(told) {
+			go func() {
+				_, _, err := g.Enter(t.Context(), "k", one, now, load)
+				told <- err
+			}()
+		}
+		synctest.Wait()
+		leave(true)
+		leave(true)
+		next, _, err := g.Enter(t.Context(), "k", one, now, load)
+		if err != nil {
+			t.Errorf("one that came later: %v", err)
+		}
+		passed := 0
+		for range cap(told) {
+			if err := <-told; err == nil {
+				passed++
+			} else if !errors.Is(err, ErrUndone) {
+				t.Error(err)
+			}
+		}
+		next(false)
+		if passed > 0 || len(g.keys) != 0 {
+			t.Errorf("%d passed, %d keys are left", passed, len(g.keys))
+		}
+	})
 }
