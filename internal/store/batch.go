@@ -34,6 +34,7 @@ type batch struct {
 	grow    bool           // other jobs may join
 	mark    uuid.UUID      // of this try
 	unknown bool           // whether the commit has happened
+	by      time.Time      // the end of what a job for which somebody waits may ask
 	conn    *sql.Conn
 	pipe    *pipe // to the same
 	tx      queries
@@ -55,7 +56,8 @@ func (b *batch) try() (err error) {
 			b.store.era.CompareAndSwap(era, era+1)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
+	b.by = time.Now().Add(statementLimit)
+	ctx, cancel := context.WithDeadline(context.Background(), b.by)
 	b.conn, err = b.store.db.Conn(ctx)
 	cancel()
 	if err != nil {
@@ -107,7 +109,7 @@ func (b *batch) runJobs() error {
 
 // more tells whether there is a job behind another one.
 func (b *batch) more(i int) bool {
-	if b.grow && i+1 == len(b.jobs) && len(b.jobs) < laneBatch {
+	if b.grow && i+1 == len(b.jobs) && len(b.jobs) < laneBatch && time.Until(b.by) > statementLimit-batchAge {
 		if next := b.next(); next != nil {
 			b.jobs = append(b.jobs, next)
 		}
@@ -118,8 +120,12 @@ func (b *batch) more(i int) bool {
 // runJob runs one job; again means that it had to let go of what it has.
 func (b *batch) runJob(i int) (again bool, err error) {
 	j := b.jobs[i]
-	if j.err = j.ctx.Err(); j.err != nil {
+	if j.err = j.ctx.Err(); j.err != nil || !j.begin() {
 		return false, nil
+	}
+	b.tx.end = time.Time{}
+	if j.hurried() {
+		b.tx.end = b.by
 	}
 	before := b.state
 	b.open()
@@ -127,7 +133,7 @@ func (b *batch) runJob(i int) (again bool, err error) {
 	var ends []ending
 	j.err = call(j.fn, laneTx{b.tx, &events, &ends})
 	if j.err == nil && b.more(i) { // if what it left to be sent fails, it is this job that does
-		ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
+		ctx, cancel := b.tx.context(context.Background())
 		j.err = classify(b.pipe.flush(ctx))
 		cancel()
 	}
@@ -194,7 +200,7 @@ func (b *batch) control(statement string) error {
 func (b *batch) end() error {
 	b.mark = uuid.Must(uuid.NewV7())
 	// A command may have told the log of a million accounts.
-	ctx, cancel := context.WithTimeout(context.Background(), 2*statementLimit+time.Duration(len(b.events))*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), statementLimit+time.Duration(len(b.events))*time.Millisecond)
 	defer cancel()
 	realms := b.realms()
 	heads, err := b.takeHeads(ctx, realms)
@@ -288,9 +294,18 @@ func (b *batch) realms() (realms []uuid.UUID) {
 const setMark = `INSERT INTO commit_mark (writer, mark, at) VALUES ($1, $2, $3)
 	ON CONFLICT (writer) DO UPDATE SET mark = excluded.mark, at = excluded.at RETURNING (` + selectRefusal + ")"
 
+// headWait is how many seconds the batch waits for its places in the logs.
+func (b *batch) headWait() int {
+	left := maxBusy - time.Since(b.jobs[0].sent)
+	if !b.jobs[0].hurried() {
+		left = maxBusy
+	}
+	return max(1, min(headWait, int(left/time.Second)))
+}
+
 // takeHeads sends what is kept, sets the mark, and takes the events' places in the logs.
 func (b *batch) takeHeads(ctx context.Context, realms []uuid.UUID) ([]audit.SealedHead, error) {
-	b.pipe.keep("SET LOCAL lock_timeout = '" + headWait + "'")
+	b.pipe.keep(fmt.Sprintf("SET LOCAL lock_timeout = '%ds'", b.headWait()))
 	b.pipe.keep(setMark, b.id[:], b.mark[:], micros(time.Now()))
 	none := audit.SealedHead{Seal: []byte{}}
 	places := make([]int64, len(realms))
@@ -330,7 +345,11 @@ func (b *batch) takeHeads(ctx context.Context, realms []uuid.UUID) ([]audit.Seal
 // for the transaction, if it is still there, and keeps it from coming later.
 func (b *batch) resolve() (err error) {
 	var mark []byte
-	for deadline := time.Now().Add(maxUnknown); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	patience := maxUnknown
+	if !slices.ContainsFunc(b.jobs, func(j *job) bool { return !j.hurried() }) {
+		patience = maxBusy
+	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
 		err = b.store.db.QueryRowContext(ctx, `INSERT INTO commit_mark (writer, mark, at) VALUES ($1, $2, $3)
 			ON CONFLICT (writer) DO UPDATE SET at = excluded.at RETURNING mark`, b.id[:], uuid.Nil[:], micros(time.Now())).Scan(&mark)

@@ -15,15 +15,18 @@ const (
 	// laneBatch is how many transactions are committed together at the most: they hold
 	// their locks until all of them are.
 	laneBatch = 32
-	// maxUnknown is how long the outcome of a commit is asked for.
+	// maxUnknown is how long the outcome of a commit is asked for: if somebody waits for it,
+	// maxBusy.
 	maxUnknown = 30 * time.Second
 	// rowWait is how long a transaction waits for a row that another one has, and up to
 	// three times that, by chance. Then it lets go of what it has, and begins again: so no
 	// two wait for each other for long, and of two that do one gives in first.
 	rowWait = 50 // milliseconds
-	// headWait is how long a batch waits for its place in the audit log, which others
+	// headWait is how many seconds a batch waits for its place in the audit log, which others
 	// hold for the length of a commit, or of a long command.
-	headWait = "4s"
+	headWait = 3
+	// batchAge is for how long others may join a batch.
+	batchAge = 500 * time.Millisecond
 	// maxLines is how many statements go to the database in one packet.
 	maxLines = 1000
 )
@@ -44,9 +47,12 @@ func (l *lane) run() {
 
 // wait returns the next job, or nil once there will be none.
 func (l *lane) wait() (j *job) {
-	if len(l.again) > 0 {
+	for len(l.again) > 0 {
 		j, l.again = l.again[0], l.again[1:]
-		return j
+		if j.err == nil || !j.hurried() || time.Since(j.sent) < maxBusy {
+			return j
+		}
+		finish([]*job{j}) // with what it was told before
 	}
 	select {
 	case j = <-l.mine:
@@ -100,7 +106,7 @@ func (l *lane) commit(first *job) {
 			time.Sleep(time.Duration(tries) * 10 * time.Millisecond)
 		case len(b.jobs) > 1: // each alone, so that only those fail that must
 			for _, j := range b.jobs {
-				j.alone = true
+				j.alone, j.err = true, classify(err)
 			}
 			l.again = append(l.again, b.jobs...)
 			l.retried(len(b.jobs))

@@ -50,14 +50,28 @@ func (l *lanes) to(ctx context.Context) chan<- *job {
 
 func (l *lanes) do(ctx context.Context, fn func(auth.Tx) error) error {
 	j := &job{ctx: ctx, fn: fn, done: make(chan struct{}), sent: time.Now()}
-	if err := l.send(j); err != nil {
+	defer l.store.waited(ctx, j.sent)
+	late, stop := lateAt(endOf(ctx))
+	defer stop()
+	if err := l.send(j, late); err != nil {
 		return err
 	}
-	<-j.done // even if ctx ends: see writer.do
+	why := error(errLate)
+	select {
+	case <-j.done:
+		return j.err
+	case <-late:
+	case <-ctx.Done():
+		why = ctx.Err()
+	}
+	if j.giveUp() {
+		return why
+	}
+	<-j.done // what has begun is awaited: see writer.do
 	return j.err
 }
 
-func (l *lanes) send(j *job) error {
+func (l *lanes) send(j *job, late <-chan time.Time) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.closed {
@@ -66,6 +80,8 @@ func (l *lanes) send(j *job) error {
 	select {
 	case l.to(j.ctx) <- j:
 		return nil
+	case <-late:
+		return errLate
 	case <-j.ctx.Done():
 		return j.ctx.Err()
 	}

@@ -247,7 +247,8 @@ func broken(err error) bool {
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch e.Code {
-		case "57P01", "57P02", "57P03", "25006", "0A000": // shut down, crashed, starting, read-only
+		case "57P01", "57P02", "57P03", "25006", "0A000", // shut down, crashed, starting, read-only
+			"25P03", "25P04": // the server ends sessions that are idle, and transactions that take long
 			return true
 		}
 		return strings.HasPrefix(e.Code, "08")
@@ -298,7 +299,7 @@ func postgresFault(e *pgconn.PgError) Fault {
 		return FaultDenied
 	case e.Code == "3D000":
 		return FaultOpen
-	case strings.HasPrefix(e.Code, "57P"), strings.HasPrefix(e.Code, "08"):
+	case e.Code == "25P03", e.Code == "25P04", strings.HasPrefix(e.Code, "57P"), strings.HasPrefix(e.Code, "08"):
 		return FaultAway
 	case e.Code == "26000", e.Code == "42P05", e.Code == "08P01":
 		return FaultPooler

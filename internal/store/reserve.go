@@ -22,7 +22,7 @@ import (
 // those of the present slot of time and those of the one before, and forgets older ones: so
 // one that nobody gives back is gone after one to two slots, however many come after it,
 // and one counter of each is all that is kept.
-const reservationSlot = 30 * time.Second
+const reservationSlot = auth.PlaceLife
 
 func slotOf(now time.Time) int64 { return now.Unix() / int64(reservationSlot/time.Second) }
 
@@ -63,10 +63,15 @@ func (s *Store) ReserveGuesses(ctx context.Context, keys []auth.BudgetKey, now t
 		return places, err
 	}
 	// Those that would wait for each other's row do so here, where that takes no connection.
+	defer s.waited(ctx, time.Now())
+	late, stop := lateAt(endOf(ctx))
+	defer stop()
 	turn := s.turns.of(keys[0])
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()
+	case <-late:
+		return nil, errLate
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -128,6 +128,7 @@ type prepared struct {
 	direct direct
 	detach bool          // a statement, once begun, is not cancelled
 	limit  time.Duration // for one statement of somebody who waits; 0: none
+	end    time.Time     // of what a transaction may ask; zero: nobody waits for it
 	// slots, if there are any, are the connections that reads may wait for. With a
 	// connection at hand, a row is read to its end: watching a context meanwhile would
 	// cost a goroutine and half as much again as the read itself.
@@ -150,16 +151,15 @@ func (p *prepared) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if end := endOf(ctx); p.era != nil && !end.IsZero() && !time.Now().Before(end) {
+		return errLate
+	}
 	select {
 	case p.slots <- struct{}{}:
 	default:
 		asked := time.Now()
-		var late <-chan time.Time
-		if _, hurried := ctx.Deadline(); hurried {
-			timer := time.NewTimer(maxBusy)
-			defer timer.Stop()
-			late = timer.C
-		}
+		late, stop := lateAt(endOf(ctx))
+		defer stop()
 		select {
 		case p.slots <- struct{}{}:
 			p.watch.tell(func(o Observer) { o.StoreWaited(time.Since(asked)) })
@@ -213,17 +213,20 @@ func (p *prepared) close() {
 
 // context is the one that a statement runs in.
 func (p *prepared) context(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := p.limit
-	if _, hurried := ctx.Deadline(); !hurried && limit > 0 {
-		limit = bulkLimit
+	end := p.end
+	if p.slots != nil && p.limit > 0 {
+		end = endOf(ctx)
 	}
 	if p.detach {
 		ctx = context.WithoutCancel(ctx)
 	}
-	if limit > 0 {
-		return context.WithTimeout(ctx, limit)
+	switch {
+	case p.limit == 0:
+		return ctx, func() {}
+	case end.IsZero():
+		return context.WithTimeout(ctx, bulkLimit)
 	}
-	return ctx, func() {}
+	return context.WithTimeout(ctx, min(p.limit, time.Until(end)))
 }
 
 // exec runs a statement and returns how many rows it changed.
@@ -279,6 +282,7 @@ func (p *prepared) row(ctx context.Context, query string, args ...any) scanner {
 }
 
 func (r *oneRow) Scan(dest ...any) error {
+	defer r.waited(r.ctx, time.Now())
 	if err := r.enter(r.ctx); err != nil {
 		return err
 	}
@@ -312,11 +316,13 @@ func (p *prepared) onceMore(read func() error) error {
 	if p.era == nil {
 		return read()
 	}
-	era := p.era.Load()
+	era, began := p.era.Load(), time.Now()
 	err := read()
-	if broken(err) {
-		p.era.CompareAndSwap(era, era+1)
-		if !errors.Is(err, context.DeadlineExceeded) { // then whoever asked has waited long enough
+	if late := errors.Is(err, context.DeadlineExceeded); broken(err) {
+		if !late || time.Since(began) > statementLimit/3 { // less says nothing of the connections
+			p.era.CompareAndSwap(era, era+1)
+		}
+		if !late { // then whoever asked has waited long enough
 			err = read()
 		}
 	}
@@ -325,6 +331,7 @@ func (p *prepared) onceMore(read func() error) error {
 
 // list runs a query and scans each of its rows.
 func list[T any](ctx context.Context, p *prepared, scan func(scanner) (T, error), query string, args ...any) (out []T, err error) {
+	defer p.waited(ctx, time.Now())
 	if err := p.enter(ctx); err != nil {
 		return nil, classify(err)
 	}

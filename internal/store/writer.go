@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -43,6 +44,28 @@ type job struct {
 	done  chan struct{}
 	sent  time.Time
 	alone bool // it shares no commit with others
+	state atomic.Int32
+}
+
+// The states of a job of a lane: it may run only if nobody has given it up before.
+const (
+	jobWaits int32 = iota
+	jobRuns
+	jobGivenUp
+)
+
+// begin tells whether the job may run.
+func (j *job) begin() bool {
+	return j.state.CompareAndSwap(jobWaits, jobRuns) || j.state.Load() == jobRuns
+}
+
+// giveUp tells whether it will not run.
+func (j *job) giveUp() bool { return j.state.CompareAndSwap(jobWaits, jobGivenUp) }
+
+// hurried tells whether somebody waits for it.
+func (j *job) hurried() bool {
+	_, hurried := j.ctx.Deadline()
+	return hurried
 }
 
 // busyPoll is how long SQLite itself waits for another process at a time.

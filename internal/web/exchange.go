@@ -18,6 +18,7 @@ type exchange struct {
 	timed
 	w       http.ResponseWriter
 	client  auth.Client
+	waited  auth.Waited
 	dialect auth.Dialect
 	now     func() time.Time
 
@@ -45,6 +46,8 @@ func (x *exchange) Value(key any) any {
 	switch key {
 	case exchangeKey{}:
 		return x
+	case auth.WaitedKey{}:
+		return &x.waited
 	case trace.Key{}:
 		return x.span
 	}
