@@ -15,9 +15,13 @@ const EpochFact = "epoch"
 const BackupFact = "backed_up_at"
 
 // numberGap is how many accounts may have been made at once since a backup, beside one each
-// millisecond: none of their numbers is given again after it was restored, and none of those
-// that were given after another restore of it.
-const numberGap = 1_000_000
+// numberEvery: none of their numbers is given again after it was restored, and none of those
+// that were given after another restore of it. More would soon be too much for the clients
+// of old that keep a number in 32 bits.
+const (
+	numberGap   = 1_000_000
+	numberEvery = 100 * time.Millisecond
+)
 
 // EndRestored is why sessions of a backup have ended.
 const EndRestored = "store_restored"
@@ -48,7 +52,7 @@ func (e *Epoch) Raise(t backup.Table, row backup.Row) {
 	switch t.Name {
 	case "realm":
 		i := t.Index("next_number")
-		row[i] = row[i].(int64) + numberGap + e.Now.Sub(e.Backup).Milliseconds()
+		row[i] = row[i].(int64) + numberGap + int64(e.Now.Sub(e.Backup)/numberEvery)
 	case "session":
 		if unset("ended_at") {
 			row[t.Index("end_reason")] = EndRestored

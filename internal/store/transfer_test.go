@@ -310,7 +310,7 @@ func TestEpoch_Raise(t *testing.T) {
 		table, column string
 		was, is       int64
 	}{
-		{"realm", "next_number", 7, 7 + numberGap + 3_600_000},
+		{"realm", "next_number", 7, 7 + numberGap + 36_000},
 		{"session", "ended_at", 0, at}, {"session", "ended_at", 5, 5},
 		{"ticket", "spent_at", 0, at}, {"ticket", "spent_at", 5, 5},
 		{"recovery_code", "spent_at", 0, at}, {"recovery_code", "spent_at", 0, at}, {"recovery_code", "spent_at", 5, 5},
