@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -90,6 +91,9 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	a := &app{Context: ctx, in: in, out: bufio.NewWriter(out), err: errOut, args: args}
 	c, parsed, err := a.parse()
+	if i := slices.IndexFunc(args, func(text string) bool { return !utf8.ValidString(text) || strings.Contains(text, "\x00") }); i >= 0 {
+		err = fmt.Errorf("%q is not text in UTF-8", args[i])
+	}
 	if err != nil {
 		return a.fail(misuse(err.Error() + a.hint(err)))
 	}
