@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -128,13 +129,27 @@ func New(o Options) *Service {
 	return s
 }
 
+// readyWithin is how long it may take to tell: whoever asks gives up soon, and has others to ask.
+const readyWithin = 2 * time.Second
+
 // Ready tells whether the service can answer: CodeUnavailable if not.
 func (s *Service) Ready(ctx context.Context) error {
-	err := s.store.Ping(ctx)
-	if err == nil && s.shared != nil {
-		err = s.shared.Ping(ctx)
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	told := make(chan error, 1)
+	go func() {
+		err := s.store.Ping(ctx)
+		if err == nil && s.shared != nil {
+			err = s.shared.Ping(ctx)
+		}
+		told <- storeError(err)
+	}()
+	select {
+	case err := <-told:
+		return err
+	case <-ctx.Done(): // what a store has begun, it ends
+		return &Error{Code: CodeUnavailable, RetryAfter: time.Second, Cause: fmt.Errorf("the store has not answered for %s: %w", readyWithin, ctx.Err())}
 	}
-	return storeError(err)
 }
 
 // change runs fn in one transaction and maps what the store says.

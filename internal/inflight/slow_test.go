@@ -37,6 +37,14 @@ func TestReserver_OneSourceFarAway(t *testing.T) {
 		t.Errorf("got %v", codes)
 	}
 	t.Logf("100 logins in 5 s were done after %v", time.Since(start))
+	for range 2 { // the second one would write
+		p.SetDelay(20 * time.Second)
+		start = time.Now()
+		err := n.all[0].Ready(t.Context())
+		if took := time.Since(start); auth.CodeOf(err) != auth.CodeUnavailable || took > 4*time.Second {
+			t.Errorf("ready: %v after %v", err, took)
+		}
+	}
 }
 
 // The places of a node that was killed hold a login up for some seconds, after which it is
