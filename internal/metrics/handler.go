@@ -6,6 +6,9 @@ import (
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/web"
 )
 
 // atOnce is how many scrapes are answered at once.
@@ -19,7 +22,7 @@ func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+			web.Failing(&auth.Error{Code: auth.CodeMethodNotAllowed}).ServeHTTP(w, r)
 			return
 		}
 		scrape.ServeHTTP(w, r)

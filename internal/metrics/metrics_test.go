@@ -142,7 +142,7 @@ func TestHandler_Methods(t *testing.T) {
 	for method, want := range map[string]int{"GET": 200, "HEAD": 200, "POST": 405, "DELETE": 405, "TRACE": 405} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(method, "/metrics", nil))
-		if w.Code != want || want == 405 && w.Header().Get("Allow") != "GET, HEAD" {
+		if w.Code != want || want == 405 && (w.Header().Get("Allow") != "GET, HEAD" || w.Header().Get("Content-Type") != "application/problem+json") {
 			t.Errorf("%s: %d", method, w.Code)
 		}
 	}
