@@ -18,8 +18,8 @@ var reserveCases = []testCase{
 	{"NoMoreThanTheBudget", reserveWithCharges},
 }
 
-// slot is what a reservation is counted in, half a minute.
-const slot = 30 * time.Second
+// slot is what a reservation is counted in.
+const slot = auth.PlaceLife
 
 func (w *world) reserve(k auth.BudgetKey, now time.Time) (in int64, running int) {
 	w.Helper()
@@ -60,7 +60,7 @@ func reserveCount(w *world) {
 	w.same("no counter of failures", w.budget(k).Failures, 0)
 }
 
-// A reservation that nobody ends is counted for half a minute at least, and for a minute at
+// A reservation that nobody ends is counted for one slot at least, and for two at
 // the most, though others come all the time.
 func reserveForgets(w *world) {
 	start := w.now.Truncate(slot)
