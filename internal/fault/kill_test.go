@@ -103,7 +103,7 @@ func audited(t *testing.T, e engine, kills int) {
 	if l.changes < 2*kills {
 		t.Errorf("only %d changes were acknowledged", l.changes)
 	}
-	if out, _, err := s.command(t.Context(), "", "doctor"); err != nil {
+	if out, _, err := s.command(t.Context(), "", "doctor", "--listen", "127.0.0.1:0"); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 	t.Logf("%d kills in %s: %d changes acknowledged, %d without an answer, of which %d had been made; %d entries of the log",

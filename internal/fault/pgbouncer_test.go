@@ -55,7 +55,7 @@ func TestPgBouncer_TransactionMode(t *testing.T) {
 	}
 	all.Wait()
 	s.must("", "audit", "verify")
-	if out, _, err := s.command(t.Context(), "", "doctor"); err != nil {
+	if out, _, err := s.command(t.Context(), "", "doctor", "--listen", "127.0.0.1:0"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if text, _ := p.Log(); !strings.Contains(text, "pooler error") && !strings.Contains(text, "login attempt") {
