@@ -163,18 +163,7 @@ func get(t testing.TB, url string, headers ...string) int {
 }
 
 func TestThreat64_DiskFull(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can mount a small disk")
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "ostiary-test", dir).CombinedOutput(); err != nil {
-		t.Skipf("no small disk can be mounted here: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
-	})
+	dir := smallDisk(t, "6m")
 	faulty(t, filepath.Join(dir, "data"), "the disk of the database is full: free space on it", func(*process) func() {
 		ballast := filepath.Join(dir, "ballast")
 		f, err := os.Create(ballast)

@@ -216,7 +216,7 @@ func TestEncrypt_OnlyToWhomItIs(t *testing.T) {
 	if err := open(bad, mine.String()); !ours(err) {
 		t.Errorf("changed: %v", err)
 	}
-	if err := to.Add("AGE-SECRET-KEY-1XXXX"); err == nil || strings.Contains(err.Error(), "XXXX") {
+	if err := to.Add("AGE-SECRET-KEY-1QPZR"); err == nil || strings.Contains(err.Error(), "QPZR") {
 		t.Errorf("a secret for a recipient: %v", err)
 	}
 }

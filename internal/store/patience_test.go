@@ -61,7 +61,7 @@ func TestThreat65_SlowDatabase(t *testing.T) {
 }
 
 // While somebody holds what all transactions need, none waits for those before it.
-func TestThreat65_HeadHeld(t *testing.T) {
+func TestThreat65_MarkHeld(t *testing.T) {
 	t.Parallel()
 	s := createPostgres(t)
 	key := auth.BudgetKey{Kind: auth.BudgetAccount, Subject: "x"}
