@@ -48,6 +48,10 @@ type Mount struct {
 	RefreshRetry time.Duration // how long a spent refresh token may be presented again
 
 	CORSOrigins []string
+
+	Elder Elder // whom it takes over from; nil: nobody
+	Mode  Mode  // "" is ModeOwn
+	Split Split // of ModeSplit
 }
 
 // Client is who sent a request, as far as the audit log is concerned.

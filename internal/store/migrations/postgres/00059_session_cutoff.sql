@@ -1,0 +1,6 @@
+-- +goose Up
+CREATE TABLE IF NOT EXISTS session_cutoff ( -- no token that others issued before is good
+    account_id BYTEA NOT NULL PRIMARY KEY,
+    realm_id   BYTEA NOT NULL,
+    at         BIGINT NOT NULL
+);
