@@ -22,6 +22,7 @@ const (
 	layerSurface = "surface" // what answers requests; surfaces do not know each other
 	layerDialect = "dialect" // what a dialect is
 	layerWeb     = "web"     // the one generic request function
+	layerClient  = "client"  // what asks other servers
 	layerStore   = "store"   // SQL
 	layerConfig  = "config"  // the settings
 	layerAuth    = "auth"    // the core
@@ -57,6 +58,8 @@ var places = map[string]string{
 	"internal/store":               layerStore,
 	"internal/inflight":            layerStore,
 	"internal/config":              layerConfig,
+	"internal/legacy":              layerClient,
+	"internal/legacy/legacytest":   layerTest,
 	"internal/auth":                layerAuth,
 	"internal/argon2":              layerLeaf,
 	"internal/audit":               layerLeaf,
@@ -71,19 +74,21 @@ var places = map[string]string{
 	"internal/totp":                layerLeaf,
 	"internal/trace":               layerLeaf,
 	"internal/trace/otlp":          layerSurface,
+	"internal/usage":               layerSurface,
 	"internal/metrics":             layerSurface,
 	"ostiaryauth":                  layerPublic,
 }
 
 // mayImport are the layers that a layer's packages may import, beside their own subpackages.
 var mayImport = map[string][]string{
-	layerCmd:     {layerSurface, layerDialect, layerWeb, layerStore, layerConfig, layerAuth, layerLeaf},
-	layerTest:    {layerTest, layerSurface, layerDialect, layerWeb, layerStore, layerConfig, layerAuth, layerLeaf, layerPublic},
-	layerSurface: {layerDialect, layerWeb, layerAuth, layerLeaf},
-	layerDialect: {layerWeb, layerAuth, layerLeaf},
+	layerCmd:     {layerSurface, layerDialect, layerWeb, layerClient, layerStore, layerConfig, layerAuth, layerLeaf},
+	layerTest:    {layerTest, layerSurface, layerDialect, layerWeb, layerClient, layerStore, layerConfig, layerAuth, layerLeaf, layerPublic},
+	layerSurface: {layerDialect, layerWeb, layerClient, layerAuth, layerLeaf},
+	layerDialect: {layerWeb, layerClient, layerAuth, layerLeaf},
 	layerWeb:     {layerAuth, layerLeaf},
+	layerClient:  {layerAuth, layerLeaf},
 	layerStore:   {layerAuth, layerLeaf},
-	layerConfig:  {layerDialect, layerAuth, layerLeaf},
+	layerConfig:  {layerDialect, layerClient, layerAuth, layerLeaf},
 	layerAuth:    {layerLeaf},
 	layerLeaf:    {layerLeaf},
 	layerPublic:  {},

@@ -1,0 +1,92 @@
+package legacy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// Forward sends a client's request to the legacy server, with the body that was read of it,
+// and returns the answer as it is, redirects and errors included. path is what follows the
+// mount's prefix. The error is CodeUnavailable: there is no answer to pass on.
+func (c *Client) Forward(ctx context.Context, r *http.Request, path string, body []byte, cl auth.Client) (*Answer, error) {
+	out, err := c.newRequest(ctx, r.Method, path, body, cl)
+	if err != nil {
+		return nil, err
+	}
+	out.URL.RawQuery = r.URL.RawQuery
+	address := out.Header["X-Forwarded-For"]
+	out.Header = endToEnd(r.Header)
+	for name := range out.Header {
+		if forwardedBy(name) {
+			delete(out.Header, name)
+		}
+	}
+	// The body is passed on as it is, so nothing may have been done to it that only the
+	// client can undo, and nothing is asked before it is sent.
+	for _, name := range []string{"Accept-Encoding", "Expect", "Content-Length", "Host"} {
+		out.Header.Del(name)
+	}
+	if out.Header["User-Agent"] == nil {
+		out.Header["User-Agent"] = []string{""} // none, in place of Go's
+	}
+	if address != nil {
+		out.Header["X-Forwarded-For"] = address
+	}
+	a, p, err := c.send(ctx, out, maxForward, cl)
+	if err != nil {
+		return nil, err
+	}
+	if troubled(a.Status) {
+		p.bad(&failure{cause: statusError(a.Status), retryAfter: retryAfter(a.Header)}, cl.Address)
+	} else {
+		p.good()
+	}
+	a.Header = endToEnd(a.Header)
+	a.Header.Del("Content-Length")
+	a.Header.Del("Alt-Svc") // RFC 7838: another door of that server
+	return a, nil
+}
+
+// newRequest makes a request to the server. The client's address goes along, since the
+// server may count the guesses of each.
+func (c *Client) newRequest(ctx context.Context, method, path string, body []byte, cl auth.Client) (*http.Request, error) {
+	u := *c.base
+	u.Path += path
+	content := io.Reader(http.NoBody)
+	if len(body) > 0 {
+		content = bytes.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), content)
+	if err != nil {
+		return nil, err
+	}
+	if cl.Address.IsValid() {
+		r.Header.Set("X-Forwarded-For", cl.Address.String())
+	}
+	return r, nil
+}
+
+// endToEnd is a header without what is for one connection alone (RFC 9110, section 7.6.1).
+func endToEnd(h http.Header) http.Header {
+	out := h.Clone()
+	for _, list := range h["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			out.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade"} {
+		out.Del(name)
+	}
+	return out
+}
+
+// forwardedBy tells whether a header is what a proxy says of its client.
+func forwardedBy(name string) bool {
+	return name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || name == "X-Client-Ip" || name == "True-Client-Ip" ||
+		name == "Cf-Connecting-Ip" || strings.HasPrefix(name, "X-Forwarded-")
+}
