@@ -65,6 +65,7 @@ var places = map[string]string{
 	"internal/audit":               layerLeaf,
 	"internal/backup":              layerLeaf,
 	"internal/keyring":             layerLeaf,
+	"internal/parity":              layerLeaf,
 	"internal/password":            layerLeaf,
 	"internal/recent":              layerLeaf,
 	"internal/seal":                layerLeaf,
