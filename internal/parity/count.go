@@ -38,20 +38,23 @@ type Counter struct {
 	names  map[Key]map[Difference]bool // by realm, dialect and route
 }
 
-// Add counts a request of a route that differs so, or not at all: under Same or Different,
-// and under each difference.
+// Add counts a request of a route that differs so, or not at all: under each difference,
+// and under Same or Different, unless there is nothing to compare it with.
 func (c *Counter) Add(now time.Time, realm uuid.UUID, dialect, route string, found []Difference) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := Key{Realm: realm, Dialect: dialect, Route: route}
-	whole := Difference{Kind: Same}
+	whole, compared := Difference{Kind: Same}, true
 	for _, d := range found {
 		if d.Kind.Breaks() {
 			whole.Kind = Different
 		}
+		compared = compared && d.Kind != Refused && d.Kind != Unavailable
 		c.add(now, k, c.known(k, d))
 	}
-	c.add(now, k, whole)
+	if compared {
+		c.add(now, k, whole)
+	}
 }
 
 // known is the difference, or what stands for all beyond the bound.

@@ -24,7 +24,8 @@ const (
 	Different Kind = "different" // it could
 
 	Verdict     Kind = "verdict"     // who accepts whom: what they did, and what we would have done alone
-	Refused     Kind = "refused"     // not sent to them: our refusal is the answer
+	Unreadable  Kind = "unreadable"  // not sent to them, since we can't read it as they might
+	Refused     Kind = "refused"     // not sent to them: a budget is spent, or the account disabled or deleted
 	Unavailable Kind = "unavailable" // they could not answer, or said what nobody understands
 	Status      Kind = "status"
 	Header      Kind = "header"       // they send it, we do not
@@ -40,10 +41,10 @@ const (
 )
 
 // Breaks tells whether a difference of the kind can break a client: what only we have, or
-// in which order, no client should notice, and time is told apart.
+// in which order, none should notice, and what they can't or may not answer tells nothing.
 func (k Kind) Breaks() bool {
 	switch k {
-	case Same, Different, HeaderExtra, Extra, Order, Time:
+	case Same, Different, Refused, Unavailable, HeaderExtra, Extra, Order, Time:
 		return false
 	}
 	return true

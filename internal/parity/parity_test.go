@@ -103,6 +103,8 @@ func TestCounter_TakeAndReturn(t *testing.T) {
 	realm, now := uuid.New(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	c.Add(now, realm, "senmo", "/v1/auth", []Difference{{Status, "400 there, 403 here"}, {Time, Paces[0]}})
 	c.Add(now, realm, "senmo", "/v1/auth", []Difference{{HeaderExtra, "Cache-Control"}, {Time, Paces[0]}})
+	c.Add(now, realm, "senmo", "/v1/auth", []Difference{{Refused, "throttled"}})
+	c.Add(now, realm, "senmo", "/v1/auth", []Difference{{Unreadable, "invalid_input"}})
 	got := c.Take()
 	c.Return(got)
 	c.Add(now.Add(time.Hour), realm, "senmo", "/v1/auth", []Difference{{Time, Paces[0]}})
@@ -113,7 +115,7 @@ func TestCounter_TakeAndReturn(t *testing.T) {
 			t.Errorf("counted under %v", n.Key)
 		}
 	}
-	want := map[Difference]int64{{Kind: Same}: 2, {Kind: Different}: 1, {Status, "400 there, 403 here"}: 1, {HeaderExtra, "Cache-Control"}: 1, {Time, Paces[0]}: 3}
+	want := map[Difference]int64{{Kind: Same}: 2, {Kind: Different}: 2, {Refused, "throttled"}: 1, {Unreadable, "invalid_input"}: 1, {Status, "400 there, 403 here"}: 1, {HeaderExtra, "Cache-Control"}: 1, {Time, Paces[0]}: 3}
 	if fmt.Sprint(sums) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", sums, want)
 	}
