@@ -27,6 +27,9 @@ type Question struct {
 // fault of the server: nil, an [auth.Error] with the code of a refusal, or any other error
 // if it says nothing that can be understood. That, and no answer, are CodeUnavailable.
 func (c *Client) Ask(ctx context.Context, q Question, read func(a *Answer) error) error {
+	if r := relayOf(ctx); r != nil {
+		return c.relay(ctx, r, q.Client, read)
+	}
 	var body []byte
 	if q.Body != nil {
 		var err error
