@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/legacy"
 	"github.com/ostiary/ostiary/internal/web"
 )
 
@@ -25,6 +26,8 @@ type Dialect struct {
 	Encode web.Encoder
 	// Routes are the dialect's endpoints, at the mount's host and prefix.
 	Routes func(svc *auth.Service, m *auth.Mount) []web.Route
+	// Elder asks a server of the dialect that a mount takes over from. nil: it can't be one.
+	Elder func(c *legacy.Client) auth.Elder
 }
 
 // Name is what the configuration calls the dialect.

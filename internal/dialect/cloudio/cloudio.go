@@ -39,6 +39,7 @@ func Dialect() dialect.Dialect {
 		Rules:      auth.Rules{Accept: accept},
 		Encode:     encode,
 		Routes:     routes,
+		Elder:      newElder,
 	}
 }
 

@@ -40,6 +40,7 @@ func Dialect() dialect.Dialect {
 		Rules:      auth.Rules{Accept: accept, Subject: subject},
 		Encode:     encode,
 		Routes:     routes,
+		Elder:      newElder,
 	}
 }
 

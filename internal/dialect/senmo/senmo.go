@@ -42,6 +42,7 @@ func Dialect() dialect.Dialect {
 		Rules:      auth.Rules{Accept: accept, Audience: "client_id"},
 		Encode:     encode(loginFailed),
 		Routes:     routes,
+		Elder:      newElder,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -99,16 +100,7 @@ func (s *Server) Stop() { s.stop() }
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.stop()
-	_, port, _ := cutLast(s.URL, ':')
-	s.run(t, port)
-}
-
-func cutLast(text string, sep byte) (before, after string, ok bool) {
-	i := bytes.LastIndexByte([]byte(text), sep)
-	if i < 0 {
-		return text, "", false
-	}
-	return text[:i], text[i+1:], true
+	s.run(t, s.URL[strings.LastIndexByte(s.URL, ':')+1:])
 }
 
 func (s *Server) run(t testing.TB, port string) {
