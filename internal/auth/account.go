@@ -294,7 +294,7 @@ func (s *Service) DeleteAccount(ctx context.Context, realm, id uuid.UUID, cl Cli
 		if err != nil {
 			return err
 		}
-		if _, err := tx.DeleteAccount(ctx, realm, id); err != nil {
+		if _, err := tx.DeleteAccount(ctx, realm, id, s.now()); err != nil {
 			return err
 		}
 		if err := countSchemes(ctx, tx, realm, rec.PasswordHash, ""); err != nil {

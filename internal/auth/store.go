@@ -55,6 +55,7 @@ type Reader interface {
 	SessionReader
 	BudgetReader
 	AuditReader
+	SourceReader
 }
 
 // Tx is what can be read and written in a transaction.
@@ -69,6 +70,7 @@ type Tx interface {
 	SessionWriter
 	BudgetWriter
 	AuditWriter
+	SourceWriter
 }
 
 // Realm is a closed set of accounts, keys and policies.
@@ -114,6 +116,10 @@ type AccountRecord struct {
 	Factor      *Factor  // nil: none
 	Roles       []string // sorted
 	Datasources []string // sorted: what the roles open
+
+	Passwords  []SourceHash // by source, sorted
+	Elsewhere  Dialect      // the legacy server of this dialect asks for its second factor; empty: none does
+	EnrolsHere bool         // an operator has it enrol here, and that server is not asked meanwhile
 }
 
 // NamedAccount is an account that was found by a name key.
@@ -124,7 +130,8 @@ type NamedAccount struct {
 
 type AccountReader interface {
 	// AccountByName finds an account by the mapped form of its username or e-mail
-	// address, with its subject in the dialect. ErrNotFound if there is none.
+	// address, with its subject in the dialect. The names of accounts that are apart there go
+	// before the others. ErrNotFound if there is none.
 	AccountByName(ctx context.Context, realm uuid.UUID, nameKey string, d Dialect) (AccountRecord, error)
 	// AccountFrom is AccountByName, and tells what KnownSource does.
 	AccountFrom(ctx context.Context, realm uuid.UUID, nameKey string, d Dialect, source string, since time.Time) (AccountRecord, bool, error)
@@ -147,13 +154,17 @@ type AccountReader interface {
 type AccountWriter interface {
 	// NextNumber takes the next free number from the realm's counter.
 	NextNumber(ctx context.Context, realm uuid.UUID) (int64, error)
-	// InsertAccount and UpdateAccount return ErrConflict if a name or the number is taken.
+	// InsertAccount and UpdateAccount return ErrConflict if a name or the number is taken. The
+	// names of one that is apart are good in its dialect alone. A name that UpdateAccount takes
+	// away is gone, as those of a deleted account are.
 	InsertAccount(ctx context.Context, a AccountRecord, nameKeys []string) error
 	UpdateAccount(ctx context.Context, a Account, nameKeys []string) error
 	// SetDisabled returns whether that changed anything.
 	SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled bool, now time.Time) (bool, error)
+	// HoldAccount holds off changes of the account until the commit. ErrNotFound if there is none.
+	HoldAccount(ctx context.Context, realm, id uuid.UUID) error
 	// DeleteAccount removes the account with its names, credentials and sessions.
-	DeleteAccount(ctx context.Context, realm, id uuid.UUID) (bool, error)
+	DeleteAccount(ctx context.Context, realm, id uuid.UUID, now time.Time) (bool, error)
 	// SetAlias returns ErrConflict if another account has the subject; an empty subject removes the alias.
 	SetAlias(ctx context.Context, realm, account uuid.UUID, d Dialect, subject string) error
 	// RecordSignIn notes the login and reports whether the account is enabled and its
@@ -198,7 +209,7 @@ type CredentialWriter interface {
 	// SetPassword replaces the hash, whatever it was, and changes the version; it reports
 	// whether that was still the given one.
 	SetPassword(ctx context.Context, account uuid.UUID, version int64, hash string, now time.Time) (bool, error)
-	// KeepPassword remembers the hash that is about to be replaced, if there is one, and
+	// KeepPassword remembers the hashes that are about to be replaced, if there are any, and
 	// forgets all but the last n.
 	KeepPassword(ctx context.Context, account uuid.UUID, n int, now time.Time) error
 	// Rehash replaces the hash old, and nothing else; it reports whether old was still there.

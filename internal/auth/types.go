@@ -109,7 +109,8 @@ type Account struct {
 	DisplayName   string
 	Org           string
 	Disabled      bool
-	Origin        string // what made it: "cli", "demo"
+	Origin        string  // what made it: "cli", "demo", "takeover"
+	Apart         Dialect // its names are good in this dialect alone; empty: in all
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }

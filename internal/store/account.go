@@ -3,7 +3,9 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 	"unicode"
@@ -15,11 +17,11 @@ import (
 )
 
 const accountColumns = `a.id, a.realm_id, a.number, a.kind, a.username, a.email, a.email_verified, a.display_name, a.org,
-	a.disabled, a.origin, a.created_at, a.updated_at`
+	a.disabled, a.origin, a.created_at, a.updated_at, COALESCE((SELECT MIN(o.dialect) FROM source_name o WHERE o.account_id = a.id), '')`
 
 func accountFields(a *auth.Account) []any {
 	return []any{&a.ID, &a.RealmID, &a.Number, &a.Kind, &a.Username, &a.Email, flag{&a.EmailVerified}, &a.DisplayName, &a.Org,
-		flag{&a.Disabled}, &a.Origin, at{&a.CreatedAt}, at{&a.UpdatedAt}}
+		flag{&a.Disabled}, &a.Origin, at{&a.CreatedAt}, at{&a.UpdatedAt}, &a.Apart}
 }
 
 func scanAccount(row scanner) (a auth.Account, err error) {
@@ -27,14 +29,17 @@ func scanAccount(row scanner) (a auth.Account, err error) {
 	return a, err
 }
 
-// recordColumns need account a, and left joins of totp_factor f and account_alias l.
+// recordColumns need account a, and left joins of totp_factor f, factor_elsewhere e and account_alias l.
 const (
 	recordColumns = accountColumns + `, a.password_hash, a.version, COALESCE(l.subject, ''),
 	f.secret, COALESCE(f.last_step, 0), COALESCE(f.created_at, 0), COALESCE(f.confirmed_at, 0),
 	COALESCE((SELECT string_agg(h.role, ' ') FROM account_role h WHERE h.account_id = a.id), ''),
 	COALESCE((SELECT string_agg(g.datasource, ' ') FROM account_role h
-		JOIN role_datasource g ON g.realm_id = h.realm_id AND g.role = h.role WHERE h.account_id = a.id), '')`
+		JOIN role_datasource g ON g.realm_id = h.realm_id AND g.role = h.role WHERE h.account_id = a.id), ''),
+	COALESCE((SELECT string_agg(p.dialect || ' ' || p.everywhere || ' ' || p.created_at || ' ' || p.proven_at || ' ' || p.hash, '
+') FROM account_password p WHERE p.account_id = a.id), ''), COALESCE(e.dialect, ''), COALESCE(e.enrols, 0)`
 	recordJoins = `LEFT JOIN totp_factor f ON f.account_id = a.id
+	LEFT JOIN factor_elsewhere e ON e.account_id = a.id
 	LEFT JOIN account_alias l ON l.account_id = a.id AND l.dialect = `
 )
 
@@ -42,7 +47,8 @@ const (
 func recordFields(r *auth.AccountRecord) (fields []any, finish func()) {
 	f := &auth.Factor{}
 	fields = append(accountFields(&r.Account), &r.PasswordHash, &r.Version, &r.Subject,
-		&f.Secret, &f.LastStep, at{&f.CreatedAt}, at{&f.ConfirmedAt}, names{&r.Roles}, names{&r.Datasources})
+		&f.Secret, &f.LastStep, at{&f.CreatedAt}, at{&f.ConfirmedAt}, names{&r.Roles}, names{&r.Datasources},
+		sourceHashes{&r.Passwords}, &r.Elsewhere, flag{&r.EnrolsHere})
 	return fields, func() {
 		if f.Secret != nil {
 			r.Factor = f
@@ -59,18 +65,20 @@ func scanRecord(row scanner) (r auth.AccountRecord, err error) {
 	return r, nil
 }
 
+// named finds the account of the name $2 in the dialect $3: names that are good in one dialect
+// alone go before the others there.
+const named = ` WHERE a.id = COALESCE((SELECT s.account_id FROM source_name s WHERE s.realm_id = $1 AND s.dialect = $3 AND s.name_key = $2),
+	(SELECT n.account_id FROM account_name n WHERE n.realm_id = $1 AND n.name_key = $2))`
+
 func (q queries) AccountByName(ctx context.Context, realm uuid.UUID, nameKey string, d auth.Dialect) (auth.AccountRecord, error) {
-	return scanRecord(q.row(ctx, "SELECT "+recordColumns+` FROM account_name n
-		JOIN account a ON a.id = n.account_id `+recordJoins+`$3
-		WHERE n.realm_id = $1 AND n.name_key = $2`, realm[:], nameKey, string(d)))
+	return scanRecord(q.row(ctx, "SELECT "+recordColumns+" FROM account a "+recordJoins+"$3"+named, realm[:], nameKey, string(d)))
 }
 
 func (q queries) AccountFrom(ctx context.Context, realm uuid.UUID, nameKey string, d auth.Dialect, source string, since time.Time) (r auth.AccountRecord, known bool, err error) {
 	fields, finish := recordFields(&r)
 	err = q.row(ctx, "SELECT "+recordColumns+`,
-		EXISTS (SELECT 1 FROM known_source k WHERE k.account_id = a.id AND k.source = $4 AND k.seen_at >= $5) FROM account_name n
-		JOIN account a ON a.id = n.account_id `+recordJoins+`$3
-		WHERE n.realm_id = $1 AND n.name_key = $2`, realm[:], nameKey, string(d), source, micros(since)).Scan(append(fields, &known)...)
+		EXISTS (SELECT 1 FROM known_source k WHERE k.account_id = a.id AND k.source = $4 AND k.seen_at >= $5) FROM account a `+
+		recordJoins+"$3"+named, realm[:], nameKey, string(d), source, micros(since)).Scan(append(fields, &known)...)
 	if err != nil {
 		return r, false, classify(err)
 	}
@@ -155,6 +163,10 @@ func (q queries) NextNumber(ctx context.Context, realm uuid.UUID) (int64, error)
 	}
 }
 
+func (q queries) NumberTaken(ctx context.Context, realm uuid.UUID, n int64) (bool, error) {
+	return q.numberTaken(ctx, realm, uuid.Nil, n)
+}
+
 // numberTaken tells whether another account has a number, or goes by it as an alias:
 // a dialect that uses numbers as subjects could not tell the two apart.
 func (q queries) numberTaken(ctx context.Context, realm, self uuid.UUID, n int64) (bool, error) {
@@ -195,12 +207,53 @@ func (q queries) freeNumber(ctx context.Context, a auth.Account) error {
 
 func (q queries) insertNames(ctx context.Context, a auth.Account, nameKeys []string) error {
 	for _, key := range nameKeys {
-		if _, err := q.exec(ctx, "INSERT INTO account_name (realm_id, name_key, account_id) VALUES ($1, $2, $3)",
-			a.RealmID[:], key, a.ID[:]); err != nil {
+		var err error
+		if a.Apart != "" {
+			_, err = q.exec(ctx, "INSERT INTO source_name (realm_id, dialect, name_key, account_id) VALUES ($1, $2, $3, $4)",
+				a.RealmID[:], string(a.Apart), key, a.ID[:])
+		} else if _, err = q.exec(ctx, "INSERT INTO account_name (realm_id, name_key, account_id) VALUES ($1, $2, $3)",
+			a.RealmID[:], key, a.ID[:]); err == nil {
+			hash := sha256.Sum256([]byte(key))
+			_, err = q.exec(ctx, "DELETE FROM name_gone WHERE realm_id = $1 AND name_hash = $2", a.RealmID[:], hash[:])
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// dropNames removes an account's names, and notes those that it does not keep.
+func (q queries) dropNames(ctx context.Context, realm, account uuid.UUID, keep []string, now time.Time) error {
+	keys, err := list(ctx, q.prepared, func(row scanner) (key string, err error) {
+		err = row.Scan(&key)
+		return key, err
+	}, `SELECT name_key FROM account_name WHERE account_id = $1 UNION ALL SELECT name_key FROM source_name WHERE account_id = $1`, account[:])
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if slices.Contains(keep, key) {
+			continue
+		}
+		hash := sha256.Sum256([]byte(key))
+		if _, err := q.exec(ctx, `INSERT INTO name_gone (realm_id, name_hash, gone_at) VALUES ($1, $2, $3)
+			ON CONFLICT (realm_id, name_hash) DO NOTHING`, realm[:], hash[:], micros(now)); err != nil {
+			return err
+		}
+	}
+	for _, table := range []string{"account_name", "source_name"} {
+		if _, err := q.exec(ctx, "DELETE FROM "+table+" WHERE account_id = $1", account[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q queries) NameGone(ctx context.Context, realm uuid.UUID, nameKey string) (gone bool, err error) {
+	hash := sha256.Sum256([]byte(nameKey))
+	err = q.row(ctx, "SELECT EXISTS (SELECT 1 FROM name_gone WHERE realm_id = $1 AND name_hash = $2)", realm[:], hash[:]).Scan(&gone)
+	return gone, classify(err)
 }
 
 func (q queries) UpdateAccount(ctx context.Context, a auth.Account, nameKeys []string) error {
@@ -213,7 +266,7 @@ func (q queries) UpdateAccount(ctx context.Context, a auth.Account, nameKeys []s
 	if err != nil {
 		return err
 	}
-	if _, err := q.exec(ctx, "DELETE FROM account_name WHERE account_id = $1", a.ID[:]); err != nil {
+	if err := q.dropNames(ctx, a.RealmID, a.ID, nameKeys, a.UpdatedAt); err != nil {
 		return err
 	}
 	return q.insertNames(ctx, a, nameKeys)
@@ -225,18 +278,32 @@ func (q queries) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled 
 	return n > 0, err
 }
 
-func (q queries) DeleteAccount(ctx context.Context, realm, id uuid.UUID) (bool, error) {
+func (q queries) HoldAccount(ctx context.Context, realm, id uuid.UUID) error {
+	return must(q.exec(ctx, "UPDATE account SET updated_at = updated_at WHERE id = $2 AND realm_id = $1", realm[:], id[:]))
+}
+
+func (q queries) DeleteAccount(ctx context.Context, realm, id uuid.UUID, now time.Time) (bool, error) {
 	n, err := q.exec(ctx, "DELETE FROM account WHERE id = $2 AND realm_id = $1", realm[:], id[:])
 	if err != nil || n == 0 {
 		return false, err
 	}
-	for _, table := range []string{"account_name", "account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source", "account_role", "password_history"} {
+	if err := q.dropNames(ctx, realm, id, nil, now); err != nil {
+		return false, err
+	}
+	if _, err := q.exec(ctx, "DELETE FROM account_merge WHERE kept_id = $1", id[:]); err != nil {
+		return false, err
+	}
+	for _, table := range accountTables {
 		if _, err := q.exec(ctx, "DELETE FROM "+table+" WHERE account_id = $1", id[:]); err != nil {
 			return false, err
 		}
 	}
 	return true, q.ClearBudgets(ctx, realm, id.String(), "")
 }
+
+// accountTables have rows of an account, besides its names, that go with it.
+var accountTables = []string{"account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source", "account_role",
+	"password_history", "account_password", "factor_elsewhere", "foreign_token", "session_cutoff", "writeback"}
 
 func (q queries) SetAlias(ctx context.Context, realm, account uuid.UUID, d auth.Dialect, subject string) error {
 	if _, err := q.AccountByID(ctx, realm, account, ""); err != nil {

@@ -17,6 +17,12 @@ func (q queries) SetPassword(ctx context.Context, account uuid.UUID, version int
 
 func (q queries) KeepPassword(ctx context.Context, account uuid.UUID, n int, now time.Time) error {
 	if _, err := q.exec(ctx, `INSERT INTO password_history (account_id, seq, realm_id, hash, replaced_at)
+		SELECT p.account_id, COALESCE((SELECT MAX(h.seq) FROM password_history h WHERE h.account_id = p.account_id), 0) +
+			(SELECT COUNT(*) FROM account_password o WHERE o.account_id = p.account_id AND o.dialect <= p.dialect AND o.hash <> ''),
+			p.realm_id, p.hash, $2 FROM account_password p WHERE p.account_id = $1 AND p.hash <> ''`, account[:], micros(now)); err != nil {
+		return err
+	}
+	if _, err := q.exec(ctx, `INSERT INTO password_history (account_id, seq, realm_id, hash, replaced_at)
 		SELECT a.id, COALESCE((SELECT MAX(h.seq) FROM password_history h WHERE h.account_id = a.id), 0) + 1, a.realm_id, a.password_hash, $2
 		FROM account a WHERE a.id = $1 AND a.password_hash <> ''`, account[:], micros(now)); err != nil {
 		return err
@@ -78,6 +84,17 @@ func (q queries) UseStep(ctx context.Context, account uuid.UUID, step int64, now
 	return n > 0, err
 }
 
+func (q queries) SetElsewhere(ctx context.Context, realm, account uuid.UUID, d auth.Dialect, enrols bool, now time.Time) error {
+	_, err := q.exec(ctx, `INSERT INTO factor_elsewhere (account_id, realm_id, dialect, since, enrols) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (account_id) DO UPDATE SET dialect = excluded.dialect, enrols = excluded.enrols`, account[:], realm[:], string(d), micros(now), bit(enrols))
+	return err
+}
+
+func (q queries) DropElsewhere(ctx context.Context, account uuid.UUID) (bool, error) {
+	n, err := q.exec(ctx, "DELETE FROM factor_elsewhere WHERE account_id = $1", account[:])
+	return n > 0, err
+}
+
 func (q queries) DeleteFactor(ctx context.Context, account uuid.UUID) (bool, error) {
 	if _, err := q.exec(ctx, "DELETE FROM recovery_code WHERE account_id = $1", account[:]); err != nil {
 		return false, err
@@ -114,6 +131,16 @@ func (q queries) InsertTicket(ctx context.Context, t auth.Ticket) error {
 	return q.keep(ctx, `INSERT INTO ticket (hash, realm_id, account_id, version, attempts, created_at, expires_at, spent_at)
 		VALUES ($1, $2, $3, $4, 0, $5, $6, 0)`,
 		t.Hash[:], t.RealmID[:], t.AccountID[:], t.Version, micros(t.CreatedAt), micros(t.ExpiresAt))
+}
+
+func (q queries) InsertTicketRelay(ctx context.Context, t auth.Ticket, sealed []byte) error {
+	return q.keep(ctx, "INSERT INTO ticket_relay (hash, realm_id, sealed, expires_at) VALUES ($1, $2, $3, $4)",
+		t.Hash[:], t.RealmID[:], sealed, micros(t.ExpiresAt))
+}
+
+func (q queries) TicketRelay(ctx context.Context, realm uuid.UUID, hash [32]byte) (sealed []byte, err error) {
+	err = q.row(ctx, "SELECT sealed FROM ticket_relay WHERE hash = $1 AND realm_id = $2", hash[:], realm[:]).Scan(&sealed)
+	return sealed, classify(err)
 }
 
 func (q queries) TicketAccount(ctx context.Context, realm uuid.UUID, hash [32]byte) (id uuid.UUID, err error) {

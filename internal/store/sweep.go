@@ -33,6 +33,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budg
 		args  []any
 	}{
 		{"DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2)", []any{before(0), limit}},
+		{"DELETE FROM ticket_relay WHERE hash IN (SELECT hash FROM ticket_relay WHERE expires_at < $1 LIMIT $2)", []any{before(0), limit}},
 		{"DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
 		{"DELETE FROM signing_key WHERE id IN (SELECT id FROM signing_key WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepKeys), limit}},
 		{"DELETE FROM service_secret WHERE hash IN (SELECT hash FROM service_secret WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},

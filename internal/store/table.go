@@ -41,7 +41,7 @@ var Tables = []backup.Table{
 	table("account_password", 2, "account_id bytes", "dialect text", "realm_id bytes", "hash text", "everywhere integer", "created_at integer", "proven_at integer"),
 	table("source_name", 3, "realm_id bytes", "dialect text", "name_key text", "account_id bytes"),
 	table("name_gone", 2, "realm_id bytes", "name_hash bytes", "gone_at integer"),
-	table("factor_elsewhere", 1, "account_id bytes", "realm_id bytes", "dialect text", "since integer"),
+	table("factor_elsewhere", 1, "account_id bytes", "realm_id bytes", "dialect text", "since integer", "enrols integer"),
 	table("ticket_relay", 1, "hash bytes", "realm_id bytes", "sealed bytes", "expires_at integer"),
 	table("account_import", 2, "realm_id bytes", "digest bytes", "account_id bytes", "source text", "imported_at integer"),
 	table("foreign_token", 1, "hash bytes", "realm_id bytes", "account_id bytes", "dialect text", "kind text", "session_id bytes?", "created_at integer", "expires_at integer", "spent_at integer"),

@@ -80,7 +80,7 @@ func accountOtherRealm(w *world) {
 	if w.yes(func(tx auth.Tx) (bool, error) { return tx.SetDisabled(w.ctx, other, a.ID, true, w.now) }) {
 		w.Fatal("disabled from another realm")
 	}
-	if w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, other, a.ID) }) {
+	if w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, other, a.ID, w.now) }) {
 		w.Fatal("deleted from another realm")
 	}
 	w.same("the account", w.byID(a.ID), a)
@@ -325,10 +325,10 @@ func accountDelete(w *world) {
 	w.in(func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, w.ticket(a.ID, ticket)) })
 	w.in(func(tx auth.Tx) error { return tx.NoteSource(w.ctx, a.ID, "192.0.2.1", w.now) })
 	mine, theirs := w.session(a.ID), w.session(b.ID)
-	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID) }) {
+	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) }) {
 		w.Fatal("not deleted")
 	}
-	if w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID) }) {
+	if w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) }) {
 		w.Fatal("deleted twice")
 	}
 	_, err := w.store.AccountByID(w.ctx, w.realm, a.ID, "")

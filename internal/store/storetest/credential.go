@@ -72,7 +72,7 @@ func keepPassword(w *world) {
 	past("another's", b.ID, b.PasswordHash)
 	set(b.ID, "none is kept", 0)
 	past("none is kept", b.ID)
-	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID) })
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) })
 	past("deleted", a.ID)
 	w.in(func(tx auth.Tx) error { return tx.KeepPassword(w.ctx, newID(), 3, w.now) })
 }

@@ -344,7 +344,7 @@ func roleDeleteAccount(w *world) {
 	w.role("reader")
 	w.addRole(a.ID, "reader")
 	w.addRole(b.ID, "reader")
-	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID) })
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) })
 	w.same("members", w.members("reader"), []uuid.UUID{b.ID})
 	w.same("counted", w.roles(w.realm)[0].Accounts, 1)
 	w.same("access of a new account of that name", w.access(w.account("anna").ID), [2][]string{})

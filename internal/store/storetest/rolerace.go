@@ -53,7 +53,7 @@ func raceAccountAndRole(w *world) {
 		w.race(len(names)+1, func(i int) (bool, error) {
 			return notFound(w.store.InTx(w.ctx, func(tx auth.Tx) (err error) {
 				if i == len(names) {
-					_, err = tx.DeleteAccount(w.ctx, w.realm, a.ID)
+					_, err = tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now)
 				} else {
 					_, err = tx.AddRole(w.ctx, w.realm, a.ID, names[i], w.now)
 				}

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 		{"Role", roleCases},
 		{"Credential", credentialCases},
 		{"Ticket", ticketCases},
+		{"Source", sourceCases},
 		{"Session", sessionCases},
 		{"Refresh", refreshCases},
 		{"Budget", budgetCases},

@@ -3,5 +3,6 @@ CREATE TABLE IF NOT EXISTS factor_elsewhere ( -- accounts whose second factor a 
     account_id BLOB NOT NULL PRIMARY KEY,
     realm_id   BLOB NOT NULL,
     dialect    TEXT NOT NULL,
-    since      INTEGER NOT NULL
+    since      INTEGER NOT NULL,
+    enrols     INTEGER NOT NULL -- 1: an operator has it enrol here, and the server is not asked meanwhile
 ) STRICT, WITHOUT ROWID;
