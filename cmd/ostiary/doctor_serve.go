@@ -24,6 +24,7 @@ func (d *doctor) checkSettings() []*auth.Mount {
 		d.find(fine, "mounts", "", "%d", len(mounts))
 	}
 	d.checkBreached()
+	d.checkLegacies(mounts)
 	srv := &d.server
 	if err := srv.AfterApply(); err != nil {
 		d.find(wrong, "address", "correct the setting: ostiary serve does not start with it", "%v", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/legacy"
 	"github.com/ostiary/ostiary/internal/openapi"
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/verify"
@@ -23,6 +24,7 @@ type site struct {
 	svc     *auth.Service
 	mounts  []*auth.Mount
 	handler http.Handler
+	legacy  map[legacyOf]*legacy.Client
 	set     *config.Shared // that it was built with
 	srv     config.Server
 }
@@ -32,6 +34,10 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	mounts, err := set.Mounts(dialects())
 	if err != nil {
 		return nil, misuse(err.Error())
+	}
+	elders, err := s.elders(set, mounts)
+	if err != nil {
+		return nil, err
 	}
 	o := coreOptions(set, s.store, s.master, s.hasher, s.log)
 	o.Mounts, o.Gate, o.Shared, o.Watch, o.Feed = mounts, s.gate, s.shared, s.watch, s.feed
@@ -74,7 +80,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	if err != nil {
 		return nil, misuse(err.Error())
 	}
-	return &site{svc, mounts, web.Middleware(s.log, mux, requests), set, srv}, nil
+	return &site{svc, mounts, web.Middleware(s.log, mux, requests), elders, set, srv}, nil
 }
 
 // requests is how the main door takes what is asked.

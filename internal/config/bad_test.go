@@ -13,6 +13,7 @@ func TestConfig_BadFile(t *testing.T) {
 	mount := func(lines ...string) string { return "[[mount]]\n" + strings.Join(lines, "\n") + "\n" }
 	policy := func(lines ...string) string { return "[[policy]]\n" + strings.Join(lines, "\n") + "\n" }
 	senmo := func(lines ...string) string { return mount(append([]string{`dialect = "senmo"`}, lines...)...) }
+	const old = `legacy = "https://old.example.com"`
 	tests := []struct{ name, file, want string }{
 		{"unknown key", "data = \"x\"\nlisten_on = \"y\"\n", `ostiary.toml:2: unknown key "listen_on"`},
 		{"flag's spelling", "log-level = \"info\"\n", `ostiary.toml:1: unknown key "log-level"`},
@@ -126,8 +127,23 @@ func TestConfig_BadFile(t *testing.T) {
 
 		{"no dialect", mount(`host = "a"`), `ostiary.toml: mount 1: dialect: missing; it is one of cloudio, mikrocloud, nomic, senmo`},
 		{"unknown dialect", mount(`dialect = "Senmo"`), `ostiary.toml: mount 1: dialect: "Senmo" is not cloudio, mikrocloud, nomic or senmo`},
-		{"legacy", senmo(`legacy = "https://old.example.com"`), `ostiary.toml: mount 1 (senmo): legacy: not supported yet by this version`},
-		{"mode", senmo(`mode = "shadow"`), `ostiary.toml: mount 1 (senmo): mode: "shadow" is not supported yet by this version`},
+		{"legacy that is no URL", senmo(`legacy = "old.example.com"`), `ostiary.toml: mount 1 (senmo): legacy: must be a URL such as https://old.example.com`},
+		{"legacy without TLS", senmo(`legacy = "http://old.example.com"`), `ostiary.toml: mount 1 (senmo): legacy: "http://old.example.com" is not HTTPS: passwords would be readable on the way; http is for a loopback address alone`},
+		{"legacy with a password", senmo(`legacy = "https://a:b@old.example.com"`), `ostiary.toml: mount 1 (senmo): legacy: must not hold a user or a password`},
+		{"legacy with a query", senmo(`legacy = "https://old.example.com/?a=b"`), `ostiary.toml: mount 1 (senmo): legacy: must end with its path: no query, no fragment`},
+		{"legacy_ca alone", senmo(`legacy_ca = "ca.pem"`), `ostiary.toml: mount 1 (senmo): legacy_ca: is for a mount with legacy, the server to take over from`},
+		{"legacy_timeout alone", senmo(`legacy_timeout = "5s"`), `ostiary.toml: mount 1 (senmo): legacy_timeout: is for a mount with legacy, the server to take over from`},
+		{"legacy_calls alone", senmo(`legacy_calls = 1`), `ostiary.toml: mount 1 (senmo): legacy_calls: is for a mount with legacy, the server to take over from`},
+		{"long legacy_timeout", senmo(old, `legacy_timeout = "21s"`), `ostiary.toml: mount 1 (senmo): legacy_timeout: must be between 100ms and 20s`},
+		{"no legacy_calls", senmo(old, `legacy_calls = 0`), `ostiary.toml: mount 1 (senmo): legacy_calls: must be between 1 and 1024`},
+		{"shadow of nothing", senmo(`mode = "shadow"`), `ostiary.toml: mount 1 (senmo): mode: "shadow" needs legacy, the server that answers then`},
+		{"split with nothing", senmo(`mode = "split"`, `split_percent = 1`), `ostiary.toml: mount 1 (senmo): mode: "split" needs legacy, the server that answers then`},
+		{"split of nobody", senmo(old, `mode = "split"`), `ostiary.toml: mount 1 (senmo): mode: "split" needs split_percent or split_accounts: who is answered here`},
+		{"split_percent alone", senmo(`split_percent = 1`), `ostiary.toml: mount 1 (senmo): split_percent: is for a mount with legacy, the server to take over from`},
+		{"split_accounts alone", senmo(`split_accounts = ["a"]`), `ostiary.toml: mount 1 (senmo): split_accounts: is for a mount with legacy, the server to take over from`},
+		{"more than all", senmo(old, `split_percent = 101`), `ostiary.toml: mount 1 (senmo): split_percent: must be between 0 and 100`},
+		{"split_accounts without a name", senmo(old, `split_accounts = ["a b"]`), `ostiary.toml: mount 1 (senmo): split_accounts: "a b" is no username or e-mail address`},
+		{"text for split_percent", senmo(old, `split_percent = "5"`), `ostiary.toml:4: mount.split_percent: must be an integer`},
 		{"unknown mode", senmo(`mode = "x"`), `ostiary.toml: mount 1 (senmo): mode: "x" is not own, shadow or split`},
 		{"mfa", senmo(`mfa = "maybe"`), `ostiary.toml: mount 1 (senmo): mfa: "maybe" is not refuse or append`},
 		{"mfa with a step of its own", mount(`dialect = "mikrocloud"`, `mfa = "append"`), `ostiary.toml: mount 1 (mikrocloud): mfa: "append" is for dialects without a step for the second factor; this one has it`},

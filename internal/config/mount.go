@@ -35,8 +35,13 @@ type Mount struct {
 
 	CORSOrigins []string `toml:"cors_origins"` // web origins whose scripts may sign in here
 
-	Legacy *string `toml:"legacy"` // not supported yet
-	Mode   *string `toml:"mode"`   // own; shadow and split are not supported yet
+	Legacy        *string   `toml:"legacy"`         // the server to take over from; nil: none
+	LegacyCA      string    `toml:"legacy_ca"`      // certificates in PEM to trust for it; empty: the system's
+	LegacyTimeout *Duration `toml:"legacy_timeout"` // how long a call of it may take
+	LegacyCalls   *int      `toml:"legacy_calls"`   // how many there are at once
+	Mode          *string   `toml:"mode"`           // own, shadow, or split: who answers
+	SplitPercent  *int      `toml:"split_percent"`  // of the names that are answered here, with split
+	SplitAccounts []string  `toml:"split_accounts"` // those that are answered here besides
 }
 
 // resolveMounts completes the tables and checks each, then all of them together.
@@ -72,8 +77,13 @@ func (t *Mount) resolve(realm string, known []dialect.Dialect) (*auth.Mount, err
 		key string
 		run func() error
 	}{
-		{"legacy", t.checkLegacy},
-		{"mode", t.checkMode},
+		{"legacy", func() error { return t.checkLegacy(d) }},
+		{"legacy_ca", t.checkLegacyCA},
+		{"legacy_timeout", t.checkLegacyTimeout},
+		{"legacy_calls", t.checkLegacyCalls},
+		{"mode", func() error { return t.setMode(&m) }},
+		{"split_percent", func() error { return t.setSplitPercent(&m) }},
+		{"split_accounts", func() error { return t.setSplitAccounts(&m) }},
 		{"host", func() (err error) { m.Host, err = parseHost(t.Host); return }},
 		{"prefix", func() error { m.Prefix = t.Prefix; return checkPrefix(t.Prefix) }},
 		{"realm", func() error { return t.setRealm(&m, realm) }},
@@ -111,23 +121,6 @@ func (t *Mount) lookup(known []dialect.Dialect) (*dialect.Dialect, error) {
 		return nil, fmt.Errorf("dialect: missing; it is one of %s", strings.Join(names, ", "))
 	}
 	return nil, fmt.Errorf("dialect: %w", oneOf(t.Dialect, names...))
-}
-
-func (t *Mount) checkLegacy() error {
-	if t.Legacy != nil {
-		return fmt.Errorf("not supported yet by this version")
-	}
-	return nil
-}
-
-func (t *Mount) checkMode() error {
-	if t.Mode == nil || *t.Mode == "own" {
-		return nil
-	}
-	if err := oneOf(*t.Mode, "own", "shadow", "split"); err != nil {
-		return err
-	}
-	return fmt.Errorf("%q is not supported yet by this version", *t.Mode)
 }
 
 func (t *Mount) setRealm(m *auth.Mount, fallback string) error {

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/dialect"
+	"github.com/ostiary/ostiary/internal/legacy"
+)
+
+// legacyOf is what a client of a legacy server was made for. A reload that changes nothing
+// of it keeps the client, and what that knows of the server.
+type legacyOf struct {
+	dialect             auth.Dialect
+	host, prefix, realm string
+	settings            config.Legacy
+	ca                  string
+}
+
+// elders gives the mounts that take over from a legacy server their clients, of those that
+// are there already where nothing has changed.
+func (s *server) elders(set *config.Shared, mounts []*auth.Mount) (map[legacyOf]*legacy.Client, error) {
+	var known map[legacyOf]*legacy.Client
+	if running := s.site.Load(); running != nil {
+		known = running.legacy
+	}
+	clients := map[legacyOf]*legacy.Client{}
+	for i, settings := range set.Legacies(mounts) {
+		if settings == (config.Legacy{}) {
+			continue
+		}
+		m := mounts[i]
+		o, err := settings.Options()
+		if err != nil {
+			return nil, misuse(fmt.Sprintf("mount %d (%s): %v", i+1, m.Dialect, err))
+		}
+		of := legacyOf{m.Dialect, m.Host, m.Prefix, m.Realm, settings, string(o.CA)}
+		c := known[of]
+		if c == nil {
+			o.Log = s.log
+			if c, err = legacy.New(o); err != nil {
+				return nil, misuse(fmt.Sprintf("mount %d (%s): legacy_ca: %s: %v", i+1, m.Dialect, settings.CA, err))
+			}
+		}
+		clients[of] = c
+		m.Elder = dialectOf(m).Elder(c)
+	}
+	return clients, nil
+}
+
+// dialectOf is the dialect of a mount.
+func dialectOf(m *auth.Mount) dialect.Dialect {
+	all := dialects()
+	return all[slices.IndexFunc(all, func(d dialect.Dialect) bool { return d.Name() == m.Dialect })]
+}
+
+// checkLegacies sees that the legacy servers of the mounts can be reached. No login is sent.
+func (d *doctor) checkLegacies(mounts []*auth.Mount) {
+	all := d.set.Legacies(mounts)
+	errs := make([]error, len(all))
+	var asked sync.WaitGroup
+	for i, settings := range all {
+		if settings != (config.Legacy{}) {
+			asked.Go(func() { errs[i] = reachLegacy(d, settings) })
+		}
+	}
+	asked.Wait()
+	for i, settings := range all {
+		if settings == (config.Legacy{}) {
+			continue
+		}
+		subject := fmt.Sprintf("legacy server of mount %d (%s)", i+1, mounts[i].Dialect)
+		if errs[i] != nil {
+			d.find(wrong, subject, "", "%s: %v", settings.URL, errs[i])
+			continue
+		}
+		d.find(fine, subject, "", "%s can be reached; no login was tried there", settings.URL)
+	}
+}
+
+func reachLegacy(ctx context.Context, settings config.Legacy) error {
+	o, err := settings.Options()
+	if err != nil {
+		return err
+	}
+	c, err := legacy.New(o)
+	if err != nil {
+		return fmt.Errorf("legacy_ca: %s: %w", settings.CA, err)
+	}
+	return c.Reach(ctx)
+}
