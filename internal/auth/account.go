@@ -30,7 +30,7 @@ type NewAccount struct {
 
 	// One of these, for a person:
 	Password     Secret
-	PasswordHash string // a PHC string, taken as it is
+	PasswordHash string // a PHC string or another that password.Foreign takes without options
 	NoPassword   bool
 }
 
@@ -151,10 +151,11 @@ func (s *Service) firstHash(ctx context.Context, rec AccountRecord, n NewAccount
 	case given != 1:
 		return "", Errorf(CodeInvalidInput, "give a password, or a password hash, or say that there is none")
 	case n.PasswordHash != "":
-		if err := password.Check(n.PasswordHash); err != nil {
+		hash, err := password.Foreign(n.PasswordHash, password.ForeignOptions{})
+		if err != nil {
 			return "", Errorf(CodeInvalidInput, "password hash: %v", err)
 		}
-		return n.PasswordHash, nil
+		return hash, nil
 	case n.NoPassword:
 		return "", nil
 	}

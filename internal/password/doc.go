@@ -1,8 +1,8 @@
 // Package password hashes and verifies passwords, and says which may be chosen.
 //
 // New hashes are argon2id (RFC 9106) in the PHC string format. Hashes that other
-// systems made (argon2 with other parameters, bcrypt, scrypt, PBKDF2, the
-// crypt(3) family) verify too and are reported as stale, so that they are
+// systems made (argon2 with other parameters, bcrypt, scrypt, PBKDF2, the crypt(3)
+// family, and those that Foreign takes) verify too and are reported as stale, so that they are
 // replaced at the next login.
 //
 // Hashing runs in a bounded pool: as many slots as cores, each with memory of its

@@ -31,7 +31,21 @@ type format struct {
 	params func(group []string) ([]int, error)
 	cost   func(p []int) (memoryKiB int, err error) // refuses what is out of range
 	sample func(p []int) string
-	decode func(string) (algorithm.Digest, error) // nil: argon2id, which is our own
+	decode decoder // nil: argon2id, which is our own
+}
+
+// A decoder makes the check of a hash from its text and the groups of its shape.
+type decoder func(text string, group []string) (matches func(password []byte) (bool, error), err error)
+
+// crypt is a decoder of go-crypt's.
+func crypt(decode func(string) (algorithm.Digest, error)) decoder {
+	return func(text string, _ []string) (func([]byte) (bool, error), error) {
+		d, err := decode(text)
+		if err != nil {
+			return nil, err
+		}
+		return d.MatchBytesAdvanced, nil
+	}
 }
 
 // The caps on what a stored hash may cost: about a second, 256 MiB. A failed login of the
@@ -44,6 +58,7 @@ const (
 	maxScryptWork  = 256 << 10 // KiB × p
 	maxBcryptCost  = 14        // 2^14 key expansions
 	maxIterations  = 5 << 20   // of PBKDF2 (× blocks) and SHA-crypt
+	maxPhpassCost  = 22        // 2^22 times MD5
 
 	// crypt(3) takes fewer than 512 bytes (CRYPT_MAX_PASSPHRASE_SIZE of libxcrypt);
 	// SHA-crypt's time grows with the password's length.
@@ -72,18 +87,18 @@ func add(f *format) {
 
 func init() {
 	add(argon2Format("argon2id", nil))
-	add(argon2Format("argon2i", argon2.Decode))
-	add(argon2Format("argon2d", argon2.Decode))
+	add(argon2Format("argon2i", crypt(argon2.Decode)))
+	add(argon2Format("argon2d", crypt(argon2.Decode)))
 	add(&format{
 		name: "bcrypt", prefixes: []string{"2a", "2b", "2y"}, // not 2x, the hashes of a broken implementation
 		shape: regexp.MustCompile(`^\$2[aby]\$([0-9]{2})\$` + ab64 + `{53}$`),
-		class: "%d", longest: longestBcrypt, params: numbers, cost: bcryptCost, decode: bcrypt.Decode,
+		class: "%d", longest: longestBcrypt, params: numbers, cost: bcryptCost, decode: crypt(bcrypt.Decode),
 		sample: func(p []int) string { return fmt.Sprintf("$2b$%02d$%s", p[0], strings.Repeat(".", 53)) },
 	})
 	add(&format{ // passlib's version 2: bcrypt over HMAC-SHA256 of the password
 		name: "bcrypt-sha256", prefixes: []string{"bcrypt-sha256"},
 		shape: regexp.MustCompile(`^\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{1,2})\$` + ab64 + `{22}\$` + ab64 + `{31}$`),
-		class: "%d", params: numbers, cost: bcryptCost, decode: bcrypt.Decode,
+		class: "%d", params: numbers, cost: bcryptCost, decode: crypt(bcrypt.Decode),
 		sample: func(p []int) string {
 			return fmt.Sprintf("$bcrypt-sha256$v=2,t=2b,r=%d$%s$%s", p[0], strings.Repeat(".", 22), strings.Repeat(".", 31))
 		},
@@ -91,7 +106,7 @@ func init() {
 	add(&format{
 		name: "scrypt", prefixes: []string{"scrypt"},
 		shape: regexp.MustCompile(`^\$scrypt\$ln=` + number + `,r=` + number + `,p=` + number + `\$` + std64 + `*\$` + std64 + `{22,}$`),
-		class: "ln=%d,r=%d,p=%d", params: numbers, cost: scryptCost, decode: scrypt.Decode,
+		class: "ln=%d,r=%d,p=%d", params: numbers, cost: scryptCost, decode: crypt(scrypt.Decode),
 		sample: func(p []int) string {
 			return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d$%s$%s", p[0], p[1], p[2], zeros, zeros)
 		},
@@ -99,7 +114,7 @@ func init() {
 	add(&format{ // libxcrypt's default parameters "j", N and r as one character each
 		name: "yescrypt", prefixes: []string{"y"},
 		shape: regexp.MustCompile(`^\$y\$j([./0-9A-H])([./0-9A-T])\$(` + ab64 + `*)\$` + ab64 + `{43}$`),
-		class: "ln=%d,r=%d", longest: longestCrypt, params: yescryptParams, decode: scrypt.Decode,
+		class: "ln=%d,r=%d", longest: longestCrypt, params: yescryptParams, decode: crypt(scrypt.Decode),
 		cost: func(p []int) (int, error) { return scryptCost([]int{p[0], p[1], 1}) },
 		sample: func(p []int) string {
 			return fmt.Sprintf("$y$j%c%c$%s$%s", itoa64[p[0]-1], itoa64[p[1]-1], strings.Repeat(".", 22), strings.Repeat(".", 43))
@@ -114,7 +129,7 @@ func init() {
 		f := &format{
 			name: "pbkdf2-" + v.name, prefixes: []string{"pbkdf2-" + v.name},
 			shape: regexp.MustCompile(`^\$pbkdf2` + v.ids + `\$` + number + `\$` + ab64 + `*\$(` + ab64 + `{22,})$`),
-			class: "i=%d,blocks=%d", rounded: true, decode: pbkdf2.Decode,
+			class: "i=%d,blocks=%d", rounded: true, decode: crypt(pbkdf2.Decode),
 			params: func(group []string) ([]int, error) {
 				n, err := strconv.Atoi(group[0])
 				return []int{n, (len(group[1])*3/4 + v.size - 1) / v.size}, err // RFC 8018, section 5.2: l
@@ -135,10 +150,14 @@ func init() {
 	add(&format{
 		name: "md5crypt", prefixes: []string{"1"},
 		shape:   regexp.MustCompile(`^\$1\$` + saltCh + `{1,8}\$` + ab64 + `{22}$`),
-		longest: longestCrypt, params: numbers, decode: md5crypt.Decode,
+		longest: longestCrypt, params: numbers, decode: crypt(md5crypt.Decode),
 		cost:   func([]int) (int, error) { return 0, nil },
 		sample: func([]int) string { return "$1$........$" + strings.Repeat(".", 22) },
 	})
+	add(djangoBcrypt)
+	add(phpass)
+	add(firebase)
+	add(digest)
 }
 
 func formatOf(phc string) *format {
@@ -150,7 +169,7 @@ func formatOf(phc string) *format {
 	return byPrefix[id]
 }
 
-func argon2Format(name string, decode func(string) (algorithm.Digest, error)) *format {
+func argon2Format(name string, decode decoder) *format {
 	return &format{
 		name: name, prefixes: []string{name},
 		// RFC 9106, section 3.1: a salt of at least 8 bytes; tags under 16 bytes are refused as too weak.
@@ -167,7 +186,7 @@ func shaCryptFormat(name, id string, size int) *format {
 	return &format{
 		name: name, prefixes: []string{id},
 		shape: regexp.MustCompile(`^\$` + id + `\$(?:rounds=` + number + `\$)?` + saltCh + `{1,16}\$` + ab64 + fmt.Sprintf(`{%d}$`, size)),
-		class: "%d", rounded: true, longest: longestCrypt, decode: shacrypt.Decode,
+		class: "%d", rounded: true, longest: longestCrypt, decode: crypt(shacrypt.Decode),
 		params: func(group []string) ([]int, error) {
 			if group[0] == "" {
 				return []int{5000}, nil

@@ -12,7 +12,8 @@ import (
 const horse = "correct horse battery staple"
 
 // known are hashes of horse that other programs made: Debian's argon2 for argon2,
-// libxcrypt's crypt(3) for the $1$, $2?$, $5$, $6$ and $y$ ones, and Python's hashlib.
+// libxcrypt's crypt(3) for the $1$, $2?$, $5$, $6$ and $y$ ones, Python's hashlib, Django,
+// passlib, and npm's firebase-scrypt.
 var known = []struct{ scheme, phc string }{
 	{"argon2id$m=19456,t=2,p=1", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$ISO7kkvFzh19GM8qB7patN3C3Y9HHsjlVTfEZ9T600Y"},
 	{"argon2id$m=19456,t=2,p=1", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$5hk92RjHZwnSCjTxTIhWBMI4Pzfc1slM"},
@@ -37,6 +38,10 @@ var known = []struct{ scheme, phc string }{
 	{"sha512crypt$5120", "$6$saltsaltsaltsalt$csoGsaC3yxEIvMdVpxO2zEQlhCHi/6pnPVKHT3nfribhRDnEOL4O5nnsAETH/r6rG0vxiN/wRElsAf4u8CK4d."},
 	{"sha512crypt$6144", "$6$rounds=6000$saltsalt$.wR6zOMckLq47MxWRr1LmxkkEdu.9irzljlNcIMuYTjCIH.ccjfvltNp96JhzjLWKZHBiSZk2OGn8WdBJ5vvE/"},
 	{"md5crypt", "$1$saltsalt$BsXyQbZiQujHkdhwPwdol."},
+	{"django-bcrypt-sha256$5", "$django-bcrypt-sha256$2b$05$Se9xz2M32/tBU3MyPbFgeOsT95oZ8nOtSeplRhDT9L1nzY9uD/rzC"},
+	{"phpass$9", "$P$7y2/Tq0thNh3zGQ4bquBvi4MoDHs1w/"},
+	{"firebase-scrypt$ln=11,r=8", "$firebase-scrypt$ln=11,r=8$wDef1JSuNII/vcf691EfUIbnJ2fKtRwmDm9s0/xMiMF/VmNx7+n/VKHi8nefncXNa2hCD4bsmyOBGFeJy35FCA$Bw$f+jYSiY/7FqldA$pn4iRidZ3z7Itz1U70YlAqOKCqhCpKhenH1pqgvRx9/Mjj2tm3Bo+hdf/kqcCy4SJwxRMQdTlAB8IQiSkUDWBg"},
+	{"digest", "$digest$sha1({password}{salt})$GANAqA$CSSb4aSPv0jFceMQoCLb3TmdUwI"},
 }
 
 func newHasher() *Hasher { return New(2, 10*time.Second) }

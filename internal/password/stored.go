@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-crypt/crypt/algorithm"
-
 	"github.com/ostiary/ostiary/internal/argon2"
 )
 
@@ -28,8 +26,8 @@ type stored struct {
 	params []int
 	memory int // KiB that one check needs
 
-	salt, tag []byte           // of argon2id
-	digest    algorithm.Digest // of every other format
+	salt, tag []byte                              // of argon2id
+	matches   func(password []byte) (bool, error) // of every other format
 }
 
 // parse reads a stored hash. The decoders of go-crypt take more than they should
@@ -56,7 +54,7 @@ func parse(phc string) (*stored, error) {
 		return nil, unsupported("%s: %v", f.name, err)
 	}
 	if f.decode != nil {
-		s.digest, err = f.decode(phc)
+		s.matches, err = f.decode(phc, group[1:])
 	} else {
 		s.salt, s.tag, err = decodeArgon2(group[len(group)-2], group[len(group)-1])
 	}
@@ -73,7 +71,7 @@ func unsupported(reason string, args ...any) error {
 // match tells whether the hash is of this password. It takes what memory it needs
 // from b, if it is argon2id.
 func (s *stored) match(b *argon2.Buffer, password []byte) (bool, error) {
-	if s.digest == nil {
+	if s.matches == nil {
 		tag, err := b.Key(password, s.salt, uint32(s.params[1]), uint32(s.params[0]), uint8(s.params[2]), uint32(len(s.tag)))
 		return err == nil && subtle.ConstantTimeCompare(tag, s.tag) == 1, err
 	}
@@ -82,7 +80,7 @@ func (s *stored) match(b *argon2.Buffer, password []byte) (bool, error) {
 	if bytes.IndexByte(password, 0) >= 0 || s.format.longest > 0 && len(password) > s.format.longest {
 		return false, nil
 	}
-	return s.digest.MatchBytesAdvanced(password)
+	return s.matches(password)
 }
 
 // current tells whether Hash would make a hash of this kind.
