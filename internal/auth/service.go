@@ -36,6 +36,10 @@ type Rules struct {
 	// Audience is the claim of an access credential that holds its mount's audience;
 	// "" is aud (RFC 7519, section 4.1.3).
 	Audience string
+	// Session is the claim of an access credential that names the session of the server that
+	// issued it; "": none does. Such a JWT is one with another credential beside it.
+	Session string
+	Refresh bool // it has refresh tokens
 }
 
 // Options are what a Service is made of.

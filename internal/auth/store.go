@@ -56,6 +56,7 @@ type Reader interface {
 	BudgetReader
 	AuditReader
 	SourceReader
+	ForeignReader
 }
 
 // Tx is what can be read and written in a transaction.
@@ -71,6 +72,7 @@ type Tx interface {
 	BudgetWriter
 	AuditWriter
 	SourceWriter
+	ForeignWriter
 }
 
 // Realm is a closed set of accounts, keys and policies.
@@ -313,7 +315,8 @@ type SessionWriter interface {
 	TouchSession(ctx context.Context, realm, id uuid.UUID, idleAt, now time.Time) (bool, error)
 	// EndSession reports whether the session was alive.
 	EndSession(ctx context.Context, realm, id uuid.UUID, reason string, now time.Time) (bool, error)
-	// EndSessions ends all live sessions of an account but one (uuid.Nil: all) and counts them.
+	// EndSessions ends all live sessions of an account but one (uuid.Nil: all) and counts them;
+	// no token that another server issued before, and that has no session yet, gets one.
 	EndSessions(ctx context.Context, account, except uuid.UUID, reason string, now time.Time) (int, error)
 }
 

@@ -21,6 +21,8 @@ type Ring struct {
 	byKid  map[string]*key
 	newest []*key // those that sign latest first
 	jwks   keySet
+
+	foreign []*ForeignKey
 }
 
 // key is one opened record.
@@ -67,8 +69,8 @@ func (k *SigningKey) sign(signer jose.Signer, payload []byte) (string, error) {
 }
 
 // Open unseals the keys of one realm. It fails as a whole if any of them does not open, is not the key
-// that its record says, is weak (ErrWeak), or is of another realm than the first.
-func Open(master seal.Key, records []Record) (*Ring, error) {
+// that its record says, is weak (ErrWeak), or is of another realm than the first. Foreign keys that have ended are not given.
+func Open(master seal.Key, records []Record, foreign ...Foreign) (*Ring, error) {
 	r := &Ring{byKid: make(map[string]*key, len(records))}
 	for _, record := range records {
 		k, err := open(master, record)
@@ -87,8 +89,11 @@ func Open(master seal.Key, records []Record) (*Ring, error) {
 	slices.SortFunc(r.newest, func(a, b *key) int {
 		return cmp.Or(b.signsFrom.Compare(a.signsFrom), cmp.Compare(a.kid, b.kid))
 	})
-	var err error
-	r.jwks, err = newKeySet(r.newest)
+	published, err := r.addForeign(master, foreign)
+	if err != nil {
+		return nil, err
+	}
+	r.jwks, err = newKeySet(append(published, r.newest...))
 	return r, err
 }
 

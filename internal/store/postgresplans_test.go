@@ -12,7 +12,7 @@ import (
 )
 
 // small are the tables of few rows.
-var small = []string{"goose_db_version", "audit_head", "commit_mark", "guess_running", "account_merge", "writeback", "realm", "signing_key", "store_info", "tls_storage", "lease"}
+var small = []string{"goose_db_version", "audit_head", "commit_mark", "guess_running", "account_merge", "writeback", "realm", "signing_key", "verify_key", "store_info", "tls_storage", "lease"}
 
 // TestPostgres runs the suites, and sees that every statement that they ran finds its rows by
 // an index: the driver has prepared each on some connection.

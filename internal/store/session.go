@@ -98,9 +98,7 @@ func (q queries) RotateRefresh(ctx context.Context, m *auth.Mount, id uuid.UUID,
 		since, until = micros(now.Add(-retry)), micros(now.Add(retry)) // the clock may have been set back
 	}
 	const honest = "(generation = $4 OR generation = $4 + 1 AND rotated_at >= $6 AND rotated_at <= $8)"
-	var s auth.Session
-	var rotatedAt time.Time
-	err := q.row(ctx, `UPDATE session AS s SET
+	return scanRotation(q.row(ctx, `UPDATE session AS s SET
 			ended_at     = CASE WHEN `+honest+` THEN 0 ELSE CAST($5 AS BIGINT) END,
 			end_reason   = CASE WHEN `+honest+` THEN '' ELSE 'refresh_token_reused' END,
 			rotated_at   = CASE WHEN generation = $4 THEN CAST($5 AS BIGINT) ELSE rotated_at END,
@@ -110,9 +108,13 @@ func (q queries) RotateRefresh(ctx context.Context, m *auth.Mount, id uuid.UUID,
 		WHERE id = $1 AND realm_id = $2 AND dialect = $3 AND audience = $9 AND generation >= $4
 			AND ended_at = 0 AND expires_at > $5 AND (idle_at = 0 OR idle_at > $5)
 		RETURNING `+sessionReturning+`, rotated_at`,
-		id[:], m.RealmID[:], string(m.Dialect), generation, micros(now), since, idleAt, until, m.Audience).
-		Scan(append(sessionFields(&s), at{&rotatedAt})...)
-	if err != nil {
+		id[:], m.RealmID[:], string(m.Dialect), generation, micros(now), since, idleAt, until, m.Audience))
+}
+
+func scanRotation(row scanner) (auth.Rotation, error) {
+	var s auth.Session
+	var rotatedAt time.Time
+	if err := row.Scan(append(sessionFields(&s), at{&rotatedAt})...); err != nil {
 		return auth.Rotation{}, classify(err)
 	}
 	return auth.Rotation{
@@ -138,6 +140,11 @@ func (q queries) EndSession(ctx context.Context, realm, id uuid.UUID, reason str
 }
 
 func (q queries) EndSessions(ctx context.Context, account, except uuid.UUID, reason string, now time.Time) (int, error) {
+	err := q.keep(ctx, `INSERT INTO session_cutoff (account_id, realm_id, at) SELECT id, realm_id, CAST($2 AS BIGINT) FROM account WHERE id = $1
+		ON CONFLICT (account_id) DO UPDATE SET at = excluded.at WHERE session_cutoff.at < excluded.at`, account[:], micros(now))
+	if err != nil {
+		return 0, err
+	}
 	return q.exec(ctx, `UPDATE session AS s SET ended_at = $2, end_reason = $3
 		WHERE s.account_id = $1 AND s.id <> $4 AND `+alive, account[:], micros(now), reason, except[:])
 }

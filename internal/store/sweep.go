@@ -36,6 +36,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budg
 		{"DELETE FROM ticket_relay WHERE hash IN (SELECT hash FROM ticket_relay WHERE expires_at < $1 LIMIT $2)", []any{before(0), limit}},
 		{"DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
 		{"DELETE FROM signing_key WHERE id IN (SELECT id FROM signing_key WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepKeys), limit}},
+		{"DELETE FROM verify_key WHERE id IN (SELECT id FROM verify_key WHERE expires_at < $1 LIMIT $2)", []any{before(keepKeys), limit}},
+		{"DELETE FROM foreign_token WHERE (realm_id, hash) IN (SELECT realm_id, hash FROM foreign_token WHERE expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
 		{"DELETE FROM service_secret WHERE hash IN (SELECT hash FROM service_secret WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
 		{"DELETE FROM known_source WHERE (account_id, source) IN (SELECT account_id, source FROM known_source WHERE seen_at < $1 LIMIT $2)", []any{before(b.KnownFor), limit}},
 		{"DELETE FROM commit_mark WHERE writer IN (SELECT writer FROM commit_mark WHERE at < $1 LIMIT $2)", []any{before(keepMarks), limit}},

@@ -44,7 +44,7 @@ var Tables = []backup.Table{
 	table("factor_elsewhere", 1, "account_id bytes", "realm_id bytes", "dialect text", "since integer", "enrols integer"),
 	table("ticket_relay", 1, "hash bytes", "realm_id bytes", "sealed bytes", "expires_at integer"),
 	table("account_import", 2, "realm_id bytes", "digest bytes", "account_id bytes", "source text", "imported_at integer"),
-	table("foreign_token", 1, "hash bytes", "realm_id bytes", "account_id bytes", "dialect text", "kind text", "session_id bytes?", "created_at integer", "expires_at integer", "spent_at integer"),
+	table("foreign_token", 2, "realm_id bytes", "hash bytes", "account_id bytes", "dialect text", "kind text", "session_id bytes?", "key_id bytes?", "created_at integer", "expires_at integer", "spent_at integer"),
 	table("verify_key", 1, "id bytes", "realm_id bytes", "kid text", "algorithm text", "dialect text", "issuer text", "audience text", "public bytes", "sealed bytes", "created_at integer", "expires_at integer"),
 	table("session_cutoff", 1, "account_id bytes", "realm_id bytes", "at integer"),
 	table("usage_count", 6, "realm_id bytes", "day integer", "dialect text", "what text", "client text", "source text", "requests integer", "last_at integer"),

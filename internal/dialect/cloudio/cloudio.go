@@ -36,7 +36,7 @@ func Dialect() dialect.Dialect {
 		},
 		Issuer:     dialect.URN("cloudio"),
 		Algorithms: dialect.Algorithms,
-		Rules:      auth.Rules{Accept: accept},
+		Rules:      auth.Rules{Accept: accept, Session: "session"},
 		Encode:     encode,
 		Routes:     routes,
 		Elder:      newElder,

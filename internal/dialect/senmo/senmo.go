@@ -39,7 +39,7 @@ func Dialect() dialect.Dialect {
 		Issuer:     dialect.URN("senmo"),
 		Algorithms: dialect.Algorithms,
 		Audience:   true,
-		Rules:      auth.Rules{Accept: accept, Audience: "client_id"},
+		Rules:      auth.Rules{Accept: accept, Audience: "client_id", Refresh: true},
 		Encode:     encode(loginFailed),
 		Routes:     routes,
 		Elder:      newElder,

@@ -1,6 +1,6 @@
 -- +goose Up
 CREATE TABLE IF NOT EXISTS session_cutoff ( -- no token that others issued before is good
-    account_id BYTEA NOT NULL PRIMARY KEY,
+    account_id BYTEA NOT NULL PRIMARY KEY, -- or the realm, for all of its accounts
     realm_id   BYTEA NOT NULL,
     at         BIGINT NOT NULL
 );

@@ -1,12 +1,14 @@
 -- +goose Up
 CREATE TABLE IF NOT EXISTS foreign_token ( -- tokens that others issued and that are good here
-    hash       BLOB NOT NULL PRIMARY KEY, -- SHA-256
     realm_id   BLOB NOT NULL,
+    hash       BLOB NOT NULL, -- SHA-256
     account_id BLOB NOT NULL,
     dialect    TEXT NOT NULL,
-    kind       TEXT NOT NULL, -- bearer, session, or refresh
+    kind       TEXT NOT NULL, -- bearer, session, refresh, or jwt
     session_id BLOB, -- that it belongs to here
-    created_at INTEGER NOT NULL,
+    key_id     BLOB, -- of verify_key, which has signed it
+    created_at INTEGER NOT NULL, -- or issued, if that is known
     expires_at INTEGER NOT NULL,
-    spent_at   INTEGER NOT NULL -- 0: not yet
+    spent_at   INTEGER NOT NULL, -- 0: not yet seen
+    PRIMARY KEY (realm_id, hash)
 ) STRICT, WITHOUT ROWID;
