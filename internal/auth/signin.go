@@ -70,7 +70,10 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 		if err = got.guess.clear(ctx, tx); err != nil {
 			return err
 		}
-		g, err = s.openSession(ctx, tx, m, got.rec, amr, nil, cl)
+		bearer, hash := newBearer(m)
+		if g, err = s.openSession(ctx, tx, m, got.rec, amr, hash, cl); err == nil {
+			g.Bearer = bearer
+		}
 		return err
 	})
 	switch {
@@ -84,6 +87,15 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 	}
 	s.rehash(ctx, m, got, cl)
 	return g, nil
+}
+
+// newBearer makes the opaque token of a login in one step, if the mount has them.
+func newBearer(m *Mount) (bearer Secret, hash []byte) {
+	if !m.Opaque {
+		return "", nil
+	}
+	text, sum := token.NewOpaque()
+	return Secret(text), sum[:]
 }
 
 // mayTryCode reserves a guess at the second factor, and says why it can't be made.

@@ -39,6 +39,7 @@ type Mount struct {
 	Algorithm string // RS256, ES256, or EdDSA
 
 	AppendCode bool // take the second factor's code appended to the password
+	Opaque     bool // a login of one step makes an opaque token, too
 
 	AssertionAudience string // aud of the assertions about its sessions; empty: urn:ostiary:<realm>
 

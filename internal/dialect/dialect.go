@@ -18,6 +18,7 @@ type Dialect struct {
 	Algorithms []string                  // what it may sign with; none: its tokens are opaque
 	Audience   bool                      // its tokens can carry an audience
 	OwnFactor  bool                      // it asks for the second factor in a step of its own
+	File       string                    // that declares it; "": it is written in Go
 
 	// Rules tell the core which JWTs of the dialect are access credentials, and
 	// what an account is called in it.

@@ -65,6 +65,9 @@ func readBody(r *http.Request, kind Body, dst any) error {
 		*dst.(*Form) = form
 		return err
 	}
+	if shaped, ok := dst.(*Shaped); ok {
+		dst = shaped.Into
+	}
 	err = strictjson.Decode(data, dst)
 	if e, ok := errors.AsType[*strictjson.Error](err); ok {
 		return &auth.Error{Code: auth.CodeInvalidInput, Detail: e.Error()}

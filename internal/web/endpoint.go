@@ -28,6 +28,10 @@ const (
 // one that answers with no body.
 type None struct{}
 
+// Shaped is the In of an endpoint whose documented members are known only when it is made:
+// its New gives Into, a pointer to the struct that the body is decoded into.
+type Shaped struct{ Into any }
+
 // Text is the Out of an endpoint that answers with plain text.
 type Text string
 
@@ -47,8 +51,9 @@ type Request struct {
 type Endpoint[In, Out any] struct {
 	Methods []string // empty: any; GET includes HEAD
 	Body    Body
-	Success int     // default 200; 204 has no body
-	Encode  Encoder // default ProblemJSON
+	New     func() In // an In to be filled; default the zero one
+	Success int       // default 200; 204 has no body
+	Encode  Encoder   // default ProblemJSON
 	// Run does the work. Its error is an *auth.Error, or becomes an internal one.
 	// An Out that has a method ContentType() string says its own media type; None
 	// is no body, Text and json.RawMessage are sent as they are.
@@ -101,6 +106,9 @@ func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var in In
+	if e.New != nil {
+		in = e.New()
+	}
 	if err := readBody(r, e.Body, &in); err != nil {
 		fail(w, r, e.Encode, e.Challenge, err)
 		return

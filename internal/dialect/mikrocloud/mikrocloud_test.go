@@ -67,7 +67,7 @@ func FuzzRequest(f *testing.F) { dialecttest.Fuzz(f, suite) }
 
 // auth_token is a Bearer; bare it is nothing.
 func TestAccess(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	bearer := h.Send(t, suite.Routes[1].Good(t, h)).Text(t, "auth_token")
 	realm := h.RealmID(dialecttest.Realm)
 	who, err := h.Service.Identify(t.Context(), realm, auth.Presented{Token: bearer})
@@ -81,7 +81,7 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if accept(nil, auth.Presented{}) == nil {
+	if suite.Dialect.Rules.Accept(nil, auth.Presented{}) == nil {
 		t.Error("a JWT is accepted")
 	}
 }

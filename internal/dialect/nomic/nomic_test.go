@@ -72,7 +72,7 @@ func parse(t *testing.T, jwt string) (c claims) {
 
 // A Bearer is answered with another token of the same session, until its end.
 func TestRenew_UntilTheSessionEnds(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	realm := h.RealmID(dialecttest.Realm)
 	jwt := h.Send(t, login("ada", dialecttest.Password)).Text(t, "token")
 	first, err := h.Service.Identify(t.Context(), realm, auth.Presented{Token: jwt})
@@ -109,7 +109,7 @@ func TestRenew_UntilTheSessionEnds(t *testing.T) {
 
 // What is no live token of this dialect renews nothing.
 func TestRenew_Refuses(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	jwt := h.Send(t, login("ada", dialecttest.Password)).Text(t, "token")
 	for _, r := range []dialecttest.Request{
 		bearer(""), bearer("x"), bearer("a.b.c"), bearer(jwt[:len(jwt)-1]), bearer(jwt + "x"), bearer(jwt + ", Basic x"), bearer(" "),
@@ -135,7 +135,7 @@ func TestRenew_Refuses(t *testing.T) {
 
 // The subject is the account's number, or the alias that it has here.
 func TestSubject_Alias(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	ctx, realm, ada := t.Context(), h.RealmID(dialecttest.Realm), h.Account("ada").ID
 	if err := h.Service.SetAlias(ctx, realm, ada, "nomic", "4711", auth.Client{}); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestSubject_Alias(t *testing.T) {
 }
 
 func TestToken_Audience(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{Mount: func(m *auth.Mount) { m.Audience = "game" }}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{Mount: func(m *auth.Mount) { m.Audience = "game" }}, suite.Dialect)
 	jwt := h.Send(t, login("ada", dialecttest.Password)).Text(t, "token")
 	if aud := parse(t, jwt).Aud; aud == nil || *aud != "game" {
 		t.Errorf("aud is %v", aud)

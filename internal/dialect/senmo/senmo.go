@@ -17,6 +17,7 @@ package senmo
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -151,37 +152,8 @@ func accessClaims(g *auth.Grant) token.Claims {
 		"token_use": "access", "auth_time": g.Session.AuthTime.Unix(), "client_id": g.Mount.Audience,
 		"scope": g.Mount.Scope, "username": username,
 	}
-	addAccess(claims, g)
+	maps.Copy(claims, dialect.Access(g))
 	return claims
-}
-
-// maxAccess is how many bytes of roles and datasources, as JSON, an access token
-// carries: it travels in a header, of which many servers take 8 KiB.
-const maxAccess = 4096
-
-// addAccess adds the names of roles and datasources. A list that would make the token too
-// long is left out as a whole and named in "omitted": half a list would look like a whole one.
-func addAccess(claims token.Claims, g *auth.Grant) {
-	room := maxAccess
-	var omitted []string
-	for _, list := range []struct {
-		claim string
-		names []string
-	}{{"roles", g.Roles}, {"datasources", g.Datasources}} {
-		size := 0
-		for _, name := range list.names {
-			size += len(name) + len(`"",`)
-		}
-		if size > room {
-			omitted = append(omitted, list.claim)
-			continue
-		}
-		room -= size
-		claims[list.claim] = append([]string{}, list.names...)
-	}
-	if omitted != nil {
-		claims["omitted"] = omitted
-	}
 }
 
 func accept(c token.Claims, p auth.Presented) error {

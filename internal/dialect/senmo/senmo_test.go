@@ -71,7 +71,7 @@ func FuzzRequest(f *testing.F) { dialecttest.Fuzz(f, suite) }
 // A Token belongs to another dialect, and beside a login it is a second credential even
 // where that dialect is not served.
 func TestLogin_TwoCredentials(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	good := login("ada", dialecttest.Password)
 	for _, name := range []string{"Authorization", "Authentication"} {
 		for value, status := range map[string]int{"Token x": 400, "token": 400, "Bearer x": 200, "Basic x": 200, "x": 200} {
@@ -91,7 +91,7 @@ const (
 // The state machine of refresh tokens: a spent token is good again for a minute, as
 // long as its successor has not been used, and any other use of it is a theft.
 func TestThreat37_RefreshReuse(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	realm := h.RealmID(dialecttest.Realm)
 	open := func() (r, access string) {
 		a := h.Send(t, login("ada", dialecttest.Password))
@@ -144,7 +144,7 @@ func TestThreat37_RefreshReuse(t *testing.T) {
 }
 
 func TestRefresh_RetryOff(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{Mount: func(m *auth.Mount) { m.RefreshRetry = 0 }}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{Mount: func(m *auth.Mount) { m.RefreshRetry = 0 }}, suite.Dialect)
 	one := h.Send(t, login("ada", dialecttest.Password)).Text(t, "tokens.refreshToken")
 	two := h.Send(t, refresh(one)).Text(t, "tokens.refreshToken")
 	h.Clock.Advance(time.Second)
@@ -154,7 +154,7 @@ func TestRefresh_RetryOff(t *testing.T) {
 
 // A session ends when it was not used for 30 days, and after 90 in any case.
 func TestRefresh_Lifetimes(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	idle := h.Send(t, login("ada", dialecttest.Password)).Text(t, "tokens.refreshToken")
 	used := h.Send(t, login("ada", dialecttest.Password)).Text(t, "tokens.refreshToken")
 	for range 4 {
@@ -170,7 +170,7 @@ func TestRefresh_Lifetimes(t *testing.T) {
 
 // Only the access token opens doors, and only as a Bearer.
 func TestAccess(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	a := h.Send(t, login("ada", dialecttest.Password))
 	realm := h.RealmID(dialecttest.Realm)
 	access := a.Text(t, "tokens.accessToken")
@@ -187,7 +187,7 @@ func TestAccess(t *testing.T) {
 	}
 	// The word of the dialect itself, whatever else the core asks of a token.
 	for use, ok := range map[any]bool{"access": true, "id": false, "Access": false, "": false, nil: false, 1: false} {
-		if err := accept(token.Claims{"token_use": use}, auth.Presented{}); (err == nil) != ok {
+		if err := suite.Dialect.Rules.Accept(token.Claims{"token_use": use}, auth.Presented{}); (err == nil) != ok {
 			t.Errorf("token_use %v: %v", use, err)
 		}
 	}
@@ -200,7 +200,7 @@ func TestAccess(t *testing.T) {
 // Roles and datasources stand in the access token by their names; a list that would make
 // it too long is left out and named, so that no login fails for it.
 func TestAccess_RolesAndDatasources(t *testing.T) {
-	h := dialecttest.Open(t, dialecttest.Options{}, Dialect())
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
 	ada, err := h.Service.FindAccount(t.Context(), h.Mounts["senmo"].RealmID, "ada")
 	if err != nil {
 		t.Fatal(err)
