@@ -1,0 +1,186 @@
+package legacy
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	fromOne = netip.MustParseAddr("192.0.2.1")
+	errAway = errors.New("away")
+)
+
+func newBreaker() *breaker { return &breaker{log: slog.New(slog.DiscardHandler)} }
+
+// try makes a call that ends as end says, and tells whether it was let through.
+func try(b *breaker, end func(p *pass)) bool {
+	p, wait, _ := b.enter()
+	if p == nil {
+		if wait <= 0 {
+			panic("a refusal without a time")
+		}
+		return false
+	}
+	end(p)
+	return true
+}
+
+func fails(p *pass) { p.bad(&failure{cause: errAway}, fromOne) }
+
+func succeeds(p *pass) { p.good() }
+
+func TestBreaker_OpensAfterFailuresInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker()
+		for range 3 { // what succeeds in between closes the row
+			for range maxFailures - 1 {
+				if !try(b, fails) {
+					t.Fatal("it opens too early")
+				}
+			}
+			try(b, succeeds)
+		}
+		for range maxFailures {
+			try(b, fails)
+		}
+		_, wait, last := b.enter()
+		if wait < firstBackoff*3/4 || wait > firstBackoff*5/4 || !errors.Is(last, errAway) {
+			t.Errorf("it waits for %v, because of %v", wait, last)
+		}
+		time.Sleep(wait - 1)
+		if try(b, succeeds) {
+			t.Error("it lets a call through too early")
+		}
+		time.Sleep(1)
+		if !try(b, succeeds) || !try(b, fails) {
+			t.Error("it has not closed")
+		}
+	})
+}
+
+func TestBreaker_OneProbeAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker()
+		for range maxFailures {
+			try(b, fails)
+		}
+		backoff := firstBackoff
+		for range 10 {
+			_, wait, _ := b.enter()
+			if wait < backoff*3/4 || wait > backoff*5/4 {
+				t.Errorf("it waits for %v with a back-off of %v", wait, backoff)
+			}
+			time.Sleep(wait)
+			probe, _, _ := b.enter()
+			if probe == nil || try(b, succeeds) {
+				t.Fatal("not one probe")
+			}
+			probe.drop() // its client has left
+			if probe, _, _ = b.enter(); probe == nil || try(b, succeeds) {
+				t.Fatal("not one probe after that")
+			}
+			fails(probe)
+			backoff = min(2*backoff, maxBackoff)
+		}
+		if backoff != maxBackoff {
+			t.Errorf("the back-off ends at %v", backoff)
+		}
+	})
+}
+
+// A call that was under way when the breaker opened changes nothing if it fails, and shows
+// that the server lives if it does not.
+func TestBreaker_LateAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker()
+		one, _, _ := b.enter()
+		two, _, _ := b.enter()
+		for range maxFailures {
+			try(b, fails)
+		}
+		_, before, _ := b.enter()
+		fails(one)
+		if _, after, _ := b.enter(); after != before {
+			t.Errorf("a late failure: %v after %v", after, before)
+		}
+		two.good()
+		if !try(b, succeeds) {
+			t.Error("a late success has not closed it")
+		}
+	})
+}
+
+func TestBreaker_RetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for asked, want := range map[time.Duration]time.Duration{20 * time.Second: 20 * time.Second, time.Hour: maxHold} {
+			b := newBreaker()
+			for range maxFailures {
+				try(b, func(p *pass) { p.bad(&failure{cause: errAway, retryAfter: asked}, fromOne) })
+			}
+			if _, wait, _ := b.enter(); wait != want {
+				t.Errorf("asked for %v it waits %v", asked, wait)
+			}
+		}
+	})
+}
+
+// What may be one client's own fault counts once for each, however often it comes: nobody
+// keeps the others from the server.
+func TestBreaker_OneClientCannotOpenIt(t *testing.T) {
+	perhaps := func(from string) func(*pass) {
+		return func(p *pass) {
+			p.bad(&failure{cause: errAway, perhaps: true}, netip.MustParseAddr(from))
+		}
+	}
+	b := newBreaker()
+	for i := range 100 {
+		if !try(b, perhaps("192.0.2.1")) || !try(b, perhaps("::ffff:192.0.2.1")) || !try(b, perhaps(fmt.Sprintf("2001:db8::%x", i+1))) {
+			t.Fatal("one client has opened it")
+		}
+	}
+	for i := range maxFailures - 2 {
+		if !try(b, perhaps(fmt.Sprintf("198.51.100.%d", i))) {
+			t.Fatal("it opens too early")
+		}
+	}
+	if try(b, succeeds) {
+		t.Error("failures of many clients have not opened it")
+	}
+}
+
+func TestFloor_FollowsRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &floor{limit: 5 * time.Second}
+		if got := f.now(); got != floorUnseen {
+			t.Errorf("before any: %v", got)
+		}
+		for range 50 {
+			f.note(100 * time.Millisecond)
+		}
+		if got := f.now(); got != 100*time.Millisecond {
+			t.Errorf("of equal ones: %v", got)
+		}
+		f.note(900 * time.Millisecond)
+		if got := f.now(); got != 900*time.Millisecond {
+			t.Errorf("after a slow one: %v", got)
+		}
+		f.note(100 * time.Millisecond)
+		time.Sleep(floorHalfLife)
+		if got := f.now(); got < 450*time.Millisecond || got > 600*time.Millisecond {
+			t.Errorf("a minute after: %v", got)
+		}
+		time.Sleep(24 * time.Hour)
+		if got := f.now(); got < 100*time.Millisecond || got > 250*time.Millisecond {
+			t.Errorf("a day after: %v", got)
+		}
+		f.note(time.Hour)
+		if got := f.now(); got != f.limit {
+			t.Errorf("beyond the timeout: %v", got)
+		}
+	})
+}
