@@ -38,6 +38,7 @@ type commandLine struct {
 	Budget     budgetCmd     `cmd:"" help:"Guess budgets: who must wait after wrong passwords and codes."`
 	Key        keyCmd        `cmd:"" help:"Signing keys of the realm's tokens."`
 	Audit      auditCmd      `cmd:"" help:"The audit log: what happened, and who did it."`
+	Parity     parityCmd     `cmd:"" help:"Where a legacy server's answers and ours differ, and whether it is safe to cut over."`
 	Backup     backupCmd     `cmd:"" help:"Write all of the database into a file, while the servers go on."`
 	Restore    restoreCmd    `cmd:"" help:"Bring a database back from a backup."`
 	Database   databaseCmd   `cmd:"" help:"Copy the database to another one, and compare two."`

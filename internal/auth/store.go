@@ -57,6 +57,7 @@ type Reader interface {
 	AuditReader
 	SourceReader
 	ForeignReader
+	ParityReader
 }
 
 // Tx is what can be read and written in a transaction.
@@ -73,6 +74,7 @@ type Tx interface {
 	AuditWriter
 	SourceWriter
 	ForeignWriter
+	ParityWriter
 }
 
 // Realm is a closed set of accounts, keys and policies.

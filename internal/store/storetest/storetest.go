@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 		{"Budget", budgetCases},
 		{"Reserve", reserveCases},
 		{"Audit", auditCases},
+		{"Parity", parityCases},
 		{"Foreign", foreignCases},
 		{"TLS", tlsCases},
 		{"Transaction", transactionCases},
