@@ -33,7 +33,7 @@ func (s *server) observe() (err error) {
 	if s.settings.AdminListen == "" {
 		return nil
 	}
-	sources := metrics.Sources{Hashing: s.hashing, Store: s.storeNow, Doors: s.doorsNow, Realms: s.realmsNow, LastBackup: s.lastBackup, Certificates: s.certificatesNow}
+	sources := metrics.Sources{Hashing: s.hashing, Store: s.storeNow, Doors: s.doorsNow, Realms: s.realmsNow, LastBackup: s.lastBackup, Certificates: s.certificatesNow, Accounts: s.states.last}
 	if s.sender != nil {
 		sources.Spans = func() (sent, dropped uint64) { return s.sender.Sent(), s.tracer.Dropped() }
 	}

@@ -39,6 +39,7 @@ type commandLine struct {
 	Key        keyCmd        `cmd:"" help:"Signing keys of the realm's tokens."`
 	Audit      auditCmd      `cmd:"" help:"The audit log: what happened, and who did it."`
 	Parity     parityCmd     `cmd:"" help:"Where a legacy server's answers and ours differ, and whether it is safe to cut over."`
+	Usage      usageCmd      `cmd:"" help:"Who still uses which dialect, and how far the accounts are in a takeover."`
 	Backup     backupCmd     `cmd:"" help:"Write all of the database into a file, while the servers go on."`
 	Restore    restoreCmd    `cmd:"" help:"Bring a database back from a backup."`
 	Database   databaseCmd   `cmd:"" help:"Copy the database to another one, and compare two."`

@@ -26,6 +26,7 @@ import (
 	"github.com/ostiary/ostiary/internal/throttle"
 	"github.com/ostiary/ostiary/internal/trace"
 	"github.com/ostiary/ostiary/internal/trace/otlp"
+	"github.com/ostiary/ostiary/internal/usage"
 	"github.com/ostiary/ostiary/internal/web"
 )
 
@@ -81,6 +82,8 @@ type server struct {
 	tidying, keys *turn // whose turn it is, among the processes on the database
 	bounds        bounds
 
+	usage    *usage.Meter
+	states   states           // of the accounts, for the metrics
 	metrics  *metrics.Metrics // nil without admin_listen
 	admin    *web.Listener    // likewise
 	rotation atomic.Int64     // key_rotation, as it was set last
@@ -117,6 +120,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if err := s.observe(); err != nil {
 		return err
 	}
+	s.usage = usage.New(s.store, s.log, time.Now)
 	if c.Demo {
 		unlock, err := s.lockDemo()
 		if err != nil {
@@ -177,6 +181,8 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tended.Go(func() { s.tidying.keep(tending) })
 	tended.Go(func() { s.keys.keep(tending) })
 	tended.Go(func() { s.tend(tending) })
+	tended.Go(func() { s.usage.Run(tending) })
+	tended.Go(func() { s.tendStates(tending) })
 	if s.sender != nil {
 		tended.Go(func() { s.sender.Run(tending) })
 	}
@@ -311,6 +317,7 @@ func (s *server) tend(ctx context.Context) {
 			continue
 		}
 		more := s.tendAudit(ctx)
+		more = s.tendUsage(ctx) || more
 		s.serving.RUnlock()
 		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch, s.site.Load().svc.Budgets())
 		switch {

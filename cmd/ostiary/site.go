@@ -71,6 +71,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 			if m.Dialect == d.Name() {
 				for _, route := range d.Routes(svc, m) {
 					route.Name = strings.TrimPrefix(route.Path, m.Prefix)
+					route.Count = s.counted(m, srv)
 					routes = append(routes, route)
 				}
 			}

@@ -17,6 +17,7 @@ import (
 func (s *Service) Refresh(ctx context.Context, m *Mount, presented Secret, cl Client) (*Grant, error) {
 	g, rot, err := s.rotate(ctx, m, presented, cl)
 	s.observer.Refreshed(m.Dialect, refreshOutcome(rot, err))
+	use(ctx, UsedRefreshed, err)
 	return g, err
 }
 
@@ -137,5 +138,6 @@ func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (
 	if err != nil {
 		return nil, err
 	}
+	Use(ctx, UsedRenewed)
 	return s.grant(m, rec.Account, rec.Session, now), nil
 }

@@ -32,6 +32,7 @@ var (
 func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Grant, error) {
 	g, err := s.signIn(ctx, m, c, cl)
 	s.observer.Login(m.Dialect, outcome(OutcomeSignedIn, err))
+	use(ctx, UsedSignedIn, err)
 	return g, err
 }
 
@@ -125,6 +126,7 @@ func amrOf(how string) []string {
 func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Pending, error) {
 	p, err := s.beginSignIn(ctx, m, c, cl)
 	s.observer.Login(m.Dialect, outcome(OutcomePassed, err))
+	use(ctx, UsedPassed, err)
 	return p, err
 }
 
@@ -177,6 +179,7 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Secret, cl Client) (*Grant, error) {
 	g, err := s.completeSignIn(ctx, m, ticket, code, cl)
 	s.observer.Login(m.Dialect, outcome(OutcomeSignedIn, err))
+	use(ctx, UsedSignedIn, err)
 	return g, err
 }
 

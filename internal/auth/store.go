@@ -58,6 +58,7 @@ type Reader interface {
 	SourceReader
 	ForeignReader
 	ParityReader
+	UsageReader
 }
 
 // Tx is what can be read and written in a transaction.
@@ -75,6 +76,7 @@ type Tx interface {
 	SourceWriter
 	ForeignWriter
 	ParityWriter
+	UsageWriter
 }
 
 // Realm is a closed set of accounts, keys and policies.

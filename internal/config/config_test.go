@@ -90,7 +90,7 @@ func TestConfig_Defaults(t *testing.T) {
 	}
 	if diff := cmp.Diff(Server{
 		Listen: "127.0.0.1:8080", HSTS: Duration(365 * 24 * time.Hour), TraceSample: 1,
-		MaxConnections: 4096, SourceConnections: 1024, SourceRequests: 256,
+		MaxConnections: 4096, SourceConnections: 1024, SourceRequests: 256, Usage: true, UsageKeep: Duration(400 * 24 * time.Hour),
 	}, c.Serve.Server); diff != "" {
 		t.Error(diff)
 	}

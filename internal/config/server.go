@@ -39,6 +39,9 @@ type Server struct {
 	GuessRedisFile string `toml:"guess_redis_file" placeholder:"FILE" env:"OSTIARY_GUESS_REDIS_FILE" help:"File that holds the URL of --guess-redis, for one with a password."`
 	// AuditKeep is how long entries of the audit log are kept; 0: for ever.
 	AuditKeep Duration `name:"audit-keep" toml:"audit_keep" default:"0s" env:"OSTIARY_AUDIT_KEEP" help:"How long entries of the audit log are kept; older ones are deleted. 0s: for ever."`
+	// Usage has it counted who uses which dialect, and UsageKeep says for how long that is kept.
+	Usage     bool     `toml:"usage" default:"true" negatable:"" env:"OSTIARY_USAGE" help:"Count who uses which dialect, by client and address, for ostiary usage."`
+	UsageKeep Duration `name:"usage-keep" toml:"usage_keep" default:"400d" env:"OSTIARY_USAGE_KEEP" help:"How long these counts are kept; older ones are deleted."`
 	// TrustedProxy are the networks of the proxies that speak TLS for this server. Only
 	// they may connect then, and their forwarded headers are believed.
 	TrustedProxy []string `toml:"trusted_proxy" placeholder:"CIDR" env:"OSTIARY_TRUSTED_PROXY" help:"Networks of the TLS proxies in front; no other peer is answered then."`
@@ -81,6 +84,9 @@ func (s *Server) AfterApply() error {
 	}
 	if s.AuditKeep != 0 && s.AuditKeep < leastKeep {
 		return fmt.Errorf("audit_keep: must be 0s, or at least %s", leastKeep)
+	}
+	if s.UsageKeep < leastKeep {
+		return fmt.Errorf("usage_keep: must be at least %s; usage = false counts nothing", leastKeep)
 	}
 	if s.StopDelay < 0 || s.StopDelay > longestStop {
 		return fmt.Errorf("stop_delay: must be between 0s and %s", longestStop)

@@ -23,7 +23,7 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	logins, refreshes                    counters2
+	logins, refreshes, used              counters2
 	verified, introspected, revoked      counters
 	viewed                               [2]prometheus.Counter
 	throttled, audited, failed, resolved counters
@@ -60,6 +60,7 @@ func New(version string, s Sources) *Metrics {
 
 	m.logins = m.counters2("ostiary_logins_total", "Steps of logins, by what became of them: signed_in, password_passed, or why not, as in the audit log.", "dialect", "outcome")
 	m.refreshes = m.counters2("ostiary_refreshes_total", "Refresh tokens that were presented, by what became of them: rotated, retried, stolen, or an error's code.", "dialect", "outcome")
+	m.used = m.counters2("ostiary_usage_requests_total", "Requests at the dialects' routes, by what they came to.", "dialect", "what")
 	m.verified = m.counters("ostiary_verifications_total", "Answers of /ostiary/verify, by the code of the error, or ok.", "outcome", "ok")
 	m.introspected = m.counters("ostiary_introspections_total", "Tokens that services asked about, by why they are dead, or ok.", "outcome", "ok")
 	m.revoked = m.counters("ostiary_revocations_total", "Tokens that services revoked, by why there was nothing to end, or ok.", "outcome", "ok")
@@ -120,6 +121,11 @@ func (m *Metrics) Login(d auth.Dialect, outcome string) {
 // Refreshed counts a refresh token that was presented.
 func (m *Metrics) Refreshed(d auth.Dialect, outcome string) {
 	m.refreshes.of([2]string{string(d), outcome}).Inc()
+}
+
+// Used counts a request at a dialect's route.
+func (m *Metrics) Used(d auth.Dialect, what auth.Used) {
+	m.used.of([2]string{string(d), what.String()}).Inc()
 }
 
 // Verified counts a verification.

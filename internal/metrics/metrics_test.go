@@ -24,10 +24,13 @@ var (
 
 // full has something to say of everything.
 var full = Sources{
-	Hashing:      func() (waiting, running, slots int) { return 3, 2, 4 },
-	Store:        func() Store { return Store{Engine: "SQLite", Max: 5, InUse: 1, Idle: 2, Waits: 7, Waited: time.Second} },
-	Doors:        func() []Door { return []Door{{Name: "listen", Open: 9, Closed: map[string]uint64{"room": 8}}} },
-	Spans:        func() (sent, dropped uint64) { return 11, 12 },
+	Hashing: func() (waiting, running, slots int) { return 3, 2, 4 },
+	Store:   func() Store { return Store{Engine: "SQLite", Max: 5, InUse: 1, Idle: 2, Waits: 7, Waited: time.Second} },
+	Doors:   func() []Door { return []Door{{Name: "listen", Open: 9, Closed: map[string]uint64{"room": 8}}} },
+	Spans:   func() (sent, dropped uint64) { return 11, 12 },
+	Accounts: func() map[string]auth.Takeover {
+		return map[string]auth.Takeover{"default": {Accounts: 9, SignedIn: 4, Never: 5, Imported: 3, Adopted: 2, Foreign: 1, Elsewhere: 6, Disabled: 7, Pending: map[auth.Dialect]int{"senmo": 8}}}
+	},
 	LastBackup:   func(context.Context) (time.Time, bool) { return time.Unix(500, 0), true },
 	Certificates: func() []Certificate { return []Certificate{{"login.example.com", time.Unix(600, 0)}} },
 	Realms: func(context.Context) []Realm {
@@ -65,6 +68,7 @@ func TestMetrics_Text(t *testing.T) {
 	m.Login("cloudio", "signed_in")
 	m.Login("senmo", "wrong_password")
 	m.Refreshed("senmo", "stolen")
+	m.Used("nomic", auth.UsedAdopted)
 	m.Verified("")
 	m.Verified(auth.CodeSessionEnded)
 	m.Introspected("")
@@ -96,6 +100,10 @@ func TestMetrics_Text(t *testing.T) {
 	has(t, body,
 		`ostiary_logins_total{dialect="cloudio",outcome="signed_in"} 2`, `ostiary_logins_total{dialect="senmo",outcome="wrong_password"} 1`,
 		`ostiary_refreshes_total{dialect="senmo",outcome="stolen"} 1`,
+		`ostiary_usage_requests_total{dialect="nomic",what="adopted"} 1`,
+		`ostiary_accounts{realm="default",state="all"} 9`, `ostiary_accounts{realm="default",state="signed_in"} 4`, `ostiary_accounts{realm="default",state="never_signed_in"} 5`,
+		`ostiary_accounts{realm="default",state="imported"} 3`, `ostiary_accounts{realm="default",state="adopted"} 2`, `ostiary_accounts{realm="default",state="foreign_hash"} 1`,
+		`ostiary_accounts{realm="default",state="factor_elsewhere"} 6`, `ostiary_accounts{realm="default",state="disabled"} 7`, `ostiary_accounts_pending{dialect="senmo",realm="default"} 8`,
 		`ostiary_verifications_total{outcome="ok"} 1`, `ostiary_verifications_total{outcome="session_ended"} 1`,
 		`ostiary_introspections_total{outcome="ok"} 1`, `ostiary_revocations_total{outcome="not_found"} 1`,
 		`ostiary_session_lookups_total{source="memory"} 2`, `ostiary_session_lookups_total{source="store"} 1`,

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ostiary/ostiary/internal/auth"
 )
 
 // Sources are asked at each scrape. One that is nil has nothing to say.
@@ -20,6 +22,8 @@ type Sources struct {
 	LastBackup func(ctx context.Context) (at time.Time, ok bool)
 	// Certificates are those that clients are shown.
 	Certificates func() []Certificate
+	// Accounts are those of the realms, by how far they are in a takeover; none if that is not known.
+	Accounts func() map[string]auth.Takeover
 	// Spans counts the spans of traces that were sent, and that were dropped.
 	Spans func() (sent, dropped uint64)
 }
@@ -83,11 +87,14 @@ var (
 	auditCheckpoint = desc("ostiary_audit_checkpoint_timestamp_seconds", "When the audit log was signed last.", "realm")
 	lastBackup      = desc("ostiary_last_backup_timestamp_seconds", "When a backup of the database was made last; 0: never.")
 	certificate     = desc("ostiary_certificate_expiry_timestamp_seconds", "When the TLS certificate ends that clients are shown.", "domain")
+	accounts        = desc("ostiary_accounts", "Accounts, by how far they are in a takeover; absent on nodes that do not tidy up.", "realm", "state")
+	pending         = desc("ostiary_accounts_pending", "Accounts whose password a legacy server still knows alone, by its dialect.", "realm", "dialect")
 	spans           = desc("ostiary_trace_spans_total", "Spans of traces, by what became of them.", "outcome")
 
 	scraped = []*prometheus.Desc{
 		hashWaiting, hashRunning, hashSlots, storeInfo, storeMax, storeOpen, storeWaits, storeWaited, doorOpen, doorClosed,
 		keySince, keyUntil, auditHead, auditSigned, auditCheckpoint, lastBackup, certificate, spans,
+		accounts, pending,
 	}
 )
 
@@ -141,12 +148,30 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 		counter(spans, float64(sent), "sent")
 		counter(spans, float64(dropped), "dropped")
 	}
+	if s.Accounts != nil {
+		for realm, t := range s.Accounts() {
+			tell(gauge, realm, t)
+		}
+	}
 	if s.Certificates != nil {
 		for _, c := range s.Certificates() {
 			gauge(certificate, seconds(c.Until), c.Name)
 		}
 	}
 	s.read(gauge)
+}
+
+// tell tells how far the accounts of a realm are.
+func tell(gauge func(d *prometheus.Desc, value float64, labels ...string), realm string, t auth.Takeover) {
+	for state, n := range map[string]int{
+		"all": t.Accounts, "signed_in": t.SignedIn, "never_signed_in": t.Never, "imported": t.Imported, "adopted": t.Adopted,
+		"foreign_hash": t.Foreign, "factor_elsewhere": t.Elsewhere, "disabled": t.Disabled,
+	} {
+		gauge(accounts, float64(n), realm, state)
+	}
+	for d, n := range t.Pending {
+		gauge(pending, float64(n), realm, string(d))
+	}
 }
 
 // read tells what is in the database.

@@ -35,7 +35,9 @@ type exchange struct {
 	conn    *conn  // that waits for the answer; nil: none, or the answer has begun
 	idle    bool   // nothing is left to be done for the answer, which is to come later
 
-	route   string // the name of the route that the request was for
+	route   string                        // the name of the route that the request was for
+	count   func(auth.Used, *auth.Client) // of the route; nil: it is not counted
+	used    auth.UsedBox
 	refused Refusal
 	span    *trace.Span // nil: the request is not traced
 }
@@ -48,6 +50,8 @@ func (x *exchange) Value(key any) any {
 		return x
 	case auth.WaitedKey{}:
 		return &x.waited
+	case auth.UsedKey{}:
+		return &x.used
 	case trace.Key{}:
 		return x.span
 	}

@@ -122,6 +122,9 @@ func (m *middleware) finish(x *exchange, r *http.Request, start time.Time) {
 	took := time.Since(start)
 	m.line(x, r, took)
 	m.observed(x, r, took)
+	if x.count != nil {
+		x.count(x.cameTo(), &x.client)
+	}
 	if aborted {
 		panic(http.ErrAbortHandler)
 	}

@@ -39,6 +39,24 @@ func (x *exchange) refuse(why Refusal) {
 	}
 }
 
+// cameTo is what the request came to, for who counts that.
+func (x *exchange) cameTo() auth.Used {
+	said := x.used.Word()
+	switch x.code {
+	case "":
+		if said != auth.UsedUnknown {
+			return said
+		}
+	case auth.CodeBadCredentials, auth.CodeFactorRequired, auth.CodeFactorInvalid, auth.CodeTokenMissing, auth.CodeTokenInvalid,
+		auth.CodeTokenReused, auth.CodeSessionEnded, auth.CodeForbidden, auth.CodeThrottled:
+		return auth.UsedRefused
+	}
+	if said == auth.UsedBrownout {
+		return said
+	}
+	return auth.UsedFailed
+}
+
 // observed tells those who want to know what became of the request.
 func (m *middleware) observed(x *exchange, r *http.Request, took time.Duration) {
 	if m.options.Observe != nil {

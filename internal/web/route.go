@@ -29,6 +29,8 @@ type Route struct {
 	// checked: their requests are not counted by source.
 	Servers bool
 	CORS    []string // origins that browsers may call from
+	// Count, unless it is nil, is told what each request came to. It returns at once.
+	Count func(auth.Used, *auth.Client)
 }
 
 type mux struct {
@@ -139,7 +141,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	route := g.pick(r.Header)
 	if x := exchangeFrom(r.Context()); x != nil {
-		x.dialect, x.route = route.Dialect, route.Name
+		x.dialect, x.route, x.count = route.Dialect, route.Name, route.Count
 		if route.Servers {
 			x.crowd = nil
 		}
