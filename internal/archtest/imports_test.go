@@ -56,6 +56,7 @@ var places = map[string]string{
 	"internal/dialect":             layerDialect,
 	"internal/web":                 layerWeb,
 	"internal/web/webtest":         layerTest,
+	"internal/shadow":              layerSurface,
 	"internal/store":               layerStore,
 	"internal/inflight":            layerStore,
 	"internal/config":              layerConfig,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/parity"
 	"github.com/ostiary/ostiary/internal/web"
 )
 
@@ -27,6 +28,7 @@ type Metrics struct {
 	verified, introspected, revoked      counters
 	viewed                               [2]prometheus.Counter
 	throttled, audited, failed, resolved counters
+	parity                               counters2
 	reserving                            prometheus.Gauge
 
 	answered children[answer, prometheus.Observer]
@@ -61,6 +63,7 @@ func New(version string, s Sources) *Metrics {
 	m.logins = m.counters2("ostiary_logins_total", "Steps of logins, by what became of them: signed_in, password_passed, or why not, as in the audit log.", "dialect", "outcome")
 	m.refreshes = m.counters2("ostiary_refreshes_total", "Refresh tokens that were presented, by what became of them: rotated, retried, stolen, or an error's code.", "dialect", "outcome")
 	m.used = m.counters2("ostiary_usage_requests_total", "Requests at the dialects' routes, by what they came to.", "dialect", "what")
+	m.parity = m.counters2("ostiary_parity_total", "Requests that a legacy server and this one have both answered, or not, by the kinds of what differed.", "dialect", "kind")
 	m.verified = m.counters("ostiary_verifications_total", "Answers of /ostiary/verify, by the code of the error, or ok.", "outcome", "ok")
 	m.introspected = m.counters("ostiary_introspections_total", "Tokens that services asked about, by why they are dead, or ok.", "outcome", "ok")
 	m.revoked = m.counters("ostiary_revocations_total", "Tokens that services revoked, by why there was nothing to end, or ok.", "outcome", "ok")
@@ -126,6 +129,11 @@ func (m *Metrics) Refreshed(d auth.Dialect, outcome string) {
 // Used counts a request at a dialect's route.
 func (m *Metrics) Used(d auth.Dialect, what auth.Used) {
 	m.used.of([2]string{string(d), what.String()}).Inc()
+}
+
+// Differed counts what two servers answered to one request.
+func (m *Metrics) Differed(d auth.Dialect, kind parity.Kind) {
+	m.parity.of([2]string{string(d), string(kind)}).Inc()
 }
 
 // Verified counts a verification.

@@ -39,8 +39,8 @@ type Counter struct {
 }
 
 // Add counts a request of a route that differs so, or not at all: under each difference,
-// and under Same or Different, unless there is nothing to compare it with.
-func (c *Counter) Add(now time.Time, realm uuid.UUID, dialect, route string, found []Difference) {
+// and under Same or Different, which it returns, unless there is nothing to compare it with.
+func (c *Counter) Add(now time.Time, realm uuid.UUID, dialect, route string, found []Difference) Kind {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := Key{Realm: realm, Dialect: dialect, Route: route}
@@ -52,9 +52,11 @@ func (c *Counter) Add(now time.Time, realm uuid.UUID, dialect, route string, fou
 		compared = compared && d.Kind != Refused && d.Kind != Unavailable
 		c.add(now, k, c.known(k, d))
 	}
-	if compared {
-		c.add(now, k, whole)
+	if !compared {
+		return ""
 	}
+	c.add(now, k, whole)
+	return whole.Kind
 }
 
 // known is the difference, or what stands for all beyond the bound.

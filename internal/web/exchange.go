@@ -201,3 +201,19 @@ func (r *Request) Original(method, path string) {
 		x.originalMethod, x.originalPath = method, path
 	}
 }
+
+// CodeOf is the code that the log line of a request will have; empty for none.
+func CodeOf(ctx context.Context) auth.Code {
+	if x := exchangeFrom(ctx); x != nil {
+		return x.code
+	}
+	return ""
+}
+
+// RequestID is the id of a request in the log.
+func RequestID(ctx context.Context) string {
+	if x := exchangeFrom(ctx); x != nil {
+		return x.client.RequestID
+	}
+	return ""
+}
