@@ -62,7 +62,7 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 		if err := tx.InsertAccount(ctx, rec, keys); err != nil {
 			return err
 		}
-		if err := countSchemes(ctx, tx, realm, "", rec.PasswordHash); err != nil {
+		if err := recount(ctx, tx, AccountRecord{Account: rec.Account}, rec); err != nil {
 			return err
 		}
 		if secret != "" {
@@ -291,6 +291,9 @@ func (s *Service) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled
 // DeleteAccount removes an account with its credentials and sessions. Its id is never used again.
 func (s *Service) DeleteAccount(ctx context.Context, realm, id uuid.UUID, cl Client) error {
 	return s.change(ctx, func(tx Tx) error {
+		if err := tx.HoldAccount(ctx, realm, id); err != nil {
+			return err
+		}
 		rec, err := tx.AccountByID(ctx, realm, id, "")
 		if err != nil {
 			return err
@@ -298,7 +301,7 @@ func (s *Service) DeleteAccount(ctx context.Context, realm, id uuid.UUID, cl Cli
 		if _, err := tx.DeleteAccount(ctx, realm, id, s.now()); err != nil {
 			return err
 		}
-		if err := countSchemes(ctx, tx, realm, rec.PasswordHash, ""); err != nil {
+		if err := recount(ctx, tx, rec, AccountRecord{}); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, s.event(realm, audit.AccountDeleted, id, cl))

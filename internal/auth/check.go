@@ -26,9 +26,10 @@ type attempt struct {
 // checked is a password that was right.
 type checked struct {
 	rec   AccountRecord
-	guess *guess // held until the login is stored; the caller must leave it
-	code  string // what followed the password, if the mount takes codes there
-	stale Secret // the password, if its hash should be made anew
+	guess *guess     // held until the login is stored; the caller must leave it
+	code  string     // what followed the password, if the mount takes codes there
+	right SourceHash // the hash that is the password's; of no source: the account's own
+	stale Secret     // the password, if its hash should be made anew
 
 	secret string // what the audit log calls the service secret that was right, or ""
 
@@ -82,7 +83,7 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 	if rec != nil && m != nil && m.AppendCode && s.factorState(rec.Factor) == FactorConfirmed {
 		pass, got.code = splitCode(pass)
 	}
-	reason, err := s.verify(ctx, got, rec != nil, pass)
+	reason, err := s.verify(ctx, a, got, rec != nil, pass)
 	if err != nil {
 		g.leave()
 		return nil, err
@@ -116,7 +117,7 @@ func splitCode(pass string) (password, code string) {
 
 // verify returns why the password is refused, or "" if it is right. The secret that
 // is presented, not the account, chooses the fast check of service secrets.
-func (s *Service) verify(ctx context.Context, got *checked, known bool, pass string) (reason string, err error) {
+func (s *Service) verify(ctx context.Context, a attempt, got *checked, known bool, pass string) (reason string, err error) {
 	rec := &got.rec
 	if hash, ok := token.HashServiceSecret(pass); ok {
 		if !known || rec.Kind != KindService {
@@ -131,19 +132,16 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 		}
 	} else {
 		asked := time.Now()
-		hash := rec.PasswordHash
+		tried := rec.tried(a.dialect)
 		if rec.Disabled {
-			hash = "" // no password is right, at no other cost than where there is none
+			tried = nil // no password is right, at no other cost than where there is none
 		}
-		verify := s.hasher.Verify
-		if rec.Factor != nil {
-			verify = s.hasher.VerifyAlike // it may be refused for its code
-		}
-		res, err := verify(ctx, hash, pass)
+		alike := rec.Factor != nil || rec.Elsewhere != "" // it may be refused for its code
+		res, err := s.hasher.VerifyAny(ctx, hashesOf(tried), pass, alike)
 		got.queued, got.pace = time.Since(asked)-res.Took, res.Pace
 		switch {
 		case errors.Is(err, password.ErrUnsupported):
-			s.log.Error("a stored password hash can't be read", "account", rec.ID, "err", err)
+			s.log.Error("a stored password hash can't be read: a reset of the password ends that", "account", rec.ID, "err", err)
 			return "unreadable_hash", nil
 		case err != nil:
 			return "", hashError(err)
@@ -151,11 +149,14 @@ func (s *Service) verify(ctx context.Context, got *checked, known bool, pass str
 			return "unknown_name", nil
 		case rec.Disabled:
 			return "disabled", nil
-		case rec.PasswordHash == "":
+		case len(tried) == 0 && rec.pendingAt(a.dialect):
+			return "password_pending", nil
+		case len(tried) == 0:
 			return "no_password", nil
 		case !res.OK:
 			return "wrong_password", nil
 		}
+		got.right = tried[res.Which]
 		if res.Stale {
 			got.stale = Secret(pass)
 		}

@@ -57,7 +57,7 @@ func (s *Service) wasPast(ctx context.Context, rec AccountRecord, p Secret) erro
 	if err != nil {
 		return storeError(err)
 	}
-	for _, phc := range append(past, rec.PasswordHash) {
+	for _, phc := range append(append(past, rec.PasswordHash), hashesOf(rec.Passwords)...) {
 		if phc == "" {
 			continue
 		}
@@ -85,34 +85,35 @@ func chosenError(what string, err error) error {
 	return err
 }
 
-// replacePassword stores a password that was chosen and ends the sessions but one, unless
-// the account has changed since: then the error wraps errChanged.
+// replacePassword stores a password that was chosen in place of all that the account has,
+// and ends the sessions but one, unless the account has changed since: then the error wraps
+// errChanged.
 func (s *Service) replacePassword(ctx context.Context, tx Tx, c *chosen, keep uuid.UUID, reason string, cl Client) error {
-	id, now := c.rec.ID, s.now()
-	rec, err := tx.AccountByID(ctx, c.rec.RealmID, id, "")
+	id, realm, now := c.rec.ID, c.rec.RealmID, s.now()
+	err := changePasswords(ctx, tx, realm, id, func(AccountRecord) (bool, error) {
+		if err := tx.KeepPassword(ctx, id, c.past, now); err != nil {
+			return false, err
+		}
+		ok, err := tx.SetPassword(ctx, id, c.rec.Version, c.hash, now)
+		if err == nil && !ok {
+			err = &Error{Code: CodeConflict, Detail: "the account was changed meanwhile: try again", Cause: errChanged}
+		}
+		if err != nil {
+			return false, err
+		}
+		_, err = tx.DropSources(ctx, id)
+		return true, err
+	})
 	if err != nil {
 		return err
 	}
-	if err := tx.KeepPassword(ctx, id, c.past, now); err != nil {
-		return err
-	}
-	ok, err := tx.SetPassword(ctx, id, c.rec.Version, c.hash, now)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return &Error{Code: CodeConflict, Detail: "the account was changed meanwhile: try again", Cause: errChanged}
-	}
-	if err := countSchemes(ctx, tx, rec.RealmID, rec.PasswordHash, c.hash); err != nil {
-		return err
-	}
-	if err := tx.ClearBudgets(ctx, rec.RealmID, id.String(), BudgetFactor); err != nil {
+	if err := tx.ClearBudgets(ctx, realm, id.String(), BudgetFactor); err != nil {
 		return err
 	}
 	if _, err := tx.EndSessions(ctx, id, keep, reason, now); err != nil {
 		return err
 	}
-	e := s.event(rec.RealmID, audit.PasswordChanged, id, cl)
+	e := s.event(realm, audit.PasswordChanged, id, cl)
 	e.Session, e.Detail = keep, reason
 	return tx.InsertEvent(ctx, e)
 }

@@ -120,24 +120,6 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	return cmp.Or(s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }), err)
 }
 
-// countSchemes keeps the count of the realm's hashes by their cost, for its floor, when
-// one hash takes the place of another. Our own are not counted: the floor knows them.
-func countSchemes(ctx context.Context, tx Tx, realm uuid.UUID, before, after string) error {
-	for _, c := range []struct {
-		hash string
-		add  int
-	}{{before, -1}, {after, 1}} {
-		scheme := password.Scheme(c.hash)
-		if scheme == "" || scheme == password.DefaultScheme {
-			continue
-		}
-		if err := tx.CountScheme(ctx, realm, scheme, c.add); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // hashError maps what the hashing pool answers.
 func hashError(err error) error {
 	if err == nil {

@@ -85,31 +85,44 @@ func cut(text string, n int) string {
 }
 
 // rehash hashes the password of a login anew, if its hash is of another kind than those
-// made here, and the password has not changed. It comes when the login is done: a right
+// made here, and the password has not changed. That of a source is noted as proven. It comes when the login is done: a right
 // password that is refused for its code must not take the time of a second hash. If it
 // fails, the next login tries again.
 func (s *Service) rehash(ctx context.Context, m *Mount, got *checked, cl Client) {
-	if got.stale == "" {
+	was := got.right
+	if got.stale == "" && (was.Source == "" || !was.ProvenAt.IsZero()) {
 		return
 	}
-	hash, err := s.hasher.Hash(ctx, string(got.stale))
+	var err error
+	hash := was.Hash
+	if got.stale != "" {
+		hash, err = s.hasher.Hash(ctx, string(got.stale))
+	}
 	if err == nil {
-		err = s.change(ctx, func(tx Tx) error {
-			done, err := tx.Rehash(ctx, got.rec.ID, got.rec.PasswordHash, hash)
-			if err != nil || !done {
-				return err
-			}
-			if err := countSchemes(ctx, tx, got.rec.RealmID, got.rec.PasswordHash, hash); err != nil {
-				return err
-			}
-			e := s.event(got.rec.RealmID, audit.PasswordRehashed, got.rec.ID, cl)
-			e.Dialect, e.Detail = string(m.Dialect), password.Scheme(got.rec.PasswordHash)
-			return tx.InsertEvent(ctx, e)
-		})
+		err = s.change(ctx, func(tx Tx) error { return s.storeRehash(ctx, tx, m, got, hash, cl) })
 	}
 	if err != nil {
 		s.log.Info("a password was not hashed anew: the next login tries again", "account", got.rec.ID, "err", err)
 	}
+}
+
+// storeRehash puts a hash in place of the one that was right, which it may be itself.
+func (s *Service) storeRehash(ctx context.Context, tx Tx, m *Mount, got *checked, hash string, cl Client) error {
+	id, was, done := got.rec.ID, got.right, false
+	err := changePasswords(ctx, tx, got.rec.RealmID, id, func(AccountRecord) (_ bool, err error) {
+		if was.Source == "" {
+			done, err = tx.Rehash(ctx, id, was.Hash, hash)
+		} else {
+			done, err = tx.ProveSource(ctx, id, was.Source, was.Hash, hash, s.now())
+		}
+		return done, err
+	})
+	if err != nil || !done || hash == was.Hash {
+		return err
+	}
+	e := s.event(got.rec.RealmID, audit.PasswordRehashed, id, cl)
+	e.Dialect, e.Detail = string(m.Dialect), password.Scheme(was.Hash)
+	return tx.InsertEvent(ctx, e)
 }
 
 // live tells whether a session can be used now.

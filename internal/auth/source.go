@@ -2,9 +2,12 @@ package auth
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/password"
 )
 
 // SourceHash is a password that an account brought from a server that is taken over: it
@@ -15,6 +18,95 @@ type SourceHash struct {
 	Joined    bool   // good in the other dialects, too
 	CreatedAt time.Time
 	ProvenAt  time.Time // of the first login with it here; zero: none yet
+}
+
+// tried are the passwords that a login in a dialect is tried with: that of its source, or
+// without one the account's own, which has no source here; and those that are joined, with
+// the account's own.
+func (r *AccountRecord) tried(d Dialect) (list []SourceHash) {
+	own, joined := false, false
+	for _, p := range r.Passwords {
+		own, joined = own || p.Source == d, joined || p.Joined
+		if p.Hash != "" && (p.Source == d || p.Joined) {
+			list = append(list, p)
+		}
+	}
+	if r.PasswordHash != "" && (!own || joined) {
+		list = append(list, SourceHash{Hash: r.PasswordHash})
+	}
+	return list
+}
+
+// pendingAt tells whether the password of a dialect is one that its legacy server knows, and
+// this one not yet.
+func (r *AccountRecord) pendingAt(d Dialect) bool {
+	return slices.ContainsFunc(r.Passwords, func(p SourceHash) bool { return p.Source == d && p.Hash == "" })
+}
+
+// schemes are the cost classes of what the account's logins are tried with, but for the one
+// that every floor knows.
+func (r *AccountRecord) schemes() (all []string) {
+	dialects := []Dialect{""}
+	for _, p := range r.Passwords {
+		dialects = append(dialects, p.Source)
+	}
+	for _, d := range dialects {
+		scheme := password.Scheme(hashesOf(r.tried(d))...)
+		if scheme != "" && scheme != password.DefaultScheme && !slices.Contains(all, scheme) {
+			all = append(all, scheme)
+		}
+	}
+	slices.Sort(all) // in one order: two that lock rows can't lock each other
+	return all
+}
+
+func hashesOf(list []SourceHash) (hashes []string) {
+	for _, p := range list {
+		hashes = append(hashes, p.Hash)
+	}
+	return hashes
+}
+
+// recount keeps the count of the realm's hashes by their cost, for its floor, when the
+// passwords of an account change. The account must be held.
+func recount(ctx context.Context, tx Tx, before, after AccountRecord) error {
+	was, is := before.schemes(), after.schemes()
+	for _, scheme := range slices.Compact(slices.Sorted(slices.Values(append(was, is...)))) {
+		add := 0
+		if slices.Contains(was, scheme) {
+			add--
+		}
+		if slices.Contains(is, scheme) {
+			add++
+		}
+		if add == 0 {
+			continue
+		}
+		if err := tx.CountScheme(ctx, before.RealmID, scheme, add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changePasswords runs what changes the passwords of an account, and tells whether it has.
+func changePasswords(ctx context.Context, tx Tx, realm, account uuid.UUID, fn func(before AccountRecord) (bool, error)) error {
+	if err := tx.HoldAccount(ctx, realm, account); err != nil {
+		return err
+	}
+	before, err := tx.AccountByID(ctx, realm, account, "")
+	if err != nil {
+		return err
+	}
+	changed, err := fn(before)
+	if err != nil || !changed {
+		return err
+	}
+	after, err := tx.AccountByID(ctx, realm, account, "")
+	if err != nil {
+		return err
+	}
+	return recount(ctx, tx, before, after)
 }
 
 // SourceReader reads what a takeover decides by.

@@ -66,6 +66,9 @@ func (v *view) weight() int {
 
 func (r AccountRecord) weight() int {
 	n := 1<<10 + len(r.Username) + len(r.Email) + len(r.DisplayName) + len(r.Org) + len(r.PasswordHash)
+	for _, p := range r.Passwords {
+		n += len(p.Source) + len(p.Hash) + 96
+	}
 	for _, names := range [...][]string{r.Roles, r.Datasources} {
 		for _, name := range names {
 			n += len(name) + 17 // its header, too

@@ -1,6 +1,7 @@
 package password
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ type floors struct {
 }
 
 // Floor is how long a failed check takes at most where these schemes are stored
-// (see Scheme; one that is unknown is skipped), with a margin of as much again, on a
+// (see Scheme; what is unknown of one is skipped), with a margin of as much again, on a
 // machine at rest. A caller that answers no failure before Floor × Stretch × Result.Pace
 // has passed, counted without the wait for a slot (Result.Took), answers all of them alike.
 //
@@ -95,10 +96,14 @@ func (f *floors) known(scheme string) (time.Duration, bool) {
 // measure takes the time of failed checks. The fastest is what a check costs: whatever
 // else the machine does only adds to it, and would be waited for ever after.
 func (h *Hasher) measure(scheme string) (fastest time.Duration) {
-	var s *stored
+	var list []*stored
 	if scheme != "" {
-		var err error
-		if s, err = sampleOf(scheme); err != nil || s.costsDefault() {
+		for one := range strings.SplitSeq(scheme, "+") {
+			if s, err := sampleOf(one); err == nil {
+				list = append(list, s)
+			}
+		}
+		if len(list) == 0 || len(list) == 1 && list[0].costsDefault() {
 			return 0 // unknown, or no more than without a hash
 		}
 	}
@@ -107,7 +112,7 @@ func (h *Hasher) measure(scheme string) (fastest time.Duration) {
 	start := time.Now()
 	for run := 0; run < floorRuns && time.Since(start) < floorBudget; run++ {
 		began := time.Now()
-		_, _, _, _ = h.check(b, s, [][]byte{[]byte(probe)}, false)
+		_, _ = h.check(b, list, [][]byte{[]byte(probe)}, false)
 		if took := time.Since(began); run == 0 || took < fastest {
 			fastest = took
 		}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,13 +72,41 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if len(password) > maxInput {
 		return "", errTooLong
 	}
-	var salt [saltSize]byte
-	rand.Read(salt[:]) // never fails (crypto/rand)
-	var tag []byte
+	var phc string
 	_, err := h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
-		tag, err = b.Key([]byte(norm.NFC.String(password)), salt[:], Default.Time, Default.Memory, Default.Threads, tagSize)
+		phc, err = newHash(b, forms(password)[0])
 		return err
 	})
+	return phc, err
+}
+
+// HashAlike is Hash for a password that another server is to judge, of whatever length: it
+// costs what a check that fails does. It returns no hash of a password that can't be right.
+func (h *Hasher) HashAlike(ctx context.Context, password string) (phc string, res Result, err error) {
+	forms := forms(password)
+	var unit time.Duration
+	res.Took, err = h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
+		began := time.Now()
+		if phc, err = newHash(b, forms[0]); err != nil {
+			return err
+		}
+		for _, form := range forms[1:] {
+			err = errors.Join(err, burn(b, form))
+		}
+		unit = time.Since(began) / time.Duration(len(forms))
+		return err
+	})
+	res.Pace = h.pace(unit)
+	if err != nil || len(password) > maxInput {
+		phc = ""
+	}
+	return phc, res, err
+}
+
+func newHash(b *argon2.Buffer, password []byte) (string, error) {
+	var salt [saltSize]byte
+	rand.Read(salt[:]) // never fails (crypto/rand)
+	tag, err := b.Key(password, salt[:], Default.Time, Default.Memory, Default.Threads, tagSize)
 	if err != nil {
 		return "", err
 	}
@@ -87,6 +117,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Result is the outcome of a check that took place.
 type Result struct {
 	OK    bool
+	Which int           // OK with several hashes: which of them is the password's
 	Stale bool          // OK, and to be hashed anew: another format, other parameters, or not in NFC
 	Took  time.Duration // the time in the slot, without the queue: what to compare with Floor
 	// Pace is how many times longer than at rest the hash took that every failed check
@@ -108,31 +139,34 @@ type Result struct {
 // stored hash that Check refuses: the password can't be right, and an operator
 // should hear about it.
 func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, error) {
-	return h.verify(ctx, phc, password, false)
+	return h.VerifyAny(ctx, []string{phc}, password, false)
 }
 
-// VerifyAlike is Verify for a login that may be refused for something else: a right
-// password costs what a wrong one does.
-func (h *Hasher) VerifyAlike(ctx context.Context, phc, password string) (Result, error) {
-	return h.verify(ctx, phc, password, true)
-}
-
-func (h *Hasher) verify(ctx context.Context, phc, password string, alike bool) (res Result, err error) {
-	var s *stored
+// VerifyAny is Verify for an account with several hashes, of which any may be the
+// password's: all of them are tried in one slot, and Scheme of all is what that costs. With
+// none it is Verify without one. With alike a right password costs what a wrong one does:
+// for a login that may be refused for something else.
+func (h *Hasher) VerifyAny(ctx context.Context, phcs []string, password string, alike bool) (res Result, err error) {
+	list := make([]*stored, len(phcs)) // nil: nothing is the password of that one
 	var bad error
-	if phc != "" {
-		s, bad = parse(phc)
-	}
-	if len(password) > maxInput {
-		s = nil
+	for i, phc := range phcs {
+		if phc == "" {
+			continue
+		}
+		s, err := parse(phc)
+		bad = errors.Join(bad, err)
+		if err == nil && len(password) <= maxInput {
+			list[i] = s
+		}
 	}
 	var unit time.Duration
-	res.Took, err = h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
-		res.OK, res.Stale, unit, err = h.check(b, s, forms(password), alike)
+	res.Took, err = h.pool.do(ctx, func(b *argon2.Buffer) error {
+		c, err := h.check(b, list, forms(password), alike)
+		res.OK, res.Which, res.Stale, unit = c.ok, c.which, c.stale, c.unit
 		return err
 	})
 	res.Pace = h.pace(unit)
-	if err == nil {
+	if err == nil && !res.OK {
 		err = bad
 	}
 	if err != nil {
@@ -141,37 +175,58 @@ func (h *Hasher) verify(ctx context.Context, phc, password string, alike bool) (
 	return res, nil
 }
 
-// check tries the forms of a password in a slot; s is nil where there is no hash to check.
-// It is over with the right form, unless a right one is to cost as much as a wrong one.
-// unit is what one Default hash took, on the average; 0: none was made.
-func (h *Hasher) check(b *argon2.Buffer, s *stored, forms [][]byte, alike bool) (ok, stale bool, unit time.Duration, err error) {
-	if s != nil {
-		if s.memory > largeMemory {
-			h.large.Lock()
-			defer h.large.Unlock()
+// checked is the outcome of a check in a slot.
+type checked struct {
+	ok, stale bool
+	which     int
+	unit      time.Duration // what one Default hash took, on the average; 0: none was made
+
+	spent time.Duration // on Default hashes
+	made  int           // of these
+}
+
+// check tries the forms of a password in a slot, with each hash that is not nil. It is over
+// with the right one, unless a right one is to cost as much as a wrong one.
+func (h *Hasher) check(b *argon2.Buffer, list []*stored, forms [][]byte, alike bool) (c checked, err error) {
+	for which, s := range list {
+		if s == nil || c.ok && !alike {
+			continue
 		}
-		began, tried := time.Now(), 0
-		for i, form := range forms {
-			right, fault := s.match(b, form)
-			if err = errors.Join(err, fault); right && !ok {
-				ok, stale = true, i > 0 || !s.current()
-			}
-			if tried++; ok && !alike {
-				break
-			}
+		err = errors.Join(err, h.checkOne(b, s, which, forms, alike, &c))
+	}
+	if c.made == 0 && (!c.ok || alike) {
+		began := time.Now()
+		for _, form := range forms {
+			err = errors.Join(err, burn(b, form))
 		}
-		switch {
-		case s.costsDefault():
-			return ok, stale, time.Since(began) / time.Duration(tried), err
-		case ok && !alike:
-			return ok, stale, 0, nil
+		c.spent, c.made = time.Since(began), len(forms)
+	}
+	if c.made > 0 {
+		c.unit = c.spent / time.Duration(c.made)
+	}
+	return c, err
+}
+
+// checkOne tries the forms of a password with one hash.
+func (h *Hasher) checkOne(b *argon2.Buffer, s *stored, which int, forms [][]byte, alike bool, c *checked) (err error) {
+	if s.memory > largeMemory {
+		h.large.Lock()
+		defer h.large.Unlock()
+	}
+	began, tried := time.Now(), 0
+	for i, form := range forms {
+		right, fault := s.match(b, form)
+		if err = errors.Join(err, fault); right && !c.ok {
+			c.ok, c.which, c.stale = true, which, i > 0 || !s.current()
+		}
+		if tried++; c.ok && !alike {
+			break
 		}
 	}
-	began := time.Now()
-	for _, form := range forms {
-		err = errors.Join(err, burn(b, form))
+	if s.costsDefault() {
+		c.spent, c.made = c.spent+time.Since(began), c.made+tried
 	}
-	return ok, stale, time.Since(began) / time.Duration(len(forms)), err
+	return err
 }
 
 // burn does the work of checking a new hash.
@@ -204,12 +259,15 @@ func Check(phc string) error {
 
 // Scheme is the cost class of a hash, such as "argon2id$m=19456,t=2,p=1" or
 // "bcrypt$12": the work of checking two hashes of one class is the same (the
-// iterations of PBKDF2 and SHA-crypt are rounded up). It is empty for a hash that
-// Check refuses.
-func Scheme(phc string) string {
-	s, err := parse(phc)
-	if err != nil {
-		return ""
+// iterations of PBKDF2 and SHA-crypt are rounded up). That of several, of which VerifyAny
+// tries all, is theirs with a "+" between. It is empty for a hash that Check refuses.
+func Scheme(phcs ...string) string {
+	var all []string
+	for _, phc := range phcs {
+		if s, err := parse(phc); err == nil {
+			all = append(all, s.scheme())
+		}
 	}
-	return s.scheme()
+	slices.Sort(all)
+	return strings.Join(all, "+")
 }

@@ -281,12 +281,94 @@ func TestThreat02_RightPasswordRefused(t *testing.T) {
 	}
 	phc := known[2].phc // another cost than that of a new hash
 	plain := verify(t, h, phc, horse)
-	alike, err := h.VerifyAlike(t.Context(), phc, horse)
+	alike, err := h.VerifyAny(t.Context(), []string{phc}, horse, true)
 	if err != nil || !plain.OK || !alike.OK || !plain.Stale || !alike.Stale {
 		t.Fatalf("%+v, %+v, %v", plain, alike, err)
 	}
 	if plain.Pace != 0 || alike.Pace < 1 || alike.Took < least/2 {
 		t.Errorf("right in %v (pace %.1f), as a login that may be refused in %v (pace %.1f), a hash in %v", plain.Took, plain.Pace, alike.Took, alike.Pace, least)
+	}
+}
+
+// Of several hashes any may be the password's, and all of them are tried in one slot.
+func TestVerifyAny(t *testing.T) {
+	h := newHasher()
+	other, err := h.Hash(t.Context(), "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, foreign := known[0].phc, "$1$saltsalt$BsXyQbZiQujHkdhwPwdol."
+	for _, c := range []struct {
+		phcs    []string
+		which   int // -1: none
+		stale   bool
+		refused bool
+	}{
+		{nil, -1, false, false},
+		{[]string{"", ""}, -1, false, false},
+		{[]string{other}, -1, false, false},
+		{[]string{other, own}, 1, false, false},
+		{[]string{foreign, other}, 0, true, false},
+		{[]string{"", other, foreign}, 2, true, false},
+		{[]string{"garbage", own}, 1, false, false},
+		{[]string{other, "garbage"}, -1, false, true},
+	} {
+		for _, alike := range []bool{false, true} {
+			res, err := h.VerifyAny(t.Context(), c.phcs, horse, alike)
+			if errors.Is(err, ErrUnsupported) != c.refused || err != nil && !c.refused {
+				t.Fatalf("%q: %v", c.phcs, err)
+			}
+			if res.OK != (c.which >= 0) || res.OK && (res.Which != c.which || res.Stale != c.stale) {
+				t.Errorf("%q: %+v", c.phcs, res)
+			}
+		}
+	}
+}
+
+// A login that tries several hashes costs what they do together, and the floor knows.
+func TestThreat02_SeveralHashes(t *testing.T) {
+	h := New(1, time.Second)
+	one, two := known[0].phc, known[1].phc
+	scheme := Scheme(two, "garbage", one)
+	if scheme != DefaultScheme+"+"+DefaultScheme || Scheme("$1$saltsalt$BsXyQbZiQujHkdhwPwdol.", one) != DefaultScheme+"+md5crypt" || Scheme("garbage") != "" {
+		t.Fatalf("got %q", scheme)
+	}
+	single, both := h.Floor([]string{DefaultScheme}), h.Floor([]string{scheme})
+	if both < single*3/2 {
+		t.Errorf("the floor of one hash is %s, and that of two %s", single, both)
+	}
+	if h.Floor([]string{"unknown+" + DefaultScheme}) != single {
+		t.Error("what is unknown of a scheme is not skipped")
+	}
+	least := time.Hour
+	for range 5 {
+		res, err := h.VerifyAny(t.Context(), []string{one, two}, "wrong", false)
+		if err != nil || res.OK || res.Pace < 1 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		least = min(least, res.Took)
+	}
+	if least > both {
+		t.Errorf("a check that fails takes %s, and the floor is %s", least, both)
+	}
+}
+
+// What another server judges costs what a wrong password does, and has its hash at the end.
+func TestHashAlike(t *testing.T) {
+	h := New(1, time.Second)
+	phc, res, err := h.HashAlike(t.Context(), horse)
+	if err != nil || res.Pace < 1 || res.Took == 0 || res.OK {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if !verify(t, h, phc, horse).OK || verify(t, h, phc, horse+"x").OK {
+		t.Error("it is another password's hash")
+	}
+	composed, decomposed := "p\u00e4ssword of many letters", "pa\u0308ssword of many letters"
+	if phc, _, err = h.HashAlike(t.Context(), decomposed); err != nil || !verify(t, h, phc, composed).OK {
+		t.Errorf("%v: the hash is not that of the password in NFC", err)
+	}
+	if phc, _, err = h.HashAlike(t.Context(), strings.Repeat("x", maxInput+1)); err != nil || phc != "" {
+		t.Errorf("a password that is never right has the hash %q, %v", phc, err)
 	}
 }
 
