@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -144,7 +145,7 @@ func TestClient_Asks(t *testing.T) {
 }
 
 func TestClient_BadAnswers(t *testing.T) {
-	followed := false
+	var followed atomic.Bool
 	for what, tt := range map[string]struct {
 		answer func(w http.ResponseWriter)
 		cause  string
@@ -182,7 +183,9 @@ func TestClient_BadAnswers(t *testing.T) {
 		}, "JSON", time.Second},
 	} {
 		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			followed = followed || r.URL.Path == "/followed"
+			if r.URL.Path == "/followed" {
+				followed.Store(true)
+			}
 			tt.answer(w)
 		})
 		c := open(t, Options{URL: s.URL})
@@ -193,7 +196,7 @@ func TestClient_BadAnswers(t *testing.T) {
 			t.Errorf("%s: it counts as a refusal", what)
 		}
 	}
-	if followed {
+	if followed.Load() {
 		t.Error("a redirect was followed")
 	}
 }
@@ -299,9 +302,10 @@ func TestClient_CallsAtOnce(t *testing.T) {
 }
 
 func TestClient_TLS(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"ok":true}`) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"ok":true}`) }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
 	defer s.Close()
-	s.Config.ErrorLog = nil
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 	known, unknown := open(t, Options{URL: s.URL, CA: ca}), open(t, Options{URL: s.URL})
 	is(t, "its CA", ask(known), "", "")

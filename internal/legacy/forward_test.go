@@ -61,9 +61,11 @@ func TestForward_PassesOn(t *testing.T) {
 // What is wrong for the client alone is passed on as it is, and is no failure of the server.
 func TestForward_AnswersAsTheyAre(t *testing.T) {
 	var status atomic.Int32
-	followed := false
+	var followed atomic.Bool
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		followed = followed || r.URL.Path == "/elsewhere"
+		if r.URL.Path == "/elsewhere" {
+			followed.Store(true)
+		}
 		w.Header().Set("Location", "/elsewhere")
 		w.Header().Set("Retry-After", "3")
 		w.WriteHeader(int(status.Load()))
@@ -89,7 +91,7 @@ func TestForward_AnswersAsTheyAre(t *testing.T) {
 	}
 	_, err := forward()
 	is(t, "open", err, auth.CodeUnavailable, "left alone")
-	if followed {
+	if followed.Load() {
 		t.Error("a redirect was followed")
 	}
 }

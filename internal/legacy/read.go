@@ -64,14 +64,14 @@ func ReadJWT(text string) (Claims, error) {
 	return claims, nil
 }
 
-// Text is a claim that is a text; "" if it is not there. One that is there is not empty.
+// Text is a claim that is a text; "" if it is not there.
 func (c Claims) Text(name string) (string, error) {
 	raw, there := c[name]
 	if !there || string(raw) == "null" {
 		return "", nil
 	}
 	var text string
-	if err := json.Unmarshal(raw, &text); err != nil || text == "" {
+	if err := json.Unmarshal(raw, &text); err != nil {
 		return "", fmt.Errorf("the claim %s of its token is no text", name)
 	}
 	return text, nil

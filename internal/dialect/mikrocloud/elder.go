@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -29,7 +28,7 @@ func (e elder) SignIn(ctx context.Context, c auth.Credentials, cl auth.Client) (
 		n, err = understandLogin(a, c.Name)
 		return err
 	})
-	if err != nil || n.Factor {
+	if err != nil || n.Factor || legacy.Relayed(ctx) { // whoever sent it does the second step
 		return n, err
 	}
 	n.Tokens, err = e.passport(ctx, n.Ticket, nil, cl)
@@ -81,12 +80,7 @@ func understandLogin(a *legacy.Answer, name string) (*auth.Newcomer, error) {
 	if in.Enabled == nil || in.Token == nil || *in.Token == "" {
 		return nil, errors.New("it has no mfa_enabled, or no token")
 	}
-	n := &auth.Newcomer{Factor: *in.Enabled, Ticket: auth.Secret(*in.Token)}
-	if strings.Contains(name, "@") {
-		n.Email = name
-	} else {
-		n.Username = name
-	}
+	n := &auth.Newcomer{Username: name, Factor: *in.Enabled, Ticket: auth.Secret(*in.Token)}
 	return legacy.Check(n)
 }
 

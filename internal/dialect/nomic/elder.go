@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -64,11 +63,6 @@ func understand(a *legacy.Answer, name string) (*auth.Newcomer, error) {
 	if subject == "" {
 		return nil, errors.New("its token has no sub")
 	}
-	n := &auth.Newcomer{Subject: subject}
-	if strings.Contains(name, "@") {
-		n.Email = name
-	} else {
-		n.Username = name
-	}
+	n := &auth.Newcomer{Username: name, Subject: subject}
 	return legacy.Check(n)
 }

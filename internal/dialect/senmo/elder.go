@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -87,11 +86,7 @@ func newcomer(claims legacy.Claims, name string) (*auth.Newcomer, error) {
 	if n.Username == "" {
 		n.Username = cognito
 	}
-	switch {
-	case n.Username != "" || n.Email != "":
-	case strings.Contains(name, "@"):
-		n.Email = name
-	default:
+	if claims["email"] == nil && claims["username"] == nil && claims["cognito:username"] == nil {
 		n.Username = name
 	}
 	return legacy.Check(n)
