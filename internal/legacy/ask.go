@@ -112,7 +112,7 @@ func (c *Client) explain(err error) error {
 	case errors.As(err, &verify), errors.As(err, &unknown):
 		return fmt.Errorf("%w: let it have a certificate for its name, or name the CA that made it in legacy_ca", err)
 	case errors.As(err, &header):
-		return fmt.Errorf("%w: it does not speak TLS at this port", err)
+		return fmt.Errorf("%w: give legacy the port where it speaks TLS", err)
 	case errors.Is(err, errTooLong), errors.Is(err, errUpgrade):
 		return fmt.Errorf("%w: see what answers at the URL of legacy", err)
 	}

@@ -321,7 +321,7 @@ func TestClient_TLS(t *testing.T) {
 	other := open(t, Options{URL: "https://localhost:" + port, CA: ca})
 	is(t, "another name", ask(other), auth.CodeUnavailable, "localhost")
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
-	is(t, "no TLS", ask(open(t, Options{URL: strings.Replace(plain.URL, "http", "https", 1)})), auth.CodeUnavailable, "it does not speak TLS at this port")
+	is(t, "no TLS", ask(open(t, Options{URL: strings.Replace(plain.URL, "http", "https", 1)})), auth.CodeUnavailable, "give legacy the port where it speaks TLS")
 	if err := open(t, Options{URL: plain.URL}).Reach(t.Context()); err != nil {
 		t.Error(err)
 	}
