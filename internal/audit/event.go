@@ -43,6 +43,7 @@ const (
 	BudgetCleared    Kind = "budget_cleared" // of a source
 	PasswordChanged  Kind = "password_changed"
 	PasswordRehashed Kind = "password_rehashed"
+	WrittenBack      Kind = "written_back" // an old system was told
 	SecretRotated    Kind = "secret_rotated"
 	AliasSet         Kind = "alias_set"
 	KeyCreated       Kind = "key_created"
@@ -72,7 +73,7 @@ var Kinds = []Kind{
 	SignedIn, PasswordPassed, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
 	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded,
 	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, BudgetCleared,
-	PasswordChanged, PasswordRehashed, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
+	PasswordChanged, PasswordRehashed, WrittenBack, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
 	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
 	StoreRestored, AuditAdopted, AuditCut,
 }

@@ -45,9 +45,11 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 	if err != nil {
 		return Account{}, "", err
 	}
-	if rec.PasswordHash, err = s.firstHash(ctx, rec, n); err != nil {
+	first, err := s.firstHash(ctx, rec, n)
+	if err != nil {
 		return Account{}, "", err
 	}
+	rec.PasswordHash = first.hash
 	var secret string
 	var hash [32]byte
 	if rec.Kind == KindService {
@@ -63,6 +65,9 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 			return err
 		}
 		if err := recount(ctx, tx, AccountRecord{Account: rec.Account}, rec); err != nil {
+			return err
+		}
+		if err := first.old.tell(ctx, tx, rec.Account, backCreated, first.oldHash); err != nil {
 			return err
 		}
 		if secret != "" {
@@ -136,7 +141,7 @@ func checkText(what, text string) error {
 	return nil
 }
 
-func (s *Service) firstHash(ctx context.Context, rec AccountRecord, n NewAccount) (string, error) {
+func (s *Service) firstHash(ctx context.Context, rec AccountRecord, n NewAccount) (*chosen, error) {
 	given := 0
 	for _, set := range []bool{n.Password != "", n.PasswordHash != "", n.NoPassword} {
 		if set {
@@ -145,25 +150,19 @@ func (s *Service) firstHash(ctx context.Context, rec AccountRecord, n NewAccount
 	}
 	switch {
 	case n.Kind == KindService && given > 0:
-		return "", Errorf(CodeInvalidInput, "a service account has a generated secret and no password")
-	case n.Kind == KindService:
-		return "", nil
+		return nil, Errorf(CodeInvalidInput, "a service account has a generated secret and no password")
+	case n.Kind == KindService, n.NoPassword && given == 1:
+		return &chosen{}, nil
 	case given != 1:
-		return "", Errorf(CodeInvalidInput, "give a password, or a password hash, or say that there is none")
+		return nil, Errorf(CodeInvalidInput, "give a password, or a password hash, or say that there is none")
 	case n.PasswordHash != "":
 		hash, err := password.Foreign(n.PasswordHash, password.ForeignOptions{})
 		if err != nil {
-			return "", Errorf(CodeInvalidInput, "password hash: %v", err)
+			return nil, Errorf(CodeInvalidInput, "password hash: %v", err)
 		}
-		return hash, nil
-	case n.NoPassword:
-		return "", nil
+		return &chosen{hash: hash}, nil
 	}
-	c, err := s.choose(ctx, rec, "", n.Password)
-	if err != nil {
-		return "", err
-	}
-	return c.hash, nil
+	return s.choose(ctx, rec, "", n.Password)
 }
 
 // FindAccount finds an account by its username, its e-mail address or its id.
@@ -270,9 +269,13 @@ func set[T any](field *T, value *T) {
 
 // SetDisabled disables an account, which ends its sessions, or enables it again.
 func (s *Service) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled bool, cl Client) error {
-	kind := audit.AccountEnabled
+	kind, event := audit.AccountEnabled, backEnabled
 	if disabled {
-		kind = audit.AccountDisabled
+		kind, event = audit.AccountDisabled, backDisabled
+	}
+	old, err := s.oldSystem(ctx, realm)
+	if err != nil {
+		return err
 	}
 	return s.change(ctx, func(tx Tx) error {
 		changed, err := tx.SetDisabled(ctx, realm, id, disabled, s.now())
@@ -284,18 +287,34 @@ func (s *Service) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled
 				return err
 			}
 		}
+		if old != nil {
+			rec, err := tx.AccountByID(ctx, realm, id, "")
+			if err != nil {
+				return err
+			}
+			if err := old.tell(ctx, tx, rec.Account, event, ""); err != nil {
+				return err
+			}
+		}
 		return tx.InsertEvent(ctx, s.event(realm, kind, id, cl))
 	})
 }
 
 // DeleteAccount removes an account with its credentials and sessions. Its id is never used again.
 func (s *Service) DeleteAccount(ctx context.Context, realm, id uuid.UUID, cl Client) error {
+	old, err := s.oldSystem(ctx, realm)
+	if err != nil {
+		return err
+	}
 	return s.change(ctx, func(tx Tx) error {
 		if err := tx.HoldAccount(ctx, realm, id); err != nil {
 			return err
 		}
 		rec, err := tx.AccountByID(ctx, realm, id, "")
 		if err != nil {
+			return err
+		}
+		if err := old.tell(ctx, tx, rec.Account, backDeleted, ""); err != nil {
 			return err
 		}
 		if _, err := tx.DeleteAccount(ctx, realm, id, s.now()); err != nil {

@@ -21,6 +21,9 @@ type chosen struct {
 	rec  AccountRecord
 	hash string
 	past int // how many of the account's hashes are to be remembered
+
+	old     *oldSystem // who is to be told; nil: nobody
+	oldHash string     // for it
 }
 
 // choose holds a password, called what, to the rules of its realm, and hashes it. What is compared with
@@ -48,7 +51,15 @@ func (s *Service) choose(ctx context.Context, rec AccountRecord, what string, p 
 	if err != nil {
 		return nil, hashError(err)
 	}
-	return &chosen{rec, hash, rules.Past}, nil
+	old, err := s.oldSystem(ctx, rec.RealmID)
+	if err != nil {
+		return nil, err
+	}
+	oldHash, err := old.hash(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return &chosen{rec: rec, hash: hash, past: rules.Past, old: old, oldHash: oldHash}, nil
 }
 
 // wasPast returns password.ErrPast for the present password of an account, or one that is remembered.
@@ -90,7 +101,7 @@ func chosenError(what string, err error) error {
 // errChanged.
 func (s *Service) replacePassword(ctx context.Context, tx Tx, c *chosen, keep uuid.UUID, reason string, cl Client) error {
 	id, realm, now := c.rec.ID, c.rec.RealmID, s.now()
-	err := changePasswords(ctx, tx, realm, id, func(AccountRecord) (bool, error) {
+	err := changePasswords(ctx, tx, realm, id, func(rec AccountRecord) (bool, error) {
 		if err := tx.KeepPassword(ctx, id, c.past, now); err != nil {
 			return false, err
 		}
@@ -101,8 +112,10 @@ func (s *Service) replacePassword(ctx context.Context, tx Tx, c *chosen, keep uu
 		if err != nil {
 			return false, err
 		}
-		_, err = tx.DropSources(ctx, id)
-		return true, err
+		if _, err = tx.DropSources(ctx, id); err != nil {
+			return false, err
+		}
+		return true, c.old.tell(ctx, tx, rec.Account, backPassword, c.oldHash)
 	})
 	if err != nil {
 		return err

@@ -57,6 +57,8 @@ type Options struct {
 	TOTPIssuer string        // who the authenticator app says the code is for; "" is "Ostiary"
 	// Passwords are the rules for new ones, by the realm's name; where there are none, those of NIST.
 	Passwords map[string]password.Rules
+	// Writebacks are the windows in which old systems are told of new passwords, by the realm's name.
+	Writebacks map[string]Writeback
 	// Gate is shared by services that count the same guesses, one after the other; nil: its own.
 	Gate *throttle.Gate
 	// Shared counts the guesses in flight of all nodes; nil: there is no other one.
@@ -87,6 +89,8 @@ type Service struct {
 	observer  Observer
 	passwords map[string]password.Rules
 
+	writebacks map[string]Writeback
+
 	gate    *throttle.Gate
 	shared  Reserver
 	realms  sync.Map // uuid.UUID → *realmState
@@ -104,7 +108,7 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{
 		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
-		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer, auditKeep: o.AuditKeep, passwords: o.Passwords,
+		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer, auditKeep: o.AuditKeep, passwords: o.Passwords, writebacks: o.Writebacks,
 		gate: cmp.Or(o.Gate, throttle.NewGate()), shared: o.Shared, touch: make(chan struct{}, 64),
 		watch: cmp.Or(o.Watch, NewAuditWatch()), observer: cmp.Or[Observer](o.Observer, nobody{}),
 	}

@@ -59,6 +59,7 @@ type Reader interface {
 	ForeignReader
 	ParityReader
 	UsageReader
+	WritebackReader
 }
 
 // Tx is what can be read and written in a transaction.
@@ -77,6 +78,7 @@ type Tx interface {
 	ForeignWriter
 	ParityWriter
 	UsageWriter
+	WritebackWriter
 }
 
 // Realm is a closed set of accounts, keys and policies.

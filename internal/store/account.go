@@ -303,7 +303,7 @@ func (q queries) DeleteAccount(ctx context.Context, realm, id uuid.UUID, now tim
 
 // accountTables have rows of an account, besides its names, that go with it.
 var accountTables = []string{"account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source", "account_role",
-	"password_history", "account_password", "factor_elsewhere", "foreign_token", "session_cutoff", "writeback"}
+	"password_history", "account_password", "factor_elsewhere", "foreign_token", "session_cutoff"}
 
 func (q queries) SetAlias(ctx context.Context, realm, account uuid.UUID, d auth.Dialect, subject string) error {
 	if _, err := q.AccountByID(ctx, realm, account, ""); err != nil {

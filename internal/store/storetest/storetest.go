@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 		{"Audit", auditCases},
 		{"Parity", parityCases},
 		{"Foreign", foreignCases},
+		{"Writeback", writebackCases},
 		{"Usage", usageCases},
 		{"TLS", tlsCases},
 		{"Transaction", transactionCases},
