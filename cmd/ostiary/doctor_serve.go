@@ -23,6 +23,10 @@ func (d *doctor) checkSettings() []*auth.Mount {
 	} else {
 		d.find(fine, "mounts", "", "%d", len(mounts))
 	}
+	for _, m := range pastSunset(mounts, time.Now()) {
+		d.find(warn, "sunset", "see by ostiary usage who uses it; then take the mount out of the configuration, or give it another date",
+			"%s is served, and was to end on %s", placeOf(m), m.Notice.Sunset.Format(time.DateOnly))
+	}
 	d.checkBreached()
 	d.checkLegacies(mounts)
 	srv := &d.server

@@ -182,6 +182,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tended.Go(func() { s.keys.keep(tending) })
 	tended.Go(func() { s.tend(tending) })
 	tended.Go(func() { s.usage.Run(tending) })
+	tended.Go(func() { s.tendBrownouts(tending) })
 	tended.Go(func() { s.tendStates(tending) })
 	if s.sender != nil {
 		tended.Go(func() { s.sender.Run(tending) })

@@ -50,6 +50,8 @@ type Mount struct {
 
 	CORSOrigins []string
 
+	Notice Notice // of its end
+
 	Elder Elder // whom it takes over from; nil: nobody
 	Mode  Mode  // "" is ModeOwn
 	Split Split // of ModeSplit

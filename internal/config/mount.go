@@ -35,6 +35,11 @@ type Mount struct {
 
 	CORSOrigins []string `toml:"cors_origins"` // web origins whose scripts may sign in here
 
+	Deprecation     string   `toml:"deprecation"`      // since when it should not be used any more; empty: not said
+	Sunset          string   `toml:"sunset"`           // when it is expected to end; empty: not said
+	DeprecationLink string   `toml:"deprecation_link"` // where more is said of both
+	Brownouts       []string `toml:"brownouts"`        // when it is meant to be away: 2026-12-10T10:00:00Z/15m
+
 	Legacy        *string   `toml:"legacy"`         // the server to take over from; nil: none
 	LegacyCA      string    `toml:"legacy_ca"`      // certificates in PEM to trust for it; empty: the system's
 	LegacyTimeout *Duration `toml:"legacy_timeout"` // how long a call of it may take
@@ -98,6 +103,10 @@ func (t *Mount) resolve(realm string, known []dialect.Dialect) (*auth.Mount, err
 		{"session_max", func() error { return setLifetime(&m.SessionMax, t.SessionMax) }},
 		{"refresh_retry", func() error { return t.setRefreshRetry(&m, d) }},
 		{"cors_origins", func() (err error) { m.CORSOrigins, err = parseOrigins(t.CORSOrigins); return }},
+		{"deprecation", func() error { return setDate(&m.Notice.Deprecation, t.Deprecation) }},
+		{"sunset", func() error { return t.setSunset(&m.Notice) }},
+		{"deprecation_link", func() error { return t.setDeprecationLink(&m.Notice) }},
+		{"brownouts", func() error { return t.setBrownouts(&m.Notice) }},
 		{"session_idle", func() error { return within(&m.SessionIdle, t.SessionIdle, m.SessionMax) }},
 		{"access_ttl", func() error { return within(&m.AccessTTL, t.AccessTTL, m.SessionMax) }},
 	}

@@ -57,7 +57,10 @@ func Routes(svc *auth.Service, mounts []*auth.Mount, all []Dialect) []web.Route 
 	for _, m := range mounts {
 		for _, d := range all {
 			if d.Name() == m.Dialect {
-				routes = append(routes, d.Routes(svc, m)...)
+				for _, route := range d.Routes(svc, m) {
+					d.Announce(&route, m)
+					routes = append(routes, route)
+				}
 			}
 		}
 	}

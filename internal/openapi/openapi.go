@@ -42,13 +42,19 @@ func Route(host, prefix string, mounts []*auth.Mount) web.Route {
 func describe(host, prefix string, mounts []*auth.Mount) map[string]any {
 	document := map[string]any{"servers": []any{map[string]any{"url": cmp.Or(prefix, "/")}}}
 	parts := slices.Clone(own)
+	notices := map[string]*auth.Notice{}
 	for _, m := range mounts {
 		if m.Host == host && m.Prefix == prefix && !slices.Contains(parts, string(m.Dialect)) {
 			parts = append(parts, string(m.Dialect))
+			notices[string(m.Dialect)] = &m.Notice
 		}
 	}
 	for _, name := range parts {
-		document = join(document, part(name))
+		p := part(name)
+		if n := notices[name]; n != nil {
+			announce(p, n)
+		}
+		document = join(document, p)
 	}
 	return document
 }

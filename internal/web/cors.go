@@ -9,6 +9,7 @@ import (
 var (
 	varyOrigin = []string{"Origin"}
 	exposed    = []string{"Retry-After"}
+	exposedEnd = []string{"Retry-After, Deprecation, Sunset, Link"}
 )
 
 // validOrigin tells whether s is an origin as a browser sends it (RFC 6454
@@ -33,6 +34,9 @@ func (route *Route) share(answer, request http.Header) {
 	if origin := originOf(request); origin != "" && slices.Contains(route.CORS, origin) {
 		answer["Access-Control-Allow-Origin"] = []string{origin}
 		answer["Access-Control-Expose-Headers"] = exposed
+		if len(route.Notice) > 0 {
+			answer["Access-Control-Expose-Headers"] = exposedEnd
+		}
 	}
 }
 

@@ -2,10 +2,12 @@ package web
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -31,6 +33,12 @@ type Route struct {
 	CORS    []string // origins that browsers may call from
 	// Count, unless it is nil, is told what each request came to. It returns at once.
 	Count func(auth.Used, *auth.Client)
+	// Notice are headers of each answer of the route.
+	Notice http.Header
+	// Away, unless it is nil, tells whether the route is meant to be away, and until when. Then
+	// it answers 503, as Encode has it, and nothing is looked at.
+	Away   func(now time.Time) (until time.Time, away bool)
+	Encode Encoder
 }
 
 type mux struct {
@@ -149,7 +157,27 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(route.CORS) > 0 {
 		route.share(w.Header(), r.Header)
 	}
+	maps.Copy(w.Header(), route.Notice)
+	if route.away(w, r) {
+		return
+	}
 	route.Handler.ServeHTTP(w, r)
+}
+
+// away answers a request that comes while the route is meant to be away.
+func (route *Route) away(w http.ResponseWriter, r *http.Request) bool {
+	if route.Away == nil {
+		return false
+	}
+	now := exchangeFrom(r.Context()).clock()
+	until, away := route.Away(now)
+	if away {
+		auth.Use(r.Context(), auth.UsedBrownout)
+		fail(w, r, route.Encode, "", &auth.Error{
+			Code: auth.CodeUnavailable, RetryAfter: until.Sub(now), Detail: "away as planned until " + until.UTC().Format(time.RFC3339),
+		})
+	}
+	return away
 }
 
 func (m *mux) find(r *http.Request) *group {
