@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
 )
 
 type accountCmd struct {
@@ -209,7 +210,7 @@ func (d *desk) print(a *app, acc auth.Account, secret auth.Secret) error {
 
 type accountAlias struct {
 	accountArg
-	Dialect string  `required:"" help:"cloudio, mikrocloud, nomic or senmo."`
+	Dialect string  `required:"" help:"cloudio, mikrocloud, nomic, senmo, or one that the configuration declares."`
 	Subject *string `required:"" help:"The subject that the dialect's clients know the account by; empty: its default."`
 }
 
@@ -222,7 +223,7 @@ Example:
 }
 
 func (c *accountAlias) Run(a *app) error {
-	name, err := knownDialect(c.Dialect)
+	name, err := knownDialect(a.set, c.Dialect)
 	if err != nil {
 		return err
 	}
@@ -231,9 +232,13 @@ func (c *accountAlias) Run(a *app) error {
 	})
 }
 
-func knownDialect(text string) (auth.Dialect, error) {
+func knownDialect(set *config.Shared, text string) (auth.Dialect, error) {
+	all, err := spoken(set)
+	if err != nil {
+		return "", misuse(err.Error())
+	}
 	var names []string
-	for _, d := range dialects() {
+	for _, d := range all {
 		if names = append(names, string(d.Name())); text == string(d.Name()) {
 			return d.Name(), nil
 		}

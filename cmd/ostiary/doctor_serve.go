@@ -17,16 +17,13 @@ import (
 
 // checkSettings sees that serve would start with these settings, and whether it runs.
 func (d *doctor) checkSettings() []*auth.Mount {
-	mounts, err := d.set.Mounts(dialects())
+	mounts, err := mountsOf(d.set)
 	if err != nil {
 		d.find(wrong, "mounts", "correct the configuration file", "%v", err)
 	} else {
 		d.find(fine, "mounts", "", "%d", len(mounts))
 	}
-	for _, m := range pastSunset(mounts, time.Now()) {
-		d.find(warn, "sunset", "see by ostiary usage who uses it; then take the mount out of the configuration, or give it another date",
-			"%s is served, and was to end on %s", placeOf(m), m.Notice.Sunset.Format(time.DateOnly))
-	}
+	d.checkDefinitions()
 	d.checkBreached()
 	d.checkLegacies(mounts)
 	srv := &d.server

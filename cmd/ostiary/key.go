@@ -115,7 +115,7 @@ func (c *keyRotate) Run(a *app) error {
 	case c.Bits != 0 && c.Bits != 2048 && c.Bits != 3072 && c.Bits != 4096:
 		return misusef("--bits: must be 2048, 3072 or 4096")
 	}
-	mounts, err := a.set.Mounts(dialects())
+	mounts, err := mountsOf(a.set)
 	if err != nil {
 		return misuse(err.Error())
 	}

@@ -43,6 +43,7 @@ type commandLine struct {
 	Backup     backupCmd     `cmd:"" help:"Write all of the database into a file, while the servers go on."`
 	Restore    restoreCmd    `cmd:"" help:"Bring a database back from a backup."`
 	Database   databaseCmd   `cmd:"" help:"Copy the database to another one, and compare two."`
+	Dialect    dialectCmd    `cmd:"" help:"Login APIs that a file declares."`
 	Doctor     doctorCmd     `cmd:"" help:"Check the installation, and say what to do about each finding."`
 	Ready      readyCmd      `cmd:"" help:"Ask the server whether it can serve."`
 	Version    versionCmd    `cmd:"" help:"Show the version of this program."`

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/dialect"
 	"github.com/ostiary/ostiary/internal/legacy"
 	"github.com/ostiary/ostiary/internal/openapi"
 	"github.com/ostiary/ostiary/internal/password"
@@ -31,7 +32,11 @@ type site struct {
 
 // build makes the site of a configuration.
 func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
-	mounts, err := set.Mounts(dialects())
+	all, err := spoken(set)
+	if err != nil {
+		return nil, misuse(err.Error())
+	}
+	mounts, err := set.Mounts(all)
 	if err != nil {
 		return nil, misuse(err.Error())
 	}
@@ -41,6 +46,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	}
 	o := coreOptions(set, s.store, s.master, s.hasher, s.log)
 	o.Mounts, o.Gate, o.Shared, o.Watch, o.Feed = mounts, s.gate, s.shared, s.watch, s.feed
+	o.Dialects = dialect.Rules(all)
 	o.AuditKeep = time.Duration(srv.AuditKeep)
 	requests := s.requests(srv)
 	s.observers(&o, &requests)
@@ -48,7 +54,6 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	if err := s.settle(svc, mounts); err != nil {
 		return nil, err
 	}
-	s.warnSunset(mounts)
 	if err := s.checkPasswords(svc, o.Passwords); err != nil {
 		return nil, err
 	}
@@ -67,13 +72,12 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 			routes = append(routes, route)
 		}
 	}
-	for _, d := range dialects() {
+	for _, d := range all {
 		for _, m := range mounts {
 			if m.Dialect == d.Name() {
 				for _, route := range d.Routes(svc, m) {
 					route.Name = strings.TrimPrefix(route.Path, m.Prefix)
 					route.Count = s.counted(m, srv)
-					d.Announce(&route, m)
 					routes = append(routes, route)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/dialect"
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
@@ -109,12 +110,11 @@ func coreOptions(set *config.Shared, st *store.Store, master seal.Key, hasher *p
 	budgets, keys := set.Budgets(), keyPolicy(set)
 	o := auth.Options{
 		Store: st, Master: master, Hasher: hasher, Log: log, Budgets: &budgets, Keys: &keys,
-		TOTPIssuer: set.TOTPIssuer, Dialects: map[auth.Dialect]auth.Rules{},
+		TOTPIssuer: set.TOTPIssuer,
 	}
 	o.Passwords, _ = set.Passwords() // an error was one of the settings, and ended the command
-	for _, d := range dialects() {
-		o.Dialects[d.Name()] = d.Rules
-	}
+	all, _ := spoken(set)            // who needs the mounts is told what is wrong
+	o.Dialects = dialect.Rules(all)
 	return o
 }
 

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -181,6 +182,19 @@ func (s *Shared) MasterKey() (text auth.Secret, file string, err error) {
 	default:
 		return "", filepath.Join(s.Data, "master.key"), nil
 	}
+}
+
+// Definitions are the files that declare dialects of the mounts, each once.
+func (s *Shared) Definitions() (paths []string) {
+	if s.file == nil {
+		return nil
+	}
+	for _, m := range s.file.mounts {
+		if m.Definition != "" && !slices.Contains(paths, m.Definition) {
+			paths = append(paths, m.Definition)
+		}
+	}
+	return paths
 }
 
 // Mounts completes and checks the [[mount]] tables by what is known of each dialect.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -70,6 +71,11 @@ func Parse(name string, data []byte) (*File, error) {
 	}
 	if wrong != nil {
 		return nil, explain(name, wrong)
+	}
+	for i := range c.Mount {
+		if d := &c.Mount[i].Definition; *d != "" && !filepath.IsAbs(*d) {
+			*d = filepath.Join(filepath.Dir(name), *d)
+		}
 	}
 	return &File{name: name, values: values, mounts: c.Mount, policies: c.Policy}, nil
 }

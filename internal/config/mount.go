@@ -13,10 +13,13 @@ import (
 // Mount is one [[mount]] of the file: a dialect, served for a realm at a host and
 // prefix. What it leaves out, its dialect's defaults say.
 type Mount struct {
-	Dialect string `toml:"dialect"` // cloudio, mikrocloud, nomic, or senmo
-	Host    string `toml:"host"`    // a host name without port; empty: any
-	Prefix  string `toml:"prefix"`  // a path before the dialect's own, such as "/login"
-	Realm   string `toml:"realm"`   // empty: the setting realm
+	Dialect string `toml:"dialect"` // cloudio, mikrocloud, nomic, senmo, or what its definition is called
+	// Definition is the file that declares the dialect, from the directory of this file on.
+	Definition string `toml:"definition"`
+
+	Host   string `toml:"host"`   // a host name without port; empty: any
+	Prefix string `toml:"prefix"` // a path before the dialect's own, such as "/login"
+	Realm  string `toml:"realm"`  // empty: the setting realm
 
 	Issuer    *string `toml:"issuer"`    // iss
 	Audience  *string `toml:"audience"`  // aud and client_id
@@ -121,10 +124,17 @@ func (t *Mount) resolve(realm string, known []dialect.Dialect) (*auth.Mount, err
 func (t *Mount) lookup(known []dialect.Dialect) (*dialect.Dialect, error) {
 	var names []string
 	for i := range known {
-		names = append(names, string(known[i].Name()))
-		if t.Dialect == names[i] {
-			return &known[i], nil
+		d := &known[i]
+		names = append(names, string(d.Name()))
+		if t.Definition != "" && d.File == t.Definition && (t.Dialect == "" || t.Dialect == names[i]) {
+			return d, nil
 		}
+		if t.Definition == "" && t.Dialect == names[i] {
+			return d, nil
+		}
+	}
+	if t.Definition != "" {
+		return nil, fmt.Errorf("dialect: %q is not what %s declares", t.Dialect, t.Definition)
 	}
 	if t.Dialect == "" {
 		return nil, fmt.Errorf("dialect: missing; it is one of %s", strings.Join(names, ", "))

@@ -11,6 +11,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"io/fs"
 	"maps"
 	"net/http"
 	"reflect"
@@ -30,7 +31,7 @@ var own = []string{"base", "about", "verify", "session", "service"}
 var spec embed.FS
 
 // Route serves the description of a place: of everything under /ostiary/, and of the
-// dialects that are mounted there.
+// dialects that are mounted there, but for those that a file declares.
 func Route(host, prefix string, mounts []*auth.Mount) web.Route {
 	document, err := json.Marshal(describe(host, prefix, mounts))
 	return web.Route{Host: host, Path: prefix + Path, Handler: web.Endpoint[web.None, json.RawMessage]{
@@ -44,7 +45,8 @@ func describe(host, prefix string, mounts []*auth.Mount) map[string]any {
 	parts := slices.Clone(own)
 	notices := map[string]*auth.Notice{}
 	for _, m := range mounts {
-		if m.Host == host && m.Prefix == prefix && !slices.Contains(parts, string(m.Dialect)) {
+		_, err := fs.Stat(spec, "spec/"+string(m.Dialect)+".json")
+		if err == nil && m.Host == host && m.Prefix == prefix && !slices.Contains(parts, string(m.Dialect)) {
 			parts = append(parts, string(m.Dialect))
 			notices[string(m.Dialect)] = &m.Notice
 		}

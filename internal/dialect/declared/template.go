@@ -49,15 +49,16 @@ func (r *reader) compile(n *node, in scope) *template {
 	if n == nil || n.text == "" {
 		return nil
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, []byte(n.text)); err != nil {
+	if err := json.Unmarshal([]byte(n.text), new(any)); err != nil {
 		at := len(n.text)
-		if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		if e, ok := errors.AsType[*json.SyntaxError](err); ok && !strings.HasPrefix(e.Error(), "unexpected end") {
 			at = max(0, int(e.Offset)-1)
 		}
-		r.fail(n.place(min(at, len(n.text))), "not JSON: %v", err)
+		r.fail(n.place(at), "not JSON: %v", err)
 		return nil
 	}
+	var compact bytes.Buffer
+	_ = json.Compact(&compact, []byte(n.text)) // it is JSON
 	c := &compiler{reader: r, node: n, in: in, tokens: json.NewDecoder(strings.NewReader(n.text))}
 	c.tokens.UseNumber()
 	t := c.value()

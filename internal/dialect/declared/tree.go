@@ -65,8 +65,6 @@ type entry struct {
 type table struct {
 	at      int
 	entries []*entry
-	open    bool // made by a longer name alone, and so may still be begun
-	inline  bool // written in braces, and so complete
 }
 
 func (t *table) find(name string) *entry {
@@ -78,39 +76,35 @@ func (t *table) find(name string) *entry {
 	return nil
 }
 
-func (t *table) add(name string, at int, value *node) *entry {
-	e := &entry{name: name, at: at, value: value}
-	t.entries = append(t.entries, e)
-	return e
+func (t *table) add(name string, at int, value *node) *node {
+	t.entries = append(t.entries, &entry{name: name, at: at, value: value})
+	return value
 }
 
-// parse makes the tree. The decoder goes first: it knows all of the syntax.
+// parse makes the tree. The decoder goes first: it knows all of the syntax, and finds what
+// is there twice, so that the tree need not.
 func parse(s *source) (*table, error) {
 	if i := invalidUTF8(s.data); i >= 0 {
 		return nil, s.errorf(i, "not UTF-8")
 	}
-	wrong := toml.Unmarshal(s.data, &map[string]any{})
-	if e, ok := errors.AsType[*toml.DecodeError](wrong); ok {
+	err := toml.Unmarshal(s.data, &map[string]any{})
+	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := e.Position()
 		return nil, fmt.Errorf("%s:%d:%d: %s", s.name, line, column, oneLine(strings.TrimPrefix(e.Error(), "toml: ")))
 	}
-	g := grower{source: s}
+	g := grower{}
 	g.Reset(s.data)
 	root := &table{}
 	here := root
-	for g.NextExpression() {
-		var err error
+	for err == nil && g.NextExpression() {
 		switch e := g.Expression(); e.Kind {
 		case unstable.Table, unstable.ArrayTable:
 			here, err = g.header(root, e)
 		case unstable.KeyValue:
 			err = g.put(here, e)
 		}
-		if err != nil {
-			return nil, err
-		}
 	}
-	if err := errors.Join(g.Error(), wrong); err != nil {
+	if err = errors.Join(err, g.Error()); err != nil {
 		return nil, s.errorf(0, "%s", strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	return root, nil
@@ -128,62 +122,56 @@ func invalidUTF8(data []byte) int {
 }
 
 // grower makes the tree of what the parser finds.
-type grower struct {
-	unstable.Parser
-	source *source
-}
+type grower struct{ unstable.Parser }
 
-// keys are the parts of a name, and where each is written.
-func (g *grower) keys(e *unstable.Node) (names []string, at []int) {
+// keys are the parts of a name, and where it is written.
+func (g *grower) keys(e *unstable.Node) (names []string, at int) {
 	for it := e.Key(); it.Next(); {
-		names = append(names, string(it.Node().Data))
-		at = append(at, int(it.Node().Raw.Offset))
+		if names = append(names, string(it.Node().Data)); len(names) == 1 {
+			at = int(it.Node().Raw.Offset)
+		}
 	}
 	return names, at
 }
 
-// below finds or makes the table of a part of a name.
-func (g *grower) below(t *table, name string, at int) (*table, error) {
-	e := t.find(name)
-	if e == nil {
-		e = t.add(name, at, &node{at: at, kind: unstable.Table, table: &table{at: at, open: true}})
+// below finds or makes the table that parts of a name lead to.
+func (g *grower) below(t *table, names []string, at int) (*table, error) {
+	for _, name := range names {
+		var value *node
+		if e := t.find(name); e != nil {
+			value = e.value
+		} else {
+			value = t.add(name, at, &node{at: at, kind: unstable.Table, table: &table{at: at}})
+		}
+		if value.kind == unstable.ArrayTable {
+			value = value.list[len(value.list)-1]
+		}
+		if t = value.table; t == nil {
+			return nil, fmt.Errorf("%q has its value already", name)
+		}
 	}
-	into := e.value.table
-	if e.value.kind == unstable.ArrayTable {
-		into = e.value.list[len(e.value.list)-1].table
-	}
-	if into == nil || into.inline {
-		return nil, g.source.errorf(at, "%q has its value already", name)
-	}
-	return into, nil
+	return t, nil
 }
 
 // header is the table of [a.b] or [[a.b]].
 func (g *grower) header(root *table, e *unstable.Node) (*table, error) {
 	names, at := g.keys(e)
-	t, last := root, len(names)-1
-	for i := range last {
-		var err error
-		if t, err = g.below(t, names[i], at[i]); err != nil {
-			return nil, err
-		}
+	if e.Kind == unstable.Table {
+		return g.below(root, names, at)
 	}
-	name, here := names[last], at[last]
-	known := t.find(name)
-	fresh := &table{at: here}
-	switch {
-	case known == nil && e.Kind == unstable.Table:
-		t.add(name, here, &node{at: here, kind: unstable.Table, table: fresh})
-	case known == nil:
-		t.add(name, here, &node{at: here, kind: unstable.ArrayTable, list: []*node{{at: here, kind: unstable.Table, table: fresh}}})
-	case e.Kind == unstable.ArrayTable && known.value.kind == unstable.ArrayTable:
-		known.value.list = append(known.value.list, &node{at: here, kind: unstable.Table, table: fresh})
-	case e.Kind == unstable.Table && known.value.table != nil && known.value.table.open:
-		fresh = known.value.table
-		fresh.open = false
-	default:
-		return nil, g.source.errorf(here, "%q is there twice", name)
+	last := len(names) - 1
+	t, err := g.below(root, names[:last], at)
+	if err != nil {
+		return nil, err
 	}
+	list := &node{at: at, kind: unstable.ArrayTable}
+	if known := t.find(names[last]); known != nil {
+		list = known.value
+	} else {
+		t.add(names[last], at, list)
+	}
+	fresh := &table{at: at}
+	list.list = append(list.list, &node{at: at, kind: unstable.Table, table: fresh})
 	return fresh, nil
 }
 
@@ -191,18 +179,13 @@ func (g *grower) header(root *table, e *unstable.Node) (*table, error) {
 func (g *grower) put(t *table, e *unstable.Node) error {
 	names, at := g.keys(e)
 	last := len(names) - 1
-	for i := range last {
-		var err error
-		if t, err = g.below(t, names[i], at[i]); err != nil {
-			return err
-		}
+	t, err := g.below(t, names[:last], at)
+	if err != nil {
+		return err
 	}
-	if t.find(names[last]) != nil {
-		return g.source.errorf(at[last], "%q is there twice", names[last])
-	}
-	value, err := g.value(e.Value(), at[last])
+	value, err := g.value(e.Value(), at)
 	if err == nil {
-		t.add(names[last], at[last], value)
+		t.add(names[last], at, value)
 	}
 	return err
 }
@@ -232,7 +215,6 @@ func (g *grower) value(v *unstable.Node, at int) (*node, error) {
 				return nil, err
 			}
 		}
-		n.table.inline = true
 	}
 	return n, nil
 }

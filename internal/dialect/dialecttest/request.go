@@ -59,6 +59,10 @@ func (s Suite) bodies(t *testing.T) {
 				s.anyBody(t, h, route)
 				return
 			}
+			if route.Body == web.BodyForm {
+				s.form(t, h, route)
+				return
+			}
 			s.malformed(t, h, route)
 			s.fields(t, h, route)
 			s.contentType(t, h, route)
@@ -80,8 +84,12 @@ func (s Suite) size(t *testing.T, h *House, route Route) {
 	if good.Body == "" {
 		good.Body = "{}"
 	}
-	fits := good.Body + strings.Repeat(" ", web.MaxBody-len(good.Body))
-	s.refused(t, h, "64 KiB and a byte", good.WithBody(fits+" "), http.StatusRequestEntityTooLarge)
+	padding := " "
+	if route.Body == web.BodyForm {
+		good.Body, padding = good.Body+"&extra=", "x"
+	}
+	fits := good.Body + strings.Repeat(padding, web.MaxBody-len(good.Body))
+	s.refused(t, h, "64 KiB and a byte", good.WithBody(fits+padding), http.StatusRequestEntityTooLarge)
 	s.refused(t, h, "a megabyte", good.WithBody(strings.Repeat(" ", 1<<20)), http.StatusRequestEntityTooLarge)
 	h.Send(t, good.WithBody(fits)).Is(t, "64 KiB", http.StatusOK)
 }
@@ -93,6 +101,31 @@ func (s Suite) anyBody(t *testing.T, h *House, route Route) {
 	}
 	form := s.base(route).WithBody("a=b").Without("Content-Type").With("Content-Type", "application/x-www-form-urlencoded")
 	h.Send(t, form).Is(t, "a form", http.StatusOK)
+}
+
+// form: a form in one reading only, and of no other type.
+func (s Suite) form(t *testing.T, h *House, route Route) {
+	good := route.Good(t, h)
+	typed := func(r Request, contentType string) Request {
+		return r.Without("Content-Type").With("Content-Type", contentType)
+	}
+	for what, body := range map[string]string{
+		"twice": "&x=1&x=2", "an escape": "&x=%zz", "half an escape": "&x=%a", "invalid UTF-8": "&x=%ff", "a semicolon": "&x=1;y=2",
+	} {
+		s.refused(t, h, what, good.WithBody(good.Body+body), http.StatusBadRequest)
+	}
+	s.refused(t, h, "nothing", good.WithBody(""), http.StatusBadRequest)
+	for _, field := range route.Fields {
+		s.refused(t, h, field+" twice", good.WithBody(good.Body+"&"+field+"=x"), http.StatusBadRequest)
+		renamed := strings.Replace("&"+good.Body, "&"+field+"=", "&"+strings.ToUpper(field)+"=", 1)[1:]
+		s.refused(t, h, field+" in another case", good.WithBody(renamed), http.StatusBadRequest)
+	}
+	for _, c := range []string{"application/json", "text/plain", "multipart/form-data; boundary=x", " "} {
+		s.refused(t, h, c, typed(good, c), http.StatusUnsupportedMediaType)
+	}
+	h.Send(t, good.WithBody(good.Body+"&extra=%F0%9F%98%80")).Is(t, "unknown parameters", http.StatusOK)
+	h.Send(t, typed(route.Good(t, h), "Application/X-WWW-Form-Urlencoded; charset=utf-8")).Is(t, "a type with a parameter", http.StatusOK)
+	h.Send(t, route.Good(t, h).Without("Content-Type")).Is(t, "no type", http.StatusOK)
 }
 
 func (s Suite) malformed(t *testing.T, h *House, route Route) {

@@ -1,6 +1,7 @@
 package dialecttest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,6 +25,8 @@ type Suite struct {
 	Scheme string
 	// TwoCredentials is the status of a request with two of them.
 	TwoCredentials int
+	// Goldens is the directory of the exchanges; "": testdata.
+	Goldens string
 }
 
 // Route is one endpoint.
@@ -133,7 +136,7 @@ func (s Suite) codes(t *testing.T) {
 // that each route has some that succeed and some that fail.
 func (s Suite) golden(t *testing.T) {
 	good, bad := map[string]int{}, map[string]int{}
-	for _, g := range goldens(t, "testdata") {
+	for _, g := range goldens(t, cmp.Or(s.Goldens, "testdata")) {
 		t.Run(g.name, func(t *testing.T) {
 			var prefix string
 			h := s.open(t, Options{Mount: func(m *auth.Mount) {
