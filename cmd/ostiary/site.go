@@ -54,6 +54,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	if err := s.settle(svc, mounts); err != nil {
 		return nil, err
 	}
+	s.warnSunset(mounts)
 	if err := s.checkPasswords(svc, o.Passwords); err != nil {
 		return nil, err
 	}
@@ -78,6 +79,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 				for _, route := range d.Routes(svc, m) {
 					route.Name = strings.TrimPrefix(route.Path, m.Prefix)
 					route.Count = s.counted(m, srv)
+					d.Announce(&route, m)
 					routes = append(routes, route)
 				}
 			}
