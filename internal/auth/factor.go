@@ -49,7 +49,7 @@ func (s *Service) useCode(ctx context.Context, tx Tx, rec AccountRecord, code st
 		}
 		return "otp", nil
 	}
-	plain, ok := totp.NormalizeRecovery(code)
+	plain, ok := totp.RecoveryText(code)
 	if !ok || !recovery || rec.Factor.ConfirmedAt.IsZero() {
 		return "", nil
 	}

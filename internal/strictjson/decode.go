@@ -57,16 +57,26 @@ func within(err error, field string) error {
 // What is wrong with the document comes back as *Error; any other error is a
 // fault of the caller. dst may be partly filled then.
 func Decode(data []byte, dst any) error {
+	_, err := decode(data, dst, false)
+	return err
+}
+
+// DecodeKnown is Decode, and returns the names that no struct in dst has, of all objects that
+// are read into structs.
+func DecodeKnown(data []byte, dst any) (unknown []string, err error) { return decode(data, dst, true) }
+
+func decode(data []byte, dst any, known bool) ([]string, error) {
 	v := reflect.ValueOf(dst)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
-		return fmt.Errorf("strictjson: %T is not a pointer to a value", dst)
+		return nil, fmt.Errorf("strictjson: %T is not a pointer to a value", dst)
 	}
 	v = v.Elem()
 	if k := v.Kind(); k != reflect.Struct && !isObjectMap(v.Type()) {
-		return fmt.Errorf("strictjson: %T can't hold an object", dst)
+		return nil, fmt.Errorf("strictjson: %T can't hold an object", dst)
 	}
-	d := decoder{data: data}
-	return d.document(v)
+	d := decoder{data: data, known: known}
+	err := d.document(v)
+	return d.unknown, err
 }
 
 // Object reads exactly one JSON object by the same rules, and returns its
@@ -91,6 +101,9 @@ type decoder struct {
 	count int      // names read so far, in all objects
 	names [][]byte // those of the objects that are open, the innermost last
 	first [16][]byte
+
+	known   bool // names that no struct has are gathered
+	unknown []string
 }
 
 func (d *decoder) document(v reflect.Value) error {

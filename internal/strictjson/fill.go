@@ -84,6 +84,8 @@ func (d *decoder) member(v reflect.Value, f *field, name []byte) error {
 		}
 		v.SetMapIndex(key, element)
 		return nil
+	case d.known && v.IsValid():
+		d.unknown = append(d.unknown, string(name))
 	}
 	return d.value(reflect.Value{})
 }

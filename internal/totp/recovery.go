@@ -11,6 +11,7 @@ const (
 	recoveryLetters = recoverySize * 8 / 5
 	recoveryGroup   = 6
 	recoveryMax     = 64 // no longer spelling of a code is looked at
+	recoveryMin     = 8  // of the codes of others; a shorter one is no recovery code
 )
 
 // NewRecoveryCodes makes n one-time codes for who has lost the authenticator: 120 random bits each, in base32
@@ -48,6 +49,23 @@ func NormalizeRecovery(code string) (string, bool) {
 		return "", false
 	}
 	return group(string(letters)), true
+}
+
+// RecoveryText gives the text of which a recovery code is hashed: that of NormalizeRecovery, or a code that another
+// system made as it is, of 8 to 64 visible characters of ASCII.
+func RecoveryText(code string) (string, bool) {
+	if text, ok := NormalizeRecovery(code); ok {
+		return text, true
+	}
+	if len(code) < recoveryMin || len(code) > recoveryMax {
+		return "", false
+	}
+	for i := range len(code) {
+		if code[i] <= ' ' || code[i] > '~' {
+			return "", false
+		}
+	}
+	return code, true
 }
 
 func group(letters string) string {
