@@ -24,6 +24,10 @@ func (d *doctor) checkSettings() []*auth.Mount {
 		d.find(fine, "mounts", "", "%d", len(mounts))
 	}
 	d.checkDefinitions()
+	for _, m := range pastSunset(mounts, time.Now()) {
+		d.find(warn, "sunset", "see by ostiary usage who uses it; then take the mount out of the configuration, or give it another date",
+			"%s is served, and was to end on %s", placeOf(m), m.Notice.Sunset.Format(time.DateOnly))
+	}
 	d.checkBreached()
 	d.checkLegacies(mounts)
 	srv := &d.server
