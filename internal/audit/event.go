@@ -40,6 +40,7 @@ const (
 	AccountDeleted   Kind = "account_deleted"
 	AccountUnlocked  Kind = "account_unlocked"
 	AccountsExported Kind = "accounts_exported"
+	AccountsImported Kind = "accounts_imported"
 	BudgetCleared    Kind = "budget_cleared" // of a source
 	PasswordChanged  Kind = "password_changed"
 	PasswordRehashed Kind = "password_rehashed"
@@ -72,7 +73,7 @@ func (k Kind) AboutLog() bool { return k == AuditAdopted || k == AuditCut }
 var Kinds = []Kind{
 	SignedIn, PasswordPassed, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
 	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded,
-	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, BudgetCleared,
+	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, AccountsImported, BudgetCleared,
 	PasswordChanged, PasswordRehashed, WrittenBack, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
 	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
 	StoreRestored, AuditAdopted, AuditCut,

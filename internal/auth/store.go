@@ -55,6 +55,7 @@ type Reader interface {
 	SessionReader
 	BudgetReader
 	AuditReader
+	ImportReader
 	SourceReader
 	ForeignReader
 	ParityReader
@@ -74,6 +75,7 @@ type Tx interface {
 	SessionWriter
 	BudgetWriter
 	AuditWriter
+	ImportWriter
 	SourceWriter
 	ForeignWriter
 	ParityWriter

@@ -147,7 +147,7 @@ var quiet = []audit.Kind{
 	audit.SignedIn, audit.PasswordPassed, audit.SignInFailed, audit.FactorFailed, audit.BudgetSpent, audit.FactorEnrolled,
 	audit.RecoveryMade, audit.RecoveryUsed, audit.TokenRefreshed, audit.TokenRenewed, audit.RefreshFailed,
 	audit.PasswordRehashed, audit.AccountCreated, audit.AccountUnlocked, audit.RealmCreated,
-	audit.KeyCreated, audit.KeyRotated, audit.KeyExtended, audit.BudgetCleared, audit.AccountsExported,
+	audit.KeyCreated, audit.KeyRotated, audit.KeyExtended, audit.BudgetCleared, audit.AccountsExported, audit.AccountsImported,
 }
 
 func (w watched) InTx(ctx context.Context, fn func(tx Tx) error) error {

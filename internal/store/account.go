@@ -160,6 +160,9 @@ func (q queries) NextNumber(ctx context.Context, realm uuid.UUID) (int64, error)
 		if err != nil || !taken {
 			return n, err
 		}
+		if err := q.SkipNumbers(ctx, realm); err != nil { // those that were brought along follow one another
+			return 0, err
+		}
 	}
 }
 

@@ -1,0 +1,344 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// lineFate is what becomes of a line.
+type lineFate int
+
+const (
+	lineNew       lineFate = iota + 1 // an account is made
+	lineApart                         // one is made that is good in the dialect of its source alone
+	lineChanged                       // the account that an earlier line made is updated
+	lineUnchanged                     // it was imported before
+	lineDone                          // it is new, and was stored by a commit that was thought to be lost
+)
+
+// claim is something that one account alone can have.
+type claim [16]byte
+
+func claimOf(what, text string) claim {
+	sum := sha256.Sum256([]byte(what + "\x00" + text))
+	return claim(sum[:16])
+}
+
+// claim notes what a line asks for, or says which earlier line does.
+func (im *Importer) claim(e *ImportEntry, fate *lineFate) *importProblem {
+	a := &e.account
+	names, problem := im.claimNames(e)
+	if problem != nil && a.Apart == "" && a.Source != "" && im.o.Apart {
+		*fate, a.Apart = lineApart, a.Source
+		names, problem = im.claimNames(e)
+	}
+	if problem != nil {
+		return problem
+	}
+	claims := append(names, claimOf("digest", string(a.Digest[:])))
+	if e.number {
+		n := strconv.FormatInt(a.Number, 10)
+		if line, taken := im.claimed(e, claimOf("number", n)); taken {
+			return &importProblem{kind: "number", reason: fmt.Sprintf("the number %s is that of line %d", n, line)}
+		}
+		claims = append(claims, claimOf("number", n))
+		im.reserved[a.Number] = struct{}{}
+	}
+	for d, subject := range a.Aliases {
+		mine := []claim{claimOf("alias "+string(d), subject)}
+		if n, ok := asNumber(subject); ok {
+			mine = append(mine, claimOf("number", strconv.FormatInt(n, 10)))
+			im.reserved[n] = struct{}{}
+		}
+		for _, c := range mine {
+			if line, taken := im.claimed(e, c); taken {
+				return &importProblem{kind: "alias", reason: fmt.Sprintf("the subject %q in %s is that of line %d", subject, d, line)}
+			}
+		}
+		claims = append(claims, mine...)
+	}
+	for _, c := range claims {
+		im.claims[c] = e.Line
+	}
+	return nil
+}
+
+// claimAccount sees that of several lines about one account that is there, which a file has if
+// it tells of two people by one name, none changes what another says.
+func (im *Importer) claimAccount(e *ImportEntry, fate lineFate) *importProblem {
+	if e.target == uuid.Nil {
+		return nil
+	}
+	mine, changes := claimOf("account", e.target.String()), claimOf("changed", e.target.String())
+	line, taken := im.claimed(e, mine)
+	if _, changed := im.claims[changes]; taken && (changed || fate == lineChanged) {
+		return &importProblem{kind: "changed", account: e.target, reason: fmt.Sprintf("line %d says something else of account %s, which has these names", line, e.target)}
+	}
+	im.claims[mine] = e.Line
+	if fate == lineChanged {
+		im.claims[changes] = e.Line
+	}
+	return nil
+}
+
+func (im *Importer) claimed(e *ImportEntry, c claim) (line int64, taken bool) {
+	line, taken = im.claims[c]
+	return line, taken && line != e.Line
+}
+
+func (im *Importer) claimNames(e *ImportEntry) (claims []claim, problem *importProblem) {
+	for _, key := range e.account.NameKeys {
+		c := claimOf("name "+string(e.account.Apart), key)
+		if line, taken := im.claimed(e, c); taken {
+			kind, what := "username", "the username"
+			if key == nameKey(e.account.Email) {
+				kind, what = "email", "the e-mail address"
+			}
+			return nil, &importProblem{kind: kind, reason: fmt.Sprintf("%s is that of line %d", what, line)}
+		}
+		claims = append(claims, c)
+	}
+	return claims, nil
+}
+
+// asNumber is a subject that a dialect could take for the number of an account.
+func asNumber(subject string) (int64, bool) {
+	n, err := strconv.ParseInt(subject, 10, 64)
+	return n, err == nil
+}
+
+// findings are what a realm has of that which lines ask for.
+type findings struct {
+	imported map[[32]byte]uuid.UUID
+	names    map[Dialect]map[string]Account // "": those that are good in every dialect
+	gone     map[string]bool
+	numbers  map[int64]uuid.UUID
+	subjects map[string][]TakenSubject
+	ids      map[uuid.UUID]bool // that are accounts'
+	from     map[uuid.UUID][]Dialect
+}
+
+// lookUp finds what lines ask for, a table at a time.
+func (im *Importer) lookUp(ctx context.Context, r Reader, entries []*ImportEntry) (*findings, error) {
+	f := &findings{names: map[Dialect]map[string]Account{}, subjects: map[string][]TakenSubject{}, ids: map[uuid.UUID]bool{}}
+	var digests [][32]byte
+	for _, e := range entries {
+		if e.problem == nil {
+			digests = append(digests, e.account.Digest)
+		}
+	}
+	var err error
+	if f.imported, err = r.Imported(ctx, im.realm.ID, digests); err != nil {
+		return nil, err
+	}
+	a := asked{names: map[Dialect][]string{}}
+	for _, e := range entries {
+		if _, there := f.imported[e.account.Digest]; e.problem == nil && !there {
+			a.add(&e.account, e.number)
+		}
+	}
+	return f, im.find(ctx, r, f, &a)
+}
+
+// asked are the values that lines ask for.
+type asked struct {
+	names    map[Dialect][]string
+	numbers  []int64
+	subjects []string
+	ids      []uuid.UUID
+}
+
+func (q *asked) add(a *ImportedAccount, number bool) {
+	for _, d := range slices.Compact(slices.Sorted(slices.Values([]Dialect{"", a.Source, a.Apart}))) {
+		q.names[d] = append(q.names[d], a.NameKeys...)
+	}
+	if number {
+		q.numbers = append(q.numbers, a.Number)
+		q.subjects = append(q.subjects, strconv.FormatInt(a.Number, 10))
+	}
+	for _, subject := range a.Aliases {
+		q.subjects = append(q.subjects, subject)
+		if n, ok := asNumber(subject); ok {
+			q.numbers = append(q.numbers, n)
+		}
+		if id, ok := ParseID(subject); ok {
+			q.ids = append(q.ids, id)
+		}
+	}
+}
+
+func (im *Importer) find(ctx context.Context, r Reader, f *findings, q *asked) (err error) {
+	var holders, adopted []uuid.UUID
+	for d, keys := range q.names {
+		if f.names[d], err = r.NamesTaken(ctx, im.realm.ID, d, keys); err != nil {
+			return err
+		}
+		for _, a := range f.names[d] {
+			holders = append(holders, a.ID)
+			if a.Origin == OriginTakeover { // by a login there
+				adopted = append(adopted, a.ID)
+			}
+		}
+	}
+	if f.from, err = r.ImportedFrom(ctx, holders); err != nil {
+		return err
+	}
+	for _, a := range adopted {
+		rec, err := r.AccountByID(ctx, im.realm.ID, a, "")
+		if err != nil {
+			return notThere(err)
+		}
+		for _, p := range rec.Passwords {
+			f.from[a] = append(f.from[a], p.Source)
+		}
+	}
+	if f.gone, err = r.NamesGone(ctx, im.realm.ID, q.names[""]); err != nil {
+		return err
+	}
+	if f.numbers, err = r.NumbersTaken(ctx, im.realm.ID, q.numbers); err != nil {
+		return err
+	}
+	taken, err := r.SubjectsTaken(ctx, im.realm.ID, q.subjects)
+	for _, t := range taken {
+		f.subjects[t.Subject] = append(f.subjects[t.Subject], t)
+	}
+	for _, id := range q.ids {
+		if err != nil {
+			return err
+		}
+		if _, err = r.AccountByID(ctx, im.realm.ID, id, ""); err == nil {
+			f.ids[id] = true
+		} else if errors.Is(err, ErrNotFound) {
+			err = nil
+		}
+	}
+	return err
+}
+
+// decide tells what is to become of a line, by what is there already.
+func (im *Importer) decide(e *ImportEntry, f *findings) (lineFate, *importProblem) {
+	a := &e.account
+	fate := lineNew
+	if a.Apart != "" {
+		fate = lineApart
+	}
+	if f == nil {
+		return fate, nil
+	}
+	if id, there := f.imported[a.Digest]; there {
+		e.target = id
+		return lineUnchanged, nil
+	}
+	if is, ok := f.before(a); ok {
+		if !im.o.Update {
+			return 0, &importProblem{kind: "changed", account: is.ID, reason: "account " + describe(is) + " came from the same source, and differs: --update changes it to what the line says"}
+		}
+		e.target = is.ID
+		return lineChanged, f.identifiers(e)
+	}
+	problem := f.nameProblem(a)
+	if problem != nil && a.Apart == "" && a.Source != "" && im.o.Apart {
+		fate, a.Apart = lineApart, a.Source
+		problem = f.nameProblem(a)
+	}
+	if problem != nil {
+		return 0, problem
+	}
+	for _, key := range a.NameKeys {
+		if !f.gone[key] {
+			continue
+		}
+		if !im.o.RestoreDeleted {
+			return 0, &importProblem{kind: "deleted", reason: "the account of this name was deleted here; --restore-deleted makes it again"}
+		}
+		a.Restored = true
+	}
+	return fate, f.identifiers(e)
+}
+
+// before is the account that an earlier line of the same source made of the same person: the
+// one that has its names.
+func (f *findings) before(a *ImportedAccount) (is Account, ok bool) {
+	for _, d := range []Dialect{a.Source, a.Apart, ""} {
+		for _, key := range a.NameKeys {
+			holder, taken := f.names[d][key]
+			if !taken || d != "" && holder.Apart != d {
+				continue
+			}
+			if was := nameKey(holder.Username); was != "" && a.Username != "" && was != nameKey(a.Username) {
+				return is, false // it may be somebody else with the same e-mail address
+			}
+			if !slices.Contains(f.from[holder.ID], a.Source) || ok && holder.ID != is.ID {
+				return is, false
+			}
+			is, ok = holder, true
+		}
+		if ok {
+			return is, true
+		}
+	}
+	return is, false
+}
+
+// nameProblem says whose the names of a line are.
+func (f *findings) nameProblem(a *ImportedAccount) *importProblem {
+	email, username := nameKey(a.Email), nameKey(a.Username)
+	if is, taken := f.names[a.Apart][email]; taken && a.Email != "" {
+		if other := nameKey(is.Username); other != "" && username != "" && other != username && nameKey(is.Email) == email {
+			return &importProblem{kind: "people", account: is.ID, reason: "the e-mail address is that of account " + describe(is) + ", whose username is another: the same e-mail, different people?"}
+		}
+		return &importProblem{kind: "email", account: is.ID, reason: "the e-mail address is that of account " + describe(is)}
+	}
+	if is, taken := f.names[a.Apart][username]; taken && a.Username != "" {
+		return &importProblem{kind: "username", account: is.ID, reason: "the username is that of account " + describe(is)}
+	}
+	return nil
+}
+
+// describe names an account for an operator.
+func describe(a Account) string {
+	switch {
+	case a.Username != "" && a.Email != "":
+		return fmt.Sprintf("%s (%q, %q)", a.ID, a.Username, a.Email)
+	case a.Username != "":
+		return fmt.Sprintf("%s (%q)", a.ID, a.Username)
+	}
+	return fmt.Sprintf("%s (%q)", a.ID, a.Email)
+}
+
+// identifiers sees that the number and the subjects of a line are nobody else's.
+func (f *findings) identifiers(e *ImportEntry) *importProblem {
+	a := &e.account
+	other := func(id uuid.UUID) bool { return id != e.target }
+	if e.number {
+		if id, taken := f.numbers[a.Number]; taken && other(id) {
+			return &importProblem{kind: "number", account: id, reason: fmt.Sprintf("the number %d is that of account %s", a.Number, id)}
+		}
+		for _, t := range f.subjects[strconv.FormatInt(a.Number, 10)] {
+			if other(t.Account) {
+				return &importProblem{kind: "number", account: t.Account, reason: fmt.Sprintf("account %s goes by the number %d in %s", t.Account, a.Number, t.Dialect)}
+			}
+		}
+	}
+	for d, subject := range a.Aliases {
+		n, numeric := asNumber(subject)
+		for _, t := range f.subjects[subject] {
+			if other(t.Account) && (t.Dialect == d || numeric) {
+				return &importProblem{kind: "alias", account: t.Account, reason: fmt.Sprintf("account %s has the subject %q in %s", t.Account, subject, t.Dialect)}
+			}
+		}
+		if id, taken := f.numbers[n]; numeric && taken && other(id) {
+			return &importProblem{kind: "alias", account: id, reason: fmt.Sprintf("the subject %q in %s is the number of account %s", subject, d, id)}
+		}
+		if id, ok := ParseID(subject); ok && f.ids[id] && other(id) {
+			return &importProblem{kind: "alias", account: id, reason: fmt.Sprintf("the subject %q in %s is the id of another account", subject, d)}
+		}
+	}
+	return nil
+}

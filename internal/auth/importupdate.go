@@ -1,0 +1,144 @@
+package auth
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+)
+
+// update changes an account to what a line says. What a line says nothing of stays: roles and
+// subjects are added, and none are taken away; and whoever has a password, or a second factor,
+// keeps it, since it may have been changed here.
+func (b *importBatch) update(e *ImportEntry) error {
+	rec, err := b.tx.AccountByID(b.ctx, b.realm.ID, e.target, "")
+	if err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context, AccountRecord, *ImportEntry) error{b.updateNames, b.updateAccess, b.updateAliases, b.updatePasswords, b.updateFactor} {
+		if err := step(b.ctx, rec, e); err != nil {
+			return err
+		}
+	}
+	return b.tx.NoteImported(b.ctx, b.realm.ID, rec.ID, e.account.Digest, e.account.Source, b.now)
+}
+
+func (b *importBatch) tell(kind audit.Kind, account uuid.UUID, d Dialect, detail string) error {
+	e := b.s.event(b.realm.ID, kind, account, b.cl)
+	e.Dialect, e.Detail = string(d), detail
+	return b.tx.InsertEvent(b.ctx, e)
+}
+
+func (b *importBatch) updateNames(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
+	a, from := rec.Account, &e.account
+	a.Username, a.Email, a.EmailVerified = from.Username, from.Email, from.EmailVerified
+	a.DisplayName, a.Org = from.DisplayName, from.Org
+	if e.number {
+		a.Number = from.Number
+	}
+	fields := changedFields(rec.Account, a)
+	if len(fields) == 0 {
+		return nil
+	}
+	a.UpdatedAt = b.now
+	if err := b.tx.UpdateAccount(ctx, a, from.NameKeys); err != nil {
+		return err
+	}
+	return b.tell(audit.AccountUpdated, a.ID, "", strings.Join(fields, " "))
+}
+
+func (b *importBatch) updateAccess(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
+	for _, role := range e.account.Roles {
+		added, err := addRole(ctx, b.tx, b.realm.ID, rec.ID, role, b.now)
+		if err == nil && added {
+			err = b.tell(audit.RoleAdded, rec.ID, "", role)
+		}
+		if err != nil {
+			return b.roleGone(err)
+		}
+	}
+	if e.account.Disabled == rec.Disabled {
+		return nil
+	}
+	kind := audit.AccountEnabled
+	if e.account.Disabled {
+		kind = audit.AccountDisabled
+		if _, err := b.tx.EndSessions(ctx, rec.ID, uuid.Nil, "account_disabled", b.now); err != nil {
+			return err
+		}
+	}
+	if _, err := b.tx.SetDisabled(ctx, b.realm.ID, rec.ID, e.account.Disabled, b.now); err != nil {
+		return err
+	}
+	return b.tell(kind, rec.ID, "", "")
+}
+
+func (b *importBatch) updateAliases(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
+	are, err := b.tx.Aliases(ctx, rec.ID)
+	if err != nil {
+		return err
+	}
+	for d, subject := range e.account.Aliases {
+		if are[d] == subject {
+			continue
+		}
+		if err := b.tx.SetAlias(ctx, b.realm.ID, rec.ID, d, subject); err != nil {
+			return err
+		}
+		if err := b.tell(audit.AliasSet, rec.ID, d, strconv.Quote(subject)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// updatePasswords gives an account the passwords of sources that it has none of, or that are
+// pending; and one of its own, if it has none at all.
+func (b *importBatch) updatePasswords(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
+	return changePasswords(ctx, b.tx, b.realm.ID, rec.ID, func(now AccountRecord) (changed bool, err error) {
+		for _, p := range e.account.Passwords {
+			i := slices.IndexFunc(now.Passwords, func(has SourceHash) bool { return has.Source == p.Source })
+			if i >= 0 && (now.Passwords[i].Hash != "" || p.Hash == "") || now.PasswordHash != "" && p.Hash == "" {
+				continue
+			}
+			p.CreatedAt, changed = b.now, true
+			if err := b.tx.PutSource(ctx, b.realm.ID, rec.ID, p); err != nil {
+				return false, err
+			}
+		}
+		if e.account.PasswordHash == "" || now.PasswordHash != "" || len(now.Passwords) > 0 {
+			return changed, nil
+		}
+		return b.tx.SetPassword(ctx, rec.ID, now.Version, e.account.PasswordHash, b.now)
+	})
+}
+
+// updateFactor gives an account that has no second factor here that of the line.
+func (b *importBatch) updateFactor(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
+	f := e.account.Factor
+	if f == nil || b.s.factorState(rec.Factor) == FactorConfirmed || f.ConfirmedAt.IsZero() && rec.Factor != nil {
+		return nil
+	}
+	secret, err := b.s.master.Open(f.Secret, factorRow(e.account.ID))
+	if err != nil {
+		return err
+	}
+	start := Factor{Secret: b.s.master.Seal(secret, factorRow(rec.ID)), LastStep: f.LastStep - 1, CreatedAt: b.now}
+	if err := b.tx.StartFactor(ctx, b.realm.ID, rec.ID, start); err != nil {
+		return err
+	}
+	if err := b.tell(audit.FactorEnrolled, rec.ID, "", ""); err != nil || f.ConfirmedAt.IsZero() {
+		return err
+	}
+	if _, err := b.tx.UseStep(ctx, rec.ID, f.LastStep, b.now); err != nil {
+		return err
+	}
+	if err := b.tx.ReplaceRecoveryCodes(ctx, b.realm.ID, rec.ID, e.account.RecoveryCodes, b.now); err != nil {
+		return err
+	}
+	return b.s.confirmed(ctx, b.tx, &rec, b.cl)
+}

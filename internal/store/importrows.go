@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+)
+
+// importRows are the rows of accounts, by their tables.
+type importRows struct {
+	account, name, sourceName, alias, password, history, factor, code, secret, role, line *rowsOf
+
+	keys  []string // of names that accounts which were deleted had
+	roles []string
+}
+
+func newImportRows(realm uuid.UUID, now time.Time) *importRows {
+	id, at := realm[:], micros(now)
+	return &importRows{
+		account: insertInto("account", `id, realm_id, number, kind, username, email, email_verified, display_name, org,
+		disabled, password_hash, version, origin, created_at, updated_at, signed_in_at`, "(?, $1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, $2, $3, $3, 0)", 0, id, auth.OriginImport, at),
+		name:       insertInto("account_name", "realm_id, name_key, account_id", "($1, ?, ?)", 0, id),
+		sourceName: insertInto("source_name", "realm_id, dialect, name_key, account_id", "($1, ?, ?, ?)", 1, id),
+		alias:      insertInto("account_alias", "realm_id, dialect, subject, account_id", "($1, ?, ?, ?)", 1, id),
+		password:   insertInto("account_password", "account_id, dialect, realm_id, hash, everywhere, created_at, proven_at", "(?, ?, $1, ?, ?, $2, ?)", 0, id, at),
+		history:    insertInto("password_history", "account_id, seq, realm_id, hash, replaced_at", "(?, ?, $1, ?, $2)", -1, id, at),
+		factor:     insertInto("totp_factor", "account_id, realm_id, secret, last_step, created_at, confirmed_at", "(?, $1, ?, ?, $2, ?)", 0, id, at),
+		code:       insertInto("recovery_code", "account_id, hash, realm_id, created_at, spent_at", "(?, ?, $1, $2, 0)", 0, id, at),
+		secret:     insertInto("service_secret", "hash, realm_id, account_id, created_at, expires_at", "(?, $1, ?, $2, ?)", 0, id, at),
+		role:       insertInto("account_role", "account_id, role, realm_id, created_at", "(?, ?, $1, $2)", 0, id, at),
+		line:       insertInto("account_import", "realm_id, digest, account_id, source, imported_at", "($1, ?, ?, ?, $2)", 0, id, at),
+	}
+}
+
+func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts []auth.ImportedAccount, now time.Time) error {
+	r := newImportRows(realm, now)
+	for i := range accounts {
+		r.add(&accounts[i])
+	}
+	slices.Sort(r.roles)
+	for _, role := range slices.Compact(r.roles) {
+		if err := q.HoldRole(ctx, realm, role); err != nil {
+			return err
+		}
+	}
+	if err := q.namesBack(ctx, realm, r.keys); err != nil {
+		return err
+	}
+	for _, table := range []*rowsOf{r.account, r.name, r.sourceName, r.alias, r.password, r.history, r.factor, r.code, r.secret, r.role, r.line} {
+		if err := q.insert(ctx, table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namesBack forgets that accounts with these names were deleted.
+func (q queries) namesBack(ctx context.Context, realm uuid.UUID, keys []string) error {
+	for _, key := range keys {
+		hash := sha256.Sum256([]byte(key))
+		if _, err := q.exec(ctx, "DELETE FROM name_gone WHERE realm_id = $1 AND name_hash = $2", realm[:], hash[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *importRows) add(a *auth.ImportedAccount) {
+	id := a.ID[:]
+	r.account.add(id, a.Number, string(a.Kind), a.Username, a.Email, bit(a.EmailVerified), a.DisplayName, a.Org, bit(a.Disabled), a.PasswordHash)
+	for _, key := range a.NameKeys {
+		if a.Apart != "" {
+			r.sourceName.add(string(a.Apart), key, id)
+			continue
+		}
+		r.name.add(key, id)
+		if a.Restored {
+			r.keys = append(r.keys, key)
+		}
+	}
+	for d, subject := range a.Aliases {
+		r.alias.add(string(d), subject, id)
+	}
+	for _, p := range a.Passwords {
+		r.password.add(id, string(p.Source), p.Hash, bit(p.Joined), micros(p.ProvenAt))
+	}
+	for i, hash := range a.PastPasswords {
+		r.history.add(id, len(a.PastPasswords)-i, hash)
+	}
+	if f := a.Factor; f != nil {
+		r.factor.add(id, f.Secret, f.LastStep, micros(f.ConfirmedAt))
+	}
+	for _, hash := range a.RecoveryCodes {
+		r.code.add(id, hash[:])
+	}
+	for _, s := range a.Secrets {
+		r.secret.add(s.Hash[:], id, micros(s.ExpiresAt))
+	}
+	for _, role := range a.Roles {
+		r.role.add(id, role)
+		r.roles = append(r.roles, role)
+	}
+	r.line.add(a.Digest[:], id, string(a.Source))
+}
