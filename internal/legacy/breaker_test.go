@@ -52,11 +52,11 @@ func TestBreaker_OpensAfterFailuresInARow(t *testing.T) {
 		if wait < firstBackoff*3/4 || wait > firstBackoff*5/4 || !errors.Is(last, errAway) {
 			t.Errorf("it waits for %v, because of %v", wait, last)
 		}
-		time.Sleep(wait - 1)
+		time.Sleep(wait - time.Millisecond)
 		if try(b, succeeds) {
 			t.Error("it lets a call through too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		if !try(b, succeeds) || !try(b, fails) {
 			t.Error("it has not closed")
 		}

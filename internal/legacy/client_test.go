@@ -69,8 +69,14 @@ func ask(c *Client) error {
 	return c.Ask(context.Background(), Question{Path: "/login", Body: struct{}{}, Authorization: "Basic c2VjcmV0", Client: someone}, ok)
 }
 
-// is checks the code of an error, and that its cause names what is wrong and no secret.
-func is(t *testing.T, what string, err error, code auth.Code, cause string) *auth.Error {
+// is checks the code of an error.
+func is(t *testing.T, what string, err error, code auth.Code, cause string) {
+	t.Helper()
+	_ = fault(t, what, err, code, cause)
+}
+
+// fault checks the code of an error, and that its cause names what is wrong and no secret.
+func fault(t *testing.T, what string, err error, code auth.Code, cause string) *auth.Error {
 	t.Helper()
 	if auth.CodeOf(err) != code || err != nil && !strings.Contains(err.Error(), cause) {
 		t.Fatalf("%s: %v, want %s: %s", what, err, code, cause)
@@ -189,7 +195,7 @@ func TestClient_BadAnswers(t *testing.T) {
 			tt.answer(w)
 		})
 		c := open(t, Options{URL: s.URL})
-		if e := is(t, what, ask(c), auth.CodeUnavailable, tt.cause); e.RetryAfter != tt.retry {
+		if e := fault(t, what, ask(c), auth.CodeUnavailable, tt.cause); e.RetryAfter != tt.retry {
 			t.Errorf("%s: again in %v", what, e.RetryAfter)
 		}
 		if c.Floor() != floorUnseen {
@@ -252,7 +258,7 @@ func TestClient_Breaker(t *testing.T) {
 		is(t, "fails", ask(c), auth.CodeUnavailable, "it can't answer (503")
 	}
 	for range 10 {
-		e := is(t, "open", ask(c), auth.CodeUnavailable, "it is left alone, since it failed several times in a row: it can't answer (503")
+		e := fault(t, "open", ask(c), auth.CodeUnavailable, "it is left alone, since it failed several times in a row: it can't answer (503")
 		if e.RetryAfter < 50*time.Second || e.RetryAfter > time.Minute {
 			t.Errorf("again in %v", e.RetryAfter)
 		}
@@ -331,7 +337,7 @@ func TestClient_TLS(t *testing.T) {
 	}
 	for _, o := range []Options{{URL: s.URL, CA: []byte("x"), Timeout: 1, Calls: 1}, {URL: "http://old", Timeout: 1, Calls: 1}, {URL: s.URL, Calls: 1}, {URL: s.URL, Timeout: 1}} {
 		if _, err := New(o); err == nil {
-			t.Error(fmt.Sprintf("%+v", o))
+			t.Errorf("%+v", o)
 		}
 	}
 }
