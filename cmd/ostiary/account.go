@@ -23,6 +23,7 @@ type accountCmd struct {
 	Unlock       accountUnlock       `cmd:"" help:"Forget all wrong guesses at an account."`
 	SetPassword  accountSetPassword  `cmd:"" help:"Reset a person's password, and end the account's sessions."`
 	RotateSecret accountRotateSecret `cmd:"" help:"Give a service a new secret."`
+	Import       accountImport       `cmd:"" help:"Make accounts of a file from another system, with their passwords and second factors."`
 	Export       accountExport       `cmd:"" help:"Write all accounts as JSON, a line each, for another server."`
 	Alias        accountAlias        `cmd:"" help:"Set what an account is called in a dialect's tokens."`
 }

@@ -375,7 +375,7 @@ func TestForce_ReplacesWhatItWrote(t *testing.T) {
 		before, _ := os.ReadFile(path)
 		for _, args := range [][]string{{"backup", path}, {"account", "export", path}} {
 			_, stderr, status := command(t, "", append(args, to...)...)
-			if status != 1 || !strings.Contains(stderr, "--force replaces backups and exports only") {
+			if status != 1 || !strings.Contains(stderr, "--force replaces backups, exports and reports only") {
 				t.Errorf("%q: %d %s", args, status, stderr)
 			}
 		}

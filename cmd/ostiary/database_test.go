@@ -261,9 +261,14 @@ func TestDatabase_Misuse(t *testing.T) {
 
 func TestProgress_Line(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	p := &progress{bar: true, what: "copy 1", total: 1_000_000, done: 250_000, began: now.Add(-5 * time.Second)}
-	want := "copy 1  [######..................]  25 %  250,000 of 1,000,000 rows  50,000/s  15s left  session"
-	if got := p.line("session", now); got != want {
+	p := &progress{bar: true, what: "copy 1", total: 1_000_000, done: 250_000, lines: -1, began: now.Add(-5 * time.Second)}
+	want := "copy 1  [######..................]  25 %  250,000 of 1,000,000 rows  50,000/s  15s left"
+	if got := p.line(now); got != want {
+		t.Errorf("%q", got)
+	}
+	p = &progress{bar: true, what: "importing", total: 1_000_000, done: 250_000, lines: 5000, began: now.Add(-5 * time.Second)}
+	want = "importing  [######..................]  25 %  5,000 lines  1,000/s  15s left"
+	if got := p.line(now); got != want {
 		t.Errorf("%q", got)
 	}
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", -123: "-123"} {

@@ -52,10 +52,10 @@ const (
 	dead    = time.Hour // a file that was not written for so long has no writer any more
 )
 
-// replaceable tells whether a file is a backup or an export, or empty. What is anything else
+// replaceable tells whether a file is a backup, an export or a report, or empty. What is anything else
 // is not ours to replace: it may be the database itself, or the master key.
 func replaceable(path string) error {
-	const do = "give another name: --force replaces backups and exports only"
+	const do = "give another name: --force replaces backups, exports and reports only"
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -74,10 +74,10 @@ func replaceable(path string) error {
 		return err
 	}
 	ofSQLite := strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm")
-	if head = head[:n]; n == 0 && !ofSQLite || backup.Begins(head) || bytes.HasPrefix(head, []byte(exportBegins)) {
+	if head = head[:n]; n == 0 && !ofSQLite || backup.Begins(head) || bytes.HasPrefix(head, []byte(exportBegins)) || bytes.HasPrefix(head, []byte(rejectBegins)) {
 		return nil
 	}
-	return remedied{path + " is neither a backup nor an export", do}
+	return remedied{path + " is neither a backup nor an export, nor a report of an import", do}
 }
 
 // sweepPartial removes what commands that were killed have left of a file. It is none of the

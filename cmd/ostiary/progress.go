@@ -21,8 +21,9 @@ type progress struct {
 	to      io.Writer
 	bar     bool
 	what    string
-	total   int64 // rows
+	total   int64 // rows, or bytes
 	done    int64
+	lines   int64 // where the total is bytes; -1: it is rows
 	began   time.Time
 	shown   time.Time
 	printed bool
@@ -53,7 +54,15 @@ func (p *progress) start(what string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	p.what, p.total, p.done, p.began, p.shown = what, total, 0, now, now
+	p.what, p.total, p.done, p.lines, p.began, p.shown = what, total, 0, -1, now, now
+}
+
+// startLines begins to read a file of so many bytes by its lines.
+func (p *progress) startLines(what string, size int64) {
+	p.start(what, size)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines = 0
 }
 
 // step is a store.Step.
@@ -61,6 +70,20 @@ func (p *progress) step(t backup.Table, rows int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done += int64(rows)
+	p.show("  " + t.Name)
+}
+
+// stepLines says that lines have been read.
+func (p *progress) stepLines(lines int, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done += size
+	p.lines += int64(lines)
+	p.show("")
+}
+
+// show shows how far it is, if that was not shown a moment ago.
+func (p *progress) show(where string) {
 	now, every := time.Now(), lineEvery
 	if p.bar {
 		every = barEvery
@@ -69,7 +92,7 @@ func (p *progress) step(t backup.Table, rows int) {
 		return
 	}
 	p.shown, p.printed = now, true
-	line := p.line(t.Name, now)
+	line := p.line(now) + where
 	if p.bar {
 		fmt.Fprintf(p.to, "\r\x1b[K%s", line)
 	} else {
@@ -77,13 +100,17 @@ func (p *progress) step(t backup.Table, rows int) {
 	}
 }
 
-func (p *progress) line(table string, now time.Time) string {
+func (p *progress) line(now time.Time) string {
 	share := 1.0
 	if p.total > 0 {
 		share = min(1, float64(p.done)/float64(p.total))
 	}
 	rate := float64(p.done) / max(now.Sub(p.began).Seconds(), 0.001)
 	text := fmt.Sprintf("%3.0f %%  %s of %s rows  %s/s", 100*share, grouped(p.done), grouped(p.total), grouped(int64(rate)))
+	if p.lines >= 0 {
+		perSecond := float64(p.lines) / max(now.Sub(p.began).Seconds(), 0.001)
+		text = fmt.Sprintf("%3.0f %%  %s lines  %s/s", 100*share, grouped(p.lines), grouped(int64(perSecond)))
+	}
 	if left := p.total - p.done; left > 0 && rate >= 1 {
 		text += fmt.Sprintf("  %s left", (time.Duration(float64(left)/rate) * time.Second).Round(time.Second))
 	}
@@ -91,7 +118,7 @@ func (p *progress) line(table string, now time.Time) string {
 		full := int(share * barWidth)
 		text = "[" + strings.Repeat("#", full) + strings.Repeat(".", barWidth-full) + "] " + text
 	}
-	return p.what + "  " + text + "  " + table
+	return p.what + "  " + text
 }
 
 // end takes the bar away.

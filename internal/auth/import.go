@@ -30,8 +30,9 @@ type ImportOptions struct {
 	Hash func(text, salt string) (string, error)      // the stored form of a hash; nil: password.Foreign's
 	Open func(sealed string) (text []byte, err error) // opens what an export has sealed; nil: nobody can
 
-	File  string        // its SHA-256, for the audit log; SetFile sets it
-	Pause time.Duration // after each transaction, for others that write
+	File string // its SHA-256, for the audit log; SetFile sets it
+	// Pause tells how long to wait after a transaction, for others that write; nil: not at all.
+	Pause func() time.Duration
 }
 
 // ImportLine is a line of a file.

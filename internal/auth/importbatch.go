@@ -102,7 +102,9 @@ func (im *Importer) added(ctx context.Context, b *importBatch) (problems []Impor
 	for _, l := range b.lines {
 		im.count(l.e, l.fate)
 	}
-	im.pause(ctx, im.o.Pause)
+	if im.o.Pause != nil {
+		im.pause(ctx, im.o.Pause())
+	}
 	return problems, nil
 }
 

@@ -88,7 +88,7 @@ func (l *statements) list() []string { return slices.Sorted(maps.Keys(l.seen)) }
 var control = regexp.MustCompile(`^(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA) ?`)
 
 // scans are the plans that read a whole table of few rows.
-var scans = regexp.MustCompile(`^SCAN (realm|signing_key|verify_key|store_info|audit_head|commit_mark|guess_running|account_merge|writeback|tls_storage( USING COVERING INDEX \S+)?|CONSTANT ROW)$`)
+var scans = regexp.MustCompile(`^SCAN (realm|signing_key|verify_key|store_info|audit_head|commit_mark|guess_running|account_merge|writeback|tls_storage( USING COVERING INDEX \S+)?|CONSTANT ROW|[0-9]+-ROW VALUES CLAUSE)$`)
 
 // rare is for operators alone, and the table is swept of what is older than minutes.
 const rare = "DELETE FROM ticket WHERE account_id = $1"

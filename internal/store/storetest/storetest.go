@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 		{"Writeback", writebackCases},
 		{"Usage", usageCases},
 		{"TLS", tlsCases},
+		{"Import", importCases},
 		{"Transaction", transactionCases},
 		{"Concurrency", concurrencyCases},
 	}
