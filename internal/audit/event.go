@@ -34,6 +34,8 @@ const (
 
 	RealmCreated     Kind = "realm_created"
 	AccountCreated   Kind = "account_created"
+	AccountAdopted   Kind = "account_adopted"  // from a legacy server
+	AdoptionRefused  Kind = "adoption_refused" // Detail says why
 	AccountUpdated   Kind = "account_updated"
 	AccountDisabled  Kind = "account_disabled"
 	AccountEnabled   Kind = "account_enabled"
@@ -44,7 +46,8 @@ const (
 	BudgetCleared    Kind = "budget_cleared" // of a source
 	PasswordChanged  Kind = "password_changed"
 	PasswordRehashed Kind = "password_rehashed"
-	WrittenBack      Kind = "written_back" // an old system was told
+	PasswordLearned  Kind = "password_learned" // from a legacy server
+	WrittenBack      Kind = "written_back"     // an old system was told
 	SecretRotated    Kind = "secret_rotated"
 	AliasSet         Kind = "alias_set"
 	KeyCreated       Kind = "key_created"
@@ -73,8 +76,8 @@ func (k Kind) AboutLog() bool { return k == AuditAdopted || k == AuditCut }
 var Kinds = []Kind{
 	SignedIn, PasswordPassed, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
 	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded,
-	RealmCreated, AccountCreated, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, AccountsImported, BudgetCleared,
-	PasswordChanged, PasswordRehashed, WrittenBack, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
+	RealmCreated, AccountCreated, AccountAdopted, AdoptionRefused, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, AccountsImported, BudgetCleared,
+	PasswordChanged, PasswordRehashed, PasswordLearned, WrittenBack, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
 	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
 	StoreRestored, AuditAdopted, AuditCut,
 }

@@ -20,6 +20,7 @@ type attempt struct {
 	realm   uuid.UUID
 	dialect Dialect
 	client  Client
+	elder   Elder     // of the mount; nil: none is asked
 	began   time.Time // before the account was looked for; zero if that was no guess
 }
 
@@ -30,6 +31,12 @@ type checked struct {
 	code  string     // what followed the password, if the mount takes codes there
 	right SourceHash // the hash that is the password's; of no source: the account's own
 	stale Secret     // the password, if its hash should be made anew
+
+	asked  bool      // the Elder was
+	news   *Newcomer // what the Elder said, if it was asked and let the login in
+	name   string    // the key of the name that it was asked about
+	learnt string    // the hash of a password that it alone has found right
+	keys   []string  // of the names of an account that is not stored yet
 
 	secret string // what the audit log calls the service secret that was right, or ""
 
@@ -83,13 +90,22 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 	if rec != nil && m != nil && m.AppendCode && s.factorState(rec.Factor) == FactorConfirmed {
 		pass, got.code = splitCode(pass)
 	}
-	reason, err := s.verify(ctx, a, got, rec != nil, pass)
+	ask, err := s.forElder(ctx, m, rec, c)
+	if err != nil {
+		g.undone = unavailable(err)
+		g.leave()
+		return nil, storeError(err)
+	}
+	kind, reason := audit.SignInFailed, ""
+	if reason, err = s.verify(ctx, a, got, rec != nil, ask, pass); err == nil {
+		kind, reason, err = s.askElder(ctx, a, m, got, ask, reason, Credentials{c.Name, Secret(pass)})
+	}
 	if err != nil {
 		g.leave()
 		return nil, err
 	}
 	if reason != "" {
-		return nil, s.fail(ctx, a, got, audit.SignInFailed, reason)
+		return nil, s.fail(ctx, a, got, kind, reason)
 	}
 	if m == nil {
 		g.leave()
@@ -117,7 +133,7 @@ func splitCode(pass string) (password, code string) {
 
 // verify returns why the password is refused, or "" if it is right. The secret that
 // is presented, not the account, chooses the fast check of service secrets.
-func (s *Service) verify(ctx context.Context, a attempt, got *checked, known bool, pass string) (reason string, err error) {
+func (s *Service) verify(ctx context.Context, a attempt, got *checked, known bool, ask asking, pass string) (reason string, err error) {
 	rec := &got.rec
 	if hash, ok := token.HashServiceSecret(pass); ok {
 		if !known || rec.Kind != KindService {
@@ -137,7 +153,12 @@ func (s *Service) verify(ctx context.Context, a attempt, got *checked, known boo
 			tried = nil // no password is right, at no other cost than where there is none
 		}
 		alike := rec.Factor != nil || rec.Elsewhere != "" // it may be refused for its code
-		res, err := s.hasher.VerifyAny(ctx, hashesOf(tried), pass, alike)
+		var res password.Result
+		if len(tried) == 0 && ask.password {
+			got.learnt, res, err = s.hasher.HashAlike(ctx, pass)
+		} else {
+			res, err = s.hasher.VerifyAny(ctx, hashesOf(tried), pass, alike)
+		}
 		got.queued, got.pace = time.Since(asked)-res.Took, res.Pace
 		switch {
 		case errors.Is(err, password.ErrUnsupported):
@@ -170,13 +191,18 @@ func (s *Service) verify(ctx context.Context, a attempt, got *checked, known boo
 // fail records a failed login, charges the guess, and answers not before the floor.
 // Why is for the audit log alone; the client learns CodeBadCredentials.
 func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.Kind, why string) error {
-	e := s.event(a.realm, kind, got.rec.ID, a.client)
+	e := s.event(a.realm, kind, got.account(), a.client)
 	e.Dialect, e.Detail = string(a.dialect), why
-	err := got.guess.inTx(ctx, func(tx Tx) error {
-		if err := tx.InsertEvent(ctx, e); err != nil {
+	whole, cancel := ctx, func() {}
+	if got.asked {
+		whole, cancel = unhurried(ctx)
+	}
+	defer cancel()
+	err := got.guess.inTx(whole, func(tx Tx) error {
+		if err := tx.InsertEvent(whole, e); err != nil {
 			return err
 		}
-		return got.guess.charge(ctx, tx)
+		return got.guess.charge(whole, tx)
 	})
 	got.guess.leave()
 	if err != nil {
@@ -203,6 +229,9 @@ func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
 		return
 	}
 	floor := float64(s.hasher.Floor(st.schemes)) * float64(got.stretch) * max(1, got.pace)
+	if a.elder != nil { // whether it was asked or not
+		floor += float64(a.elder.Floor())
+	}
 	wait := time.NewTimer(time.Duration(floor) - (time.Since(got.began) - got.queued))
 	defer wait.Stop()
 	defer trace.Start(ctx, "hold the answer back").End()

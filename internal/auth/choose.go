@@ -38,7 +38,7 @@ func (s *Service) choose(ctx context.Context, rec AccountRecord, what string, p 
 	}
 	rules := s.passwords[st.name]
 	err = rules.Check(string(p), password.For{
-		Factor: s.factorState(rec.Factor) == FactorConfirmed,
+		Factor: !s.without(&rec),
 		Words:  []string{"Ostiary", s.issuer, st.name, rec.Username, rec.Email, rec.DisplayName, rec.Org},
 	})
 	if err == nil && rules.Past > 0 {

@@ -68,6 +68,10 @@ func (s *Service) confirmed(ctx context.Context, tx Tx, rec *AccountRecord, cl C
 		return err
 	}
 	rec.Version++
+	if _, err := tx.DropElsewhere(ctx, rec.ID); err != nil {
+		return err
+	}
+	rec.Elsewhere = ""
 	if _, err := tx.EndSessions(ctx, rec.ID, uuid.Nil, "factor_confirmed", now); err != nil {
 		return err
 	}
@@ -77,7 +81,7 @@ func (s *Service) confirmed(ctx context.Context, tx Tx, rec *AccountRecord, cl C
 // Factor returns the state of an account's second factor.
 func (s *Service) Factor(ctx context.Context, realm, id uuid.UUID) (FactorState, error) {
 	rec, err := s.store.AccountByID(ctx, realm, id, "")
-	return s.factorState(rec.Factor), storeError(err)
+	return s.factorOf(&rec), storeError(err)
 }
 
 // EnrollFactor starts an enrolment and returns its otpauth URI, the same one until it
@@ -164,7 +168,11 @@ func (s *Service) ResetFactor(ctx context.Context, realm, id uuid.UUID, cl Clien
 		if err != nil {
 			return err
 		}
-		if !found {
+		elsewhere, err := tx.DropElsewhere(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !found && !elsewhere {
 			return Errorf(CodeNotFound, "the account has no second factor")
 		}
 		if err := tx.ChangeVersion(ctx, id, s.now()); err != nil {

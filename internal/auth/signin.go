@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -30,20 +31,20 @@ var (
 // second factor. An account with a confirmed one gets in only if the mount takes the
 // code appended to the password; every refusal is CodeBadCredentials.
 func (s *Service) SignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Grant, error) {
-	g, err := s.signIn(ctx, m, c, cl)
+	g, err := overtaken(func() (*Grant, error) { return s.signIn(ctx, m, c, cl) })
 	s.observer.Login(m.Dialect, outcome(OutcomeSignedIn, err))
 	use(ctx, UsedSignedIn, err)
 	return g, err
 }
 
 func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Grant, error) {
-	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}
+	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl, elder: m.Elder}
 	got, err := s.check(ctx, a, m, c)
 	if err != nil {
 		return nil, err
 	}
 	defer got.guess.leave()
-	factor := s.factorState(got.rec.Factor) == FactorConfirmed
+	factor := !s.without(&got.rec)
 	if factor {
 		reason, err := s.mayTryCode(ctx, m, got)
 		if err != nil {
@@ -71,6 +72,9 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 		if err = got.guess.clear(ctx, tx); err != nil {
 			return err
 		}
+		if err = s.takeOver(ctx, tx, m, got, cl); err != nil {
+			return err
+		}
 		bearer, hash := newBearer(m)
 		if g, err = s.openSession(ctx, tx, m, got.rec, amr, hash, cl); err == nil {
 			g.Bearer = bearer
@@ -84,7 +88,10 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 		return nil, s.fail(ctx, a, got, audit.SignInFailed, err.Error())
 	}
 	if err != nil {
-		return nil, storeError(err)
+		return nil, storeError(cmp.Or(s.notAdopted(ctx, a, got, err), err))
+	}
+	if got.learnt != "" {
+		Use(ctx, UsedAdopted)
 	}
 	s.rehash(ctx, m, got, cl)
 	return g, nil
@@ -102,6 +109,8 @@ func newBearer(m *Mount) (bearer Secret, hash []byte) {
 // mayTryCode reserves a guess at the second factor, and says why it can't be made.
 func (s *Service) mayTryCode(ctx context.Context, m *Mount, got *checked) (reason string, err error) {
 	switch {
+	case s.factorOf(&got.rec) != FactorConfirmed:
+		return errElsewhere.Error(), nil
 	case !m.AppendCode:
 		return "factor_required", nil
 	case got.code == "":
@@ -124,14 +133,14 @@ func amrOf(how string) []string {
 
 // BeginSignIn checks name and password, and issues a ticket for CompleteSignIn.
 func (s *Service) BeginSignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Pending, error) {
-	p, err := s.beginSignIn(ctx, m, c, cl)
+	p, err := overtaken(func() (*Pending, error) { return s.beginSignIn(ctx, m, c, cl) })
 	s.observer.Login(m.Dialect, outcome(OutcomePassed, err))
 	use(ctx, UsedPassed, err)
 	return p, err
 }
 
 func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl Client) (*Pending, error) {
-	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}
+	a := attempt{realm: m.RealmID, dialect: m.Dialect, client: cl, elder: m.Elder}
 	plain := *m
 	plain.AppendCode = false // the code has a step of its own here
 	got, err := s.check(ctx, a, &plain, c)
@@ -139,7 +148,14 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 		return nil, err
 	}
 	defer got.guess.leave()
-	p := &Pending{Factor: s.factorState(got.rec.Factor)}
+	p := &Pending{Factor: s.factorOf(&got.rec)}
+	relayed := p.Factor == FactorElsewhere
+	if relayed {
+		if got.news == nil {
+			return nil, s.fail(ctx, a, got, audit.FactorFailed, errElsewhere.Error())
+		}
+		p.Factor = FactorConfirmed // there
+	}
 	if p.Factor == FactorEnrolled {
 		uri, err := s.factorURI(got.rec)
 		if err != nil {
@@ -158,15 +174,26 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 		if err := got.guess.clear(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.takeOver(ctx, tx, m, got, cl); err != nil {
+			return err
+		}
 		if err := tx.InsertTicket(ctx, t); err != nil {
 			return err
+		}
+		if relayed {
+			if err := s.relayTicket(ctx, tx, t, got.news.Ticket); err != nil {
+				return err
+			}
 		}
 		e := s.event(m.RealmID, audit.PasswordPassed, got.rec.ID, cl)
 		e.Dialect = string(m.Dialect)
 		return tx.InsertEvent(ctx, e)
 	})
 	if err != nil {
-		return nil, storeError(err)
+		return nil, storeError(cmp.Or(s.notAdopted(ctx, a, got, err), err))
+	}
+	if got.learnt != "" {
+		Use(ctx, UsedAdopted)
 	}
 	s.rehash(ctx, m, got, cl)
 	return p, nil
@@ -195,6 +222,10 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	if err := s.notWalled(ctx, m.RealmID, owner, cl); err != nil {
 		return nil, storeError(err)
 	}
+	relay, err := s.relay(ctx, m, hash)
+	if err != nil {
+		return nil, storeError(err)
+	}
 	cl.token, cl.dialect = audit.TagOf(hash), m.Dialect
 	g := &guess{svc: s, attempt: attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}, account: owner}
 	defer g.leave()
@@ -202,6 +233,9 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 		if err := g.reserve(ctx, append(g.source(), g.factor())...); err != nil {
 			return nil, storeError(err)
 		}
+	}
+	if relay != "" && code != "" {
+		return s.completeElsewhere(ctx, m, g, hash, relay, code, cl)
 	}
 	var grant *Grant
 	var refused error
@@ -227,7 +261,7 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 		return tx.ForgiveTicket(ctx, hash)
 	})
 	switch {
-	case errors.Is(err, errDeadTicket), errors.Is(err, errChanged):
+	case errors.Is(err, errDeadTicket), errors.Is(err, errChanged), errors.Is(err, errElsewhere):
 		return nil, s.refuse(ctx, m, owner, err, cl)
 	case err != nil:
 		return nil, storeError(err)
@@ -247,10 +281,13 @@ func (s *Service) redeem(ctx context.Context, tx Tx, m *Mount, t Ticket, code st
 		return nil, nil, err
 	}
 	amr := []string{"pwd"}
-	state := s.factorState(rec.Factor)
+	state := s.factorOf(&rec)
 	if state != FactorNone {
 		if code == "" {
 			return nil, errMissingCode, nil
+		}
+		if state == FactorElsewhere {
+			return nil, nil, errElsewhere // this ticket was not given for that server's
 		}
 		how, err := s.useCode(ctx, tx, rec, code, true)
 		if err != nil {
@@ -328,7 +365,7 @@ func refusal(cause error) error {
 		return &Error{Code: CodeFactorRequired, Cause: cause}
 	case errors.Is(cause, errWrongCode):
 		return &Error{Code: CodeFactorInvalid, Cause: cause}
-	case errors.Is(cause, errNoTicket), errors.Is(cause, errDeadTicket), errors.Is(cause, errChanged):
+	case errors.Is(cause, errNoTicket), errors.Is(cause, errDeadTicket), errors.Is(cause, errChanged), errors.Is(cause, errElsewhere):
 		return &Error{Code: CodeTokenInvalid, Cause: cause}
 	}
 	return storeError(cause)

@@ -164,6 +164,8 @@ type AccountReader interface {
 type AccountWriter interface {
 	// NextNumber takes the next free number from the realm's counter.
 	NextNumber(ctx context.Context, realm uuid.UUID) (int64, error)
+	// RaiseNumbers has the counter go on from least, unless it is past that.
+	RaiseNumbers(ctx context.Context, realm uuid.UUID, least int64) error
 	// InsertAccount and UpdateAccount return ErrConflict if a name or the number is taken. The
 	// names of one that is apart are good in its dialect alone. A name that UpdateAccount takes
 	// away is gone, as those of a deleted account are.

@@ -1,8 +1,15 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/token"
+	"github.com/ostiary/ostiary/internal/trace"
 )
 
 // Elder is the server that a mount takes over from, which it asks as a client of the same
@@ -17,6 +24,114 @@ type Elder interface {
 	// Floor is about how long refusals of the server take: no failed login at the mount is
 	// answered sooner, so that the time does not tell who is asked there.
 	Floor() time.Duration
+}
+
+const (
+	maxAsked = 4 << 10 // bytes of a password: no longer one is right anywhere
+	// askedFor is for how long a question to an Elder, and what becomes of it, outlives the
+	// client: a guess that was made is counted, whether or not somebody waits for its end.
+	askedFor = 30 * time.Second
+)
+
+// unhurried is ctx without its end.
+func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), askedFor)
+}
+
+// asking is what the Elder of a mount may be asked about a login.
+type asking struct {
+	password bool // it may know the password, where this server does not
+	factor   bool // it asks for the second factor, once the password is right
+}
+
+// forElder decides what the Elder of a mount may be asked: about a name that nobody has or had
+// here, about an account whose password is pending there, and about one whose second factor
+// is asked for there. It is asked nothing about those who are disabled or deleted.
+func (s *Service) forElder(ctx context.Context, m *Mount, rec *AccountRecord, c Credentials) (ask asking, err error) {
+	if m == nil || m.Elder == nil || c.Password == "" || len(c.Password) > maxAsked || m.Mode != ModeOwn && m.Mode != "" {
+		return ask, nil
+	}
+	if _, ours := token.HashServiceSecret(string(c.Password)); ours {
+		return ask, nil
+	}
+	if rec == nil {
+		key := nameKey(c.Name)
+		if _, isID := ParseID(c.Name); isID || key == "" {
+			return ask, nil
+		}
+		gone, err := s.store.NameGone(ctx, m.RealmID, key)
+		ask.password = err == nil && !gone
+		return ask, err
+	}
+	if !rec.Disabled && rec.Kind == KindPerson {
+		ask.password = rec.pendingAt(m.Dialect)
+		ask.factor = rec.Elsewhere == m.Dialect && s.factorOf(rec) == FactorElsewhere
+	}
+	return ask, nil
+}
+
+// askElder has the Elder decide what this server can't: why is what this server has found, ""
+// for a right password. It returns what is found then, and the kind of its entry in the log.
+func (s *Service) askElder(ctx context.Context, a attempt, m *Mount, got *checked, ask asking, why string, c Credentials) (kind audit.Kind, reason string, err error) {
+	kind = audit.SignInFailed
+	if right := why == ""; right && !ask.factor || !right && !ask.password {
+		return kind, why, nil
+	}
+	if why != "" && got.learnt == "" { // others were tried, and this is none of them
+		if got.learnt, _, err = s.hasher.HashAlike(ctx, string(c.Password)); err != nil {
+			return kind, "", hashError(err)
+		}
+	}
+	whole, cancel := unhurried(ctx)
+	defer cancel()
+	got.asked = true
+	span := trace.Start(ctx, "ask the legacy server")
+	n, err := m.Elder.SignIn(whole, c, a.client)
+	span.End()
+	switch {
+	case CodeOf(err) == CodeBadCredentials:
+		return kind, "legacy_refused", nil
+	case err != nil:
+		got.guess.undone = true
+		return kind, "", elderAway(err)
+	}
+	if why == "" {
+		got.learnt = ""
+	}
+	if err := s.heard(m, got, n, c.Name); err != nil {
+		return audit.AdoptionRefused, err.Error(), nil
+	}
+	return kind, "", nil
+}
+
+// heard takes what the Elder says of a login that it lets in.
+func (s *Service) heard(m *Mount, got *checked, n *Newcomer, asked string) (err error) {
+	if got.rec.ID == uuid.Nil {
+		got.rec, got.keys, err = s.newcomer(m, n, asked)
+	} else {
+		err = s.sameAs(&got.rec, m.Dialect, n, asked)
+	}
+	if err != nil {
+		return err
+	}
+	got.news, got.name = n, nameKey(asked)
+	switch {
+	case n.Factor && s.factorState(got.rec.Factor) != FactorConfirmed:
+		got.rec.Elsewhere = m.Dialect
+	case got.rec.Elsewhere == m.Dialect:
+		got.rec.Elsewhere = "" // it asks for none any more
+	}
+	return nil
+}
+
+// elderAway is for a login that needs a server which can't be asked.
+func elderAway(err error) error {
+	e := *AsError(err)
+	if e.Code != CodeUnavailable {
+		e = Error{Code: CodeUnavailable, Cause: err}
+	}
+	e.RetryAfter = cmp.Or(e.RetryAfter, time.Second)
+	return &e
 }
 
 // Newcomer is what an Elder says of who has signed in. What it does not say is empty.

@@ -157,6 +157,7 @@ const (
 	FactorNone      FactorState = iota
 	FactorEnrolled              // started, not yet confirmed
 	FactorConfirmed             // every login needs it
+	FactorElsewhere             // a legacy server asks for it
 )
 
 // Pending is a login whose first step is done.

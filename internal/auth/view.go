@@ -148,6 +148,7 @@ var quiet = []audit.Kind{
 	audit.RecoveryMade, audit.RecoveryUsed, audit.TokenRefreshed, audit.TokenRenewed, audit.RefreshFailed,
 	audit.PasswordRehashed, audit.AccountCreated, audit.AccountUnlocked, audit.RealmCreated,
 	audit.KeyCreated, audit.KeyRotated, audit.KeyExtended, audit.BudgetCleared, audit.AccountsExported, audit.AccountsImported,
+	audit.AccountAdopted, audit.AdoptionRefused, audit.PasswordLearned,
 }
 
 func (w watched) InTx(ctx context.Context, fn func(tx Tx) error) error {

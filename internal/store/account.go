@@ -166,6 +166,11 @@ func (q queries) NextNumber(ctx context.Context, realm uuid.UUID) (int64, error)
 	}
 }
 
+func (q queries) RaiseNumbers(ctx context.Context, realm uuid.UUID, least int64) error {
+	_, err := q.exec(ctx, "UPDATE realm SET next_number = $2 WHERE id = $1 AND next_number < $2", realm[:], least)
+	return err
+}
+
 func (q queries) NumberTaken(ctx context.Context, realm uuid.UUID, n int64) (bool, error) {
 	return q.numberTaken(ctx, realm, uuid.Nil, n)
 }

@@ -1,0 +1,135 @@
+package auth
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+
+	"github.com/ostiary/ostiary/internal/token"
+)
+
+// errElsewhere is that a second factor is asked for by a server that can't be asked there.
+var errElsewhere error = reason("factor_elsewhere")
+
+// factorOf is what an account's second factor amounts to now, wherever it is asked for.
+func (s *Service) factorOf(rec *AccountRecord) FactorState {
+	here := s.factorState(rec.Factor)
+	if rec.Elsewhere == "" || here == FactorConfirmed || here == FactorEnrolled && rec.EnrolsHere {
+		return here
+	}
+	return FactorElsewhere
+}
+
+// without tells whether a dialect that has no step for a second factor lets the account in
+// without one.
+func (s *Service) without(rec *AccountRecord) bool {
+	return rec.Elsewhere == "" && s.factorState(rec.Factor) != FactorConfirmed
+}
+
+func relayRow(hash [32]byte) string { return "ticket/" + hex.EncodeToString(hash[:]) + "/relay" }
+
+// relay is what a legacy server gave for a ticket of ours, or "".
+func (s *Service) relay(ctx context.Context, m *Mount, hash [32]byte) (Secret, error) {
+	if m.Elder == nil {
+		return "", nil
+	}
+	sealed, err := s.store.TicketRelay(ctx, m.RealmID, hash)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	ticket, err := s.master.Open(sealed, relayRow(hash))
+	if err != nil {
+		return "", Because(CodeInternal, "relay of a ticket: %w", err)
+	}
+	return Secret(ticket), nil
+}
+
+// completeElsewhere has the code of a login tried by the legacy server that asks for it. Its
+// attempt is counted before, and its budgets are reserved, as if the code were tried here.
+func (s *Service) completeElsewhere(ctx context.Context, m *Mount, g *guess, hash [32]byte, relay, code Secret, cl Client) (*Grant, error) {
+	var t Ticket
+	var rec AccountRecord
+	err := s.store.InTx(ctx, func(tx Tx) (err error) {
+		if t, err = tx.TryTicket(ctx, m.RealmID, hash, ticketAttempts, s.now()); err != nil {
+			return cmpNotFound(err, errDeadTicket)
+		}
+		rec, err = tx.AccountByID(ctx, m.RealmID, t.AccountID, m.Dialect)
+		if err == nil && rec.Version != t.Version {
+			err = errChanged
+		}
+		return cmpNotFound(err, errChanged)
+	})
+	if err != nil {
+		return nil, s.notRedeemed(ctx, m, g, err, cl)
+	}
+	whole, cancel := unhurried(ctx)
+	defer cancel()
+	_, err = m.Elder.Complete(whole, relay, code, cl)
+	if CodeOf(err) == CodeFactorInvalid {
+		return nil, s.wrongElsewhere(whole, m, g, cl)
+	}
+	if err != nil {
+		g.undone = true
+		if undo := s.change(ctx, func(tx Tx) error { return tx.ForgiveTicket(ctx, hash) }); undo != nil {
+			return nil, undo
+		}
+		return nil, elderAway(err)
+	}
+	var grant *Grant
+	err = g.inTx(ctx, func(tx Tx) error {
+		spent, err := tx.SpendTicket(ctx, hash, s.now())
+		if err != nil {
+			return err
+		}
+		if !spent {
+			return errDeadTicket
+		}
+		bearer, sum := token.NewOpaque()
+		if grant, err = s.openSession(ctx, tx, m, rec, amrOf(""), sum[:], cl); err != nil {
+			return err
+		}
+		grant.Bearer = Secret(bearer)
+		return nil
+	})
+	if err != nil {
+		return nil, s.notRedeemed(ctx, m, g, err, cl)
+	}
+	return grant, nil
+}
+
+// notRedeemed is what the client learns of a ticket that was given up.
+func (s *Service) notRedeemed(ctx context.Context, m *Mount, g *guess, err error, cl Client) error {
+	if errors.Is(err, errDeadTicket) || errors.Is(err, errChanged) {
+		return s.refuse(ctx, m, g.account, err, cl)
+	}
+	return storeError(err)
+}
+
+// wrongElsewhere charges a code that the legacy server has refused.
+func (s *Service) wrongElsewhere(ctx context.Context, m *Mount, g *guess, cl Client) error {
+	err := g.inTx(ctx, func(tx Tx) error {
+		if err := tx.InsertEvent(ctx, s.redemptionFailed(m, g.account, errWrongCode, cl)); err != nil {
+			return err
+		}
+		return g.charge(ctx, tx)
+	})
+	if err != nil {
+		return storeError(err)
+	}
+	return refusal(errWrongCode)
+}
+
+// relayTicket stores what the Elder gave for a ticket that is ours.
+func (s *Service) relayTicket(ctx context.Context, tx Tx, t Ticket, relay Secret) error {
+	return tx.InsertTicketRelay(ctx, t, s.master.Seal([]byte(relay), relayRow(t.Hash)))
+}
+
+func cmpNotFound(err, instead error) error {
+	if errors.Is(err, ErrNotFound) {
+		return instead
+	}
+	return err
+}
