@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -283,6 +284,7 @@ func TestClient_Breaker(t *testing.T) {
 func TestClient_CallsAtOnce(t *testing.T) {
 	var under, most atomic.Int32
 	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		for n, m := under.Add(1), most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
@@ -290,13 +292,14 @@ func TestClient_CallsAtOnce(t *testing.T) {
 		under.Add(-1)
 		_, _ = io.WriteString(w, `{"ok":true}`)
 	})
+	defer release()
 	c := open(t, Options{URL: s.URL, Calls: 2, Timeout: 8 * time.Second})
 	errs := make(chan error, 3)
 	for range 3 {
 		go func() { errs <- ask(c) }()
 	}
 	is(t, "the third", <-errs, auth.CodeUnavailable, "as many calls as legacy_calls allows (2) are under way")
-	close(hold)
+	release()
 	for range 2 {
 		is(t, "the others", <-errs, "", "")
 	}
