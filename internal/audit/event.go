@@ -31,6 +31,7 @@ const (
 	RefreshFailed  Kind = "refresh_failed"
 	RefreshReused  Kind = "refresh_token_reused" // a theft: the session was ended
 	SessionEnded   Kind = "session_ended"
+	SessionAdopted Kind = "session_adopted" // a token that another server issued was seen first
 
 	RealmCreated     Kind = "realm_created"
 	AccountCreated   Kind = "account_created"
@@ -53,6 +54,9 @@ const (
 	KeyCreated       Kind = "key_created"
 	KeyRotated       Kind = "key_rotated"
 	KeyExtended      Kind = "key_extended" // its end was put off
+	KeyImported      Kind = "key_imported" // of another server, for verification
+	KeyEnded         Kind = "key_ended"    // one of these
+	TokensImported   Kind = "tokens_imported"
 
 	RoleCreated       Kind = "role_created"
 	RoleDeleted       Kind = "role_deleted"
@@ -75,9 +79,9 @@ func (k Kind) AboutLog() bool { return k == AuditAdopted || k == AuditCut }
 // Kinds are all kinds, in the order of docs/audit.md.
 var Kinds = []Kind{
 	SignedIn, PasswordPassed, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
-	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded,
+	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded, SessionAdopted,
 	RealmCreated, AccountCreated, AccountAdopted, AdoptionRefused, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, AccountsImported, BudgetCleared,
-	PasswordChanged, PasswordRehashed, PasswordLearned, WrittenBack, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended,
+	PasswordChanged, PasswordRehashed, PasswordLearned, WrittenBack, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended, KeyImported, KeyEnded, TokensImported,
 	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
 	StoreRestored, AuditAdopted, AuditCut,
 }

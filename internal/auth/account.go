@@ -317,6 +317,9 @@ func (s *Service) DeleteAccount(ctx context.Context, realm, id uuid.UUID, cl Cli
 		if err := old.tell(ctx, tx, rec.Account, backDeleted, ""); err != nil {
 			return err
 		}
+		if err := forgetSubjects(ctx, tx, rec.Account, s.now()); err != nil {
+			return err
+		}
 		if _, err := tx.DeleteAccount(ctx, realm, id, s.now()); err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ func (s *Service) LearnTokens(ctx context.Context, tx Tx, ses Session, tokens []
 		if _, err := tx.LearnForeignToken(ctx, r); err != nil {
 			return err
 		}
+		s.learned.Store(true)
 	}
 	return nil
 }

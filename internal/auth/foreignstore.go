@@ -53,9 +53,9 @@ type ForeignWriter interface {
 	// LearnForeignToken stores one with its session, in place of one with the same hash, if
 	// that is of the same account, dialect and kind.
 	LearnForeignToken(ctx context.Context, r ForeignRecord) (bool, error)
-	// SpendForeignToken gives a token its session (uuid.Nil: none, it is void): true once for
-	// each token that has none.
-	SpendForeignToken(ctx context.Context, realm uuid.UUID, hash [32]byte, session uuid.UUID, now time.Time) (bool, error)
+	// SpendForeignToken gives a token its session (uuid.Nil: none, it is void), and the key that
+	// it came with (or none): true once for each token that has no session.
+	SpendForeignToken(ctx context.Context, realm uuid.UUID, hash [32]byte, session, key uuid.UUID, now time.Time) (bool, error)
 	// RotateForeign is RotateRefresh for the tokens of others that belong to a session: each of
 	// them is the one before the chain's first.
 	RotateForeign(ctx context.Context, m *Mount, session uuid.UUID, now time.Time) (Rotation, error)
@@ -66,6 +66,8 @@ type ForeignWriter interface {
 	// NoteSubjectGone notes what SubjectGone tells; "" is the dialect of a number.
 	NoteSubjectGone(ctx context.Context, realm uuid.UUID, d Dialect, subject string, now time.Time) error
 	InsertForeignKey(ctx context.Context, k keyring.Foreign) error
+	// HoldForeignKey holds off the end of a key until the commit, and reports whether it lives.
+	HoldForeignKey(ctx context.Context, realm, id uuid.UUID, now time.Time) (bool, error)
 	// EndForeignKey ends a key that has not ended, and EndKeySessions the live sessions of the
 	// tokens that it has signed, which it counts.
 	EndForeignKey(ctx context.Context, realm, id uuid.UUID, now time.Time) (bool, error)

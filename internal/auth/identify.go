@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/keyring"
 	"github.com/ostiary/ostiary/internal/token"
 )
 
@@ -82,23 +83,38 @@ func (s *Service) seek(ctx context.Context, realm uuid.UUID, p Presented, view v
 	case p.Token == "":
 		return f, &Error{Code: CodeTokenMissing}
 	case strings.Count(p.Token, ".") == 2:
-		return s.findJWT(ctx, realm, p, view)
+		if f, err = s.findJWT(ctx, realm, p, view); CodeOf(err) != CodeTokenInvalid || p.Bare || !s.anyForeign(ctx, realm) {
+			return f, err
+		}
+		// Another server's opaque token may have dots, too.
+		if opaque, other := s.findOpaque(ctx, realm, p, view); CodeOf(other) != CodeTokenInvalid {
+			return opaque, other
+		}
+		return f, err
 	}
-	hash, ok := token.HashOpaque(p.Token)
+	return s.findOpaque(ctx, realm, p, view)
+}
+
+// findOpaque finds the session of an opaque token, of ours or of another server's.
+func (s *Service) findOpaque(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (f found, err error) {
+	hash, own := token.HashOpaque(p.Token)
+	foreign, ok := token.HashForeign(p.Token)
 	if !ok || p.Bare {
 		return f, Because(CodeTokenInvalid, "neither a JWT nor an opaque token")
 	}
-	f.view, err = view(ctx, realm, hash[:], func() (SessionRecord, error) { return s.store.SessionByBearer(ctx, realm, hash) })
-	if err != nil {
-		return f, err
-	}
-	for _, m := range s.mounts {
-		if m.RealmID == realm && m.Dialect == f.rec.Dialect && m.Audience == f.rec.Audience {
-			f.mount = m
-			return f, nil
+	f.view, err = view(ctx, realm, foreign[:], func() (rec SessionRecord, err error) {
+		if own {
+			rec, err = s.store.SessionByBearer(ctx, realm, hash)
 		}
+		if own && !errors.Is(err, ErrNotFound) {
+			return rec, err
+		}
+		return s.foreignBearer(ctx, realm, p.Token)
+	})
+	if err == nil {
+		f.mount, err = s.mountOf(realm, f.rec.Session)
 	}
-	return f, Because(CodeTokenInvalid, "the realm has no mount of %s for the audience %q", f.rec.Dialect, f.rec.Audience)
+	return f, err
 }
 
 func (s *Service) usable(rec SessionRecord, err error) error {
@@ -117,9 +133,13 @@ func (s *Service) usable(rec SessionRecord, err error) error {
 // session lives and its subject is still the account's, then issuer, audience and kind by
 // the rules of the session's dialect.
 func (s *Service) findJWT(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (f found, err error) {
-	f.claims, err = s.parse(ctx, realm, p.Token)
+	var key *keyring.ForeignKey
+	f.claims, key, err = s.parse(ctx, realm, p.Token)
 	if err != nil {
 		return f, err
+	}
+	if key != nil {
+		return s.findForeign(ctx, realm, p, f.claims, key, view)
 	}
 	id, ok := token.SessionOf(f.claims.String("jti"))
 	if !ok {
@@ -131,19 +151,27 @@ func (s *Service) findJWT(ctx context.Context, realm uuid.UUID, p Presented, vie
 	if f.mount = s.issuedAt(realm, f.rec.Dialect, f.claims); f.mount == nil {
 		return f, Because(CodeTokenInvalid, "no %s mount of the realm has this issuer and audience", f.rec.Dialect)
 	}
+	return f, s.accepts(f.rec.Dialect, f.claims, p)
+}
+
+// accepts is a dialect's word on whether a JWT is an access credential.
+func (s *Service) accepts(d Dialect, claims token.Claims, p Presented) error {
 	if p.AnyCSRF {
-		p.CSRF = f.claims.String("csrf")
+		p.CSRF = claims.String("csrf")
 	}
-	if accept := s.dialects[f.rec.Dialect].Accept; accept != nil {
-		if err := accept(f.claims, p); err != nil {
-			e := &Error{Code: CodeTokenInvalid, Cause: err}
-			if public, ok := errors.AsType[*Error](err); ok {
-				e.Detail = public.Detail
-			}
-			return f, e
-		}
+	accept := s.dialects[d].Accept
+	if accept == nil {
+		return nil
 	}
-	return f, nil
+	err := accept(claims, p)
+	if err == nil {
+		return nil
+	}
+	e := &Error{Code: CodeTokenInvalid, Cause: err}
+	if public, ok := errors.AsType[*Error](err); ok {
+		e.Detail = public.Detail
+	}
+	return e
 }
 
 // findSubject finds the session of a JWT, of which sub must be the account's subject: one
@@ -161,24 +189,39 @@ func (s *Service) findSubject(ctx context.Context, realm, id uuid.UUID, f *found
 	return err
 }
 
-// parse verifies a JWT by the realm's keys. A key that this node does not know may be
-// new: the keys are then read again, but not more often than a guesser could make it costly.
-func (s *Service) parse(ctx context.Context, realm uuid.UUID, jwt string) (token.Claims, error) {
+// parse verifies a JWT by the realm's keys, and if it is none of ours, by those of others,
+// of which it returns the one. A key that this node does not know may be new: the keys are
+// then read again, but not more often than a guesser could make it costly.
+func (s *Service) parse(ctx context.Context, realm uuid.UUID, jwt string) (token.Claims, *keyring.ForeignKey, error) {
 	st, err := s.state(ctx, realm)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	claims, err := s.jwts.Parse(st.ring, jwt, s.now())
+	claims, key, err := s.parseBy(st.ring, jwt)
 	if errors.Is(err, token.ErrUnknownKey) && time.Since(st.loaded) > realmFresh/4 {
 		if st, err = s.reload(ctx, realm); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		claims, err = s.jwts.Parse(st.ring, jwt, s.now())
+		claims, key, err = s.parseBy(st.ring, jwt)
 	}
 	if err != nil {
-		return nil, &Error{Code: CodeTokenInvalid, Cause: err}
+		return nil, nil, &Error{Code: CodeTokenInvalid, Cause: err}
 	}
-	return claims, nil
+	return claims, key, nil
+}
+
+// parseBy tries the keys of a ring. No key of ours is ever one of others, nor the other way
+// round: their kids differ.
+func (s *Service) parseBy(ring *keyring.Ring, jwt string) (token.Claims, *keyring.ForeignKey, error) {
+	claims, err := s.jwts.Parse(ring, jwt, s.now())
+	if err == nil || !ring.HasForeign() {
+		return claims, nil, err
+	}
+	claims, key, foreign := s.jwts.ParseForeign(ring, jwt, s.now())
+	if errors.Is(foreign, token.ErrUnknownKey) { // then it is ours, if it is anybody's
+		return nil, nil, err
+	}
+	return claims, key, foreign
 }
 
 // issuedAt is a mount that has exactly the token's issuer and audience, or nil.

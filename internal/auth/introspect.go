@@ -39,8 +39,10 @@ func (s *Service) Introspect(ctx context.Context, realm uuid.UUID, p Presented) 
 		IssuedAt: f.rec.AuthTime, ExpiresAt: f.rec.ExpiresAt,
 	}
 	if f.claims != nil {
-		i.IssuedAt = f.claims.Time("iat")
-		if exp := f.claims.Time("exp"); exp.Before(i.ExpiresAt) {
+		if iat := f.claims.Time("iat"); !iat.IsZero() { // what another server issued may lack it
+			i.IssuedAt = iat
+		}
+		if exp := f.claims.Time("exp"); !exp.IsZero() && exp.Before(i.ExpiresAt) {
 			i.ExpiresAt = exp
 		}
 	}
@@ -52,9 +54,12 @@ func (s *Service) Introspect(ctx context.Context, realm uuid.UUID, p Presented) 
 // 2). A token that is none, or dead, is no error: it does nothing already.
 func (s *Service) Revoke(ctx context.Context, realm uuid.UUID, tok string, cl Client) error {
 	id, err := s.sessionOf(ctx, realm, tok)
-	if err == nil {
-		cl.token = audit.TokenTag(tok)
+	cl.token = audit.TokenTag(tok)
+	switch {
+	case err == nil:
 		err = s.EndSession(ctx, realm, id, "revoked", cl)
+	case CodeOf(err) == CodeNotFound || CodeOf(err) == CodeTokenInvalid:
+		err = s.revokeForeign(ctx, realm, tok, err, cl)
 	}
 	code := CodeOf(err)
 	s.observer.Revoked(code)
@@ -77,9 +82,16 @@ func (s *Service) sessionOf(ctx context.Context, realm uuid.UUID, tok string) (u
 		rec, err := s.store.SessionByBearer(ctx, realm, hash)
 		return rec.ID, storeError(err)
 	}
-	claims, err := s.parse(ctx, realm, tok)
+	claims, key, err := s.parse(ctx, realm, tok)
 	if err != nil {
 		return uuid.Nil, err
+	}
+	if key != nil {
+		f, err := s.findForeign(ctx, realm, Presented{Token: tok, AnyCSRF: true}, claims, key, s.anew)
+		if err != nil {
+			return uuid.Nil, err
+		}
+		return f.rec.ID, nil
 	}
 	id, ok := token.SessionOf(claims.String("jti"))
 	if !ok {

@@ -89,6 +89,9 @@ type realmState struct {
 	refresh token.RefreshKey
 	schemes []string
 	loaded  time.Time // by the real clock
+
+	foreign    []keyring.Foreign // those that live
+	anyForeign bool              // there are tokens of others, in some realm
 }
 
 // state returns a realm's keys as they were in the store at most realmFresh ago.
@@ -114,7 +117,10 @@ func (s *Service) reload(ctx context.Context, realm uuid.UUID) (*realmState, err
 	if st.keys, err = s.store.Keys(ctx, realm); err != nil {
 		return nil, storeError(err)
 	}
-	if v, ok := s.realms.Load(realm); ok && sameKeys(v.(*realmState).keys, st.keys) {
+	if err = s.loadForeign(ctx, realm, st); err != nil {
+		return nil, err
+	}
+	if v, ok := s.realms.Load(realm); ok && sameKeys(v.(*realmState).keys, st.keys) && sameForeign(v.(*realmState).foreign, st.foreign) {
 		old := v.(*realmState)
 		st.ring, st.refresh = old.ring, old.refresh
 	} else if err := s.open(r, st); err != nil {
@@ -146,7 +152,7 @@ func (s *Service) open(r Realm, st *realmState) error {
 		return Because(CodeInternal, "refresh key of realm %s: %w", r.Name, err)
 	}
 	copy(st.refresh[:], secret)
-	if st.ring, err = keyring.Open(s.master, st.keys); err != nil {
+	if st.ring, err = keyring.Open(s.master, st.keys, st.foreign...); err != nil {
 		return Because(CodeInternal, "signing keys of realm %s: %w", r.Name, err)
 	}
 	return nil
@@ -156,4 +162,20 @@ func sameKeys(a, b []keyring.Record) bool {
 	return slices.EqualFunc(a, b, func(a, b keyring.Record) bool {
 		return a.ID == b.ID && a.SignsFrom.Equal(b.SignsFrom) && a.ExpiresAt.Equal(b.ExpiresAt)
 	})
+}
+
+// loadForeign reads what is known of other servers.
+func (s *Service) loadForeign(ctx context.Context, realm uuid.UUID, st *realmState) error {
+	keys, err := s.store.ForeignKeys(ctx, realm)
+	if err != nil {
+		return storeError(err)
+	}
+	now := s.now()
+	st.foreign = slices.DeleteFunc(keys, func(k keyring.Foreign) bool { return !k.Alive(now) })
+	st.anyForeign, err = s.store.AnyForeignToken(ctx, now)
+	return storeError(err)
+}
+
+func sameForeign(a, b []keyring.Foreign) bool {
+	return slices.EqualFunc(a, b, func(a, b keyring.Foreign) bool { return a.ID == b.ID && a.ExpiresAt.Equal(b.ExpiresAt) })
 }

@@ -28,7 +28,7 @@ func (s *Service) rotate(ctx context.Context, m *Mount, presented Secret, cl Cli
 	}
 	id, generation, ok := st.refresh.Parse(string(presented))
 	if !ok {
-		return nil, rot, Because(CodeTokenInvalid, "not a refresh token of this realm")
+		return s.rotateForeign(ctx, m, presented, cl)
 	}
 	cl.token = audit.TokenTag(string(presented))
 	now := s.now()
@@ -124,7 +124,7 @@ func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (
 	now := s.now()
 	cl.token = audit.TokenTag(p.Token)
 	err = s.change(ctx, func(tx Tx) error {
-		alive, err := tx.TouchSession(ctx, m.RealmID, rec.ID, idleAt(now, m.SessionIdle), now)
+		alive, err := s.prolong(ctx, tx, m, &rec.Session, now)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -102,6 +103,8 @@ type Service struct {
 	// refusals are when budgets have refused a guess.
 	refusals recent.Map[string, time.Time]
 	touch    chan struct{}
+	adopting *adopting
+	learned  atomic.Bool // a token that another server issued, by this process
 }
 
 // New makes a Service.
@@ -109,7 +112,7 @@ func New(o Options) *Service {
 	s := &Service{
 		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
 		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer, auditKeep: o.AuditKeep, passwords: o.Passwords, writebacks: o.Writebacks,
-		gate: cmp.Or(o.Gate, throttle.NewGate()), shared: o.Shared, touch: make(chan struct{}, 64),
+		gate: cmp.Or(o.Gate, throttle.NewGate()), shared: o.Shared, touch: make(chan struct{}, 64), adopting: newAdopting(),
 		watch: cmp.Or(o.Watch, NewAuditWatch()), observer: cmp.Or[Observer](o.Observer, nobody{}),
 	}
 	if s.now == nil {

@@ -147,7 +147,7 @@ var quiet = []audit.Kind{
 	audit.SignedIn, audit.PasswordPassed, audit.SignInFailed, audit.FactorFailed, audit.BudgetSpent, audit.FactorEnrolled,
 	audit.RecoveryMade, audit.RecoveryUsed, audit.TokenRefreshed, audit.TokenRenewed, audit.RefreshFailed,
 	audit.PasswordRehashed, audit.AccountCreated, audit.AccountUnlocked, audit.RealmCreated,
-	audit.KeyCreated, audit.KeyRotated, audit.KeyExtended, audit.BudgetCleared, audit.AccountsExported, audit.AccountsImported,
+	audit.KeyCreated, audit.KeyRotated, audit.KeyExtended, audit.KeyImported, audit.TokensImported, audit.SessionAdopted, audit.BudgetCleared, audit.AccountsExported, audit.AccountsImported,
 	audit.AccountAdopted, audit.AdoptionRefused, audit.PasswordLearned,
 }
 

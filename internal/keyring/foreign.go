@@ -58,6 +58,9 @@ func (f *Foreign) SealSecret(master seal.Key, secret []byte) {
 	f.Sealed = master.Seal(secret, f.row())
 }
 
+// OpenSecret is the secret of a record of HS256.
+func (f Foreign) OpenSecret(master seal.Key) ([]byte, error) { return master.Open(f.Sealed, f.row()) }
+
 // CheckForeign tells whether a public key of another server can be used with an algorithm. Beside those that sign here,
 // these are the others of RFC 7518 section 3.1 that RSA keys have, and ES384.
 func CheckForeign(algorithm string, public crypto.PublicKey) error {
@@ -111,7 +114,7 @@ func openForeign(master seal.Key, f Foreign) (*ForeignKey, error) {
 		if len(f.Public) > 0 || len(f.Sealed) == 0 {
 			return nil, errors.New("a key of HS256 that is no secret")
 		}
-		secret, err := master.Open(f.Sealed, f.row())
+		secret, err := f.OpenSecret(master)
 		return &ForeignKey{f, secret}, err
 	}
 	public, err := x509.ParsePKIXPublicKey(f.Public)

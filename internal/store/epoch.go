@@ -62,6 +62,8 @@ func (e *Epoch) Raise(t backup.Table, row backup.Row) {
 		if unset("spent_at") {
 			e.Tickets++
 		}
+	case "foreign_token":
+		unset("spent_at") // without a session it is void, and those have ended
 	case "totp_factor":
 		// A code could be used a step before its time.
 		i := t.Index("last_step")

@@ -45,10 +45,10 @@ func (q queries) LearnForeignToken(ctx context.Context, r auth.ForeignRecord) (b
 	return n > 0, err
 }
 
-func (q queries) SpendForeignToken(ctx context.Context, realm uuid.UUID, hash [32]byte, session uuid.UUID, now time.Time) (bool, error) {
-	n, err := q.exec(ctx, `UPDATE foreign_token SET spent_at = $4, session_id = $3
+func (q queries) SpendForeignToken(ctx context.Context, realm uuid.UUID, hash [32]byte, session, key uuid.UUID, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, `UPDATE foreign_token SET spent_at = $4, session_id = $3, key_id = $5
 		WHERE realm_id = $1 AND hash = $2 AND spent_at = 0 AND session_id IS NULL AND expires_at > $4`,
-		realm[:], hash[:], nullable(session), micros(now))
+		realm[:], hash[:], nullable(session), micros(now), nullable(key))
 	return n > 0, err
 }
 
@@ -137,6 +137,11 @@ func (q queries) InsertForeignKey(ctx context.Context, k keyring.Foreign) error 
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		k.ID[:], k.RealmID[:], k.Kid, k.Algorithm, k.Dialect, k.Issuer, k.Audience, orEmpty(k.Public), orEmpty(k.Sealed), micros(k.CreatedAt), micros(k.ExpiresAt))
 	return err
+}
+
+func (q queries) HoldForeignKey(ctx context.Context, realm, id uuid.UUID, now time.Time) (bool, error) {
+	n, err := q.exec(ctx, "UPDATE verify_key SET expires_at = expires_at WHERE id = $2 AND realm_id = $1 AND expires_at > $3", realm[:], id[:], micros(now))
+	return n > 0, err
 }
 
 func (q queries) EndForeignKey(ctx context.Context, realm, id uuid.UUID, now time.Time) (bool, error) {

@@ -138,26 +138,41 @@ func chooseKey(r *keyring.Ring, header []byte, now time.Time) (chosenKey, error)
 }
 
 // verify returns the payload of a JWS that the key signed. The key's algorithm is all of the allow-list.
-func verify(compact string, public crypto.PublicKey, algorithm jose.SignatureAlgorithm) ([]byte, error) {
+func verify(compact string, key any, algorithm jose.SignatureAlgorithm) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{algorithm})
 	if err != nil {
 		return nil, invalid("not a JWS")
 	}
-	payload, err := jws.Verify(public)
+	payload, err := jws.Verify(key)
 	if err != nil {
 		return nil, invalid("wrong signature")
 	}
 	return payload, nil
 }
 
-// checkDates checks the claims that say when a JWT is good (RFC 7519 sections 4.1.4 to 4.1.6).
+// checkDates checks the claims that say when a JWT is good (RFC 7519 sections 4.1.4 to 4.1.6), of which exp and iat
+// must be there.
 func (c Claims) checkDates(now time.Time) error {
+	for _, name := range [...]string{"exp", "iat"} {
+		if _, present := c[name]; !present {
+			return invalid(name + ": absent or no date")
+		}
+	}
+	return c.checkPresent(now)
+}
+
+// checkPresent checks those that are there.
+func (c Claims) checkPresent(now time.Time) error {
 	exp, ok := numericDate(c["exp"])
-	if !ok {
+	_, present := c["exp"]
+	switch {
+	case present && !ok:
 		return invalid("exp: absent or no date")
+	case present && !exp.After(now):
+		return invalid("exp: expired")
 	}
 	iat, ok := numericDate(c["iat"])
-	if !ok {
+	if _, present = c["iat"]; present && !ok {
 		return invalid("iat: absent or no date")
 	}
 	if _, present := c["nbf"]; present {
@@ -171,9 +186,6 @@ func (c Claims) checkDates(now time.Time) error {
 	}
 	if iat.After(now.Add(Leeway)) {
 		return invalid("iat: in the future")
-	}
-	if !exp.After(now) {
-		return invalid("exp: expired")
 	}
 	return nil
 }

@@ -21,13 +21,14 @@ type Verifier struct {
 
 // verified is a JWT whose signature is right.
 type verified struct {
-	ring   *keyring.Ring
-	kid    string
-	claims Claims
+	ring    *keyring.Ring
+	kid     string
+	claims  Claims
+	foreign *keyring.ForeignKey // that has signed it, instead of the ring's kid
 }
 
 func (v verified) check(r *keyring.Ring, now time.Time) bool {
-	if v.ring != r {
+	if v.ring != r || v.foreign != nil {
 		return false
 	}
 	_, _, alive := r.Verifier(v.kid, now)
@@ -47,6 +48,27 @@ func (v *Verifier) Parse(r *keyring.Ring, compact string, now time.Time) (Claims
 	if err != nil {
 		return nil, err
 	}
-	v.known.Put(sum, verified{r, kid, claims}, 4*len(compact)) // what becomes of JSON is some times as long
+	v.known.Put(sum, verified{ring: r, kid: kid, claims: claims}, 4*len(compact)) // what becomes of JSON is some times as long
 	return claims, nil
+}
+
+// ParseForeign does what the function ParseForeign does. The caller must not change the claims.
+func (v *Verifier) ParseForeign(r *keyring.Ring, compact string, now time.Time) (Claims, *keyring.ForeignKey, error) {
+	if len(compact) > MaxSize {
+		return nil, nil, invalid("too long")
+	}
+	sum := sha256.Sum256([]byte(compact))
+	if found, ok := v.known.Get(sum); ok && found.checkForeign(r, now) {
+		return found.claims, found.foreign, nil
+	}
+	claims, key, err := ParseForeign(r, compact, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	v.known.Put(sum, verified{ring: r, claims: claims, foreign: key}, 4*len(compact))
+	return claims, key, nil
+}
+
+func (v verified) checkForeign(r *keyring.Ring, now time.Time) bool {
+	return v.ring == r && v.foreign != nil && v.foreign.Alive(now) && v.claims.checkPresent(now) == nil
 }

@@ -102,9 +102,9 @@ func foreignLearn(w *world) {
 }
 
 func foreignSpend(w *world) {
-	a := w.account("anna")
+	a, key := w.account("anna"), newID()
 	spend := func(r auth.ForeignRecord, session uuid.UUID, at time.Time) bool {
-		return w.yes(func(tx auth.Tx) (bool, error) { return tx.SpendForeignToken(w.ctx, r.RealmID, r.Hash, session, at) })
+		return w.yes(func(tx auth.Tx) (bool, error) { return tx.SpendForeignToken(w.ctx, r.RealmID, r.Hash, session, key, at) })
 	}
 	r := w.foreign(a.ID, auth.ForeignBearer)
 	w.insertForeign(r)
@@ -114,7 +114,7 @@ func foreignSpend(w *world) {
 	if spend(elsewhere, session, w.now) || spend(r, session, r.ExpiresAt) || !spend(r, session, w.now) || spend(r, newID(), w.now) || spend(r, uuid.Nil, w.now) {
 		w.Fatal("a token is spent once, in its realm, before it ends")
 	}
-	r.Session, r.SpentAt = session, w.now
+	r.Session, r.Key, r.SpentAt = session, key, w.now
 	w.same("spent", w.foreignToken(r), r)
 	void := w.foreign(a.ID, auth.ForeignRefresh)
 	w.insertForeign(void)
@@ -127,7 +127,7 @@ func foreignSpendRace(w *world) {
 	r := w.foreign(w.account("anna").ID, auth.ForeignRefresh)
 	w.insertForeign(r)
 	if n := w.raceTx(8, func(tx auth.Tx, _ int) (bool, error) {
-		return tx.SpendForeignToken(w.ctx, w.realm, r.Hash, newID(), w.now)
+		return tx.SpendForeignToken(w.ctx, w.realm, r.Hash, newID(), uuid.Nil, w.now)
 	}); n != 1 {
 		w.Fatalf("spent %d times", n)
 	}
@@ -333,6 +333,12 @@ func foreignKeys(w *world) {
 	}
 	end := func(realm, id uuid.UUID) bool {
 		return w.yes(func(tx auth.Tx) (bool, error) { return tx.EndForeignKey(w.ctx, realm, id, w.now) })
+	}
+	lives := func(realm, id uuid.UUID, at time.Time) bool {
+		return w.yes(func(tx auth.Tx) (bool, error) { return tx.HoldForeignKey(w.ctx, realm, id, at) })
+	}
+	if !lives(w.realm, k.ID, w.now) || lives(newID(), k.ID, w.now) || lives(w.realm, newID(), w.now) || lives(w.realm, k.ID, k.ExpiresAt) {
+		w.Fatal("a key lives in its realm, until its end")
 	}
 	if end(newID(), k.ID) || !end(w.realm, k.ID) || end(w.realm, k.ID) {
 		w.Fatal("a key ends once, in its realm")
