@@ -151,6 +151,11 @@ func (s *server) realmsNow(ctx context.Context) (all []metrics.Realm) {
 		if err == nil && (lastErr == nil || errors.Is(lastErr, auth.ErrNotFound)) {
 			r.Head, r.Signed, r.LastCheckpoint = head.Seq, last.Seq, last.At
 		}
+		if s.tellsBack(m.RealmID) {
+			if n, oldest, err := s.store.WritebackBacklog(ctx, m.RealmID); err == nil {
+				r.Writeback = &metrics.Writeback{Waiting: n, Oldest: oldest}
+			}
+		}
 		all = append(all, r)
 	}
 	return all

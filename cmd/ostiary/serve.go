@@ -188,6 +188,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		tended.Go(func() { s.sender.Run(tending) })
 	}
 	tended.Go(func() { s.tendKeys(tending) })
+	tended.Go(func() { s.writeBack(tending) })
 	tended.Go(func() { s.tendCertificate(tending) })
 	tended.Go(func() { s.warm(tending, site) })
 	if !c.Demo {

@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/verify"
 	"github.com/ostiary/ostiary/internal/web"
+	"github.com/ostiary/ostiary/internal/writeback"
 )
 
 // site is all that a configuration makes: a reload replaces it as a whole.
@@ -26,6 +27,7 @@ type site struct {
 	mounts  []*auth.Mount
 	handler http.Handler
 	legacy  map[legacyOf]*legacy.Client
+	back    []*writeback.Outlet
 	set     *config.Shared // that it was built with
 	srv     config.Server
 }
@@ -56,6 +58,10 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	}
 	s.warnSunset(mounts)
 	if err := s.checkPasswords(svc, o.Passwords); err != nil {
+		return nil, err
+	}
+	back, err := s.outlets(svc, set)
+	if err != nil {
 		return nil, err
 	}
 	places, err := verify.Places(mounts)
@@ -89,7 +95,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	if err != nil {
 		return nil, misuse(err.Error())
 	}
-	return &site{svc, mounts, web.Middleware(s.log, mux, requests), elders, set, srv}, nil
+	return &site{svc, mounts, web.Middleware(s.log, mux, requests), elders, back, set, srv}, nil
 }
 
 // requests is how the main door takes what is asked.

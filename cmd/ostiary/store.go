@@ -112,8 +112,14 @@ func coreOptions(set *config.Shared, st *store.Store, master seal.Key, hasher *p
 		Store: st, Master: master, Hasher: hasher, Log: log, Budgets: &budgets, Keys: &keys,
 		TOTPIssuer: set.TOTPIssuer,
 	}
-	o.Passwords, _ = set.Passwords() // an error was one of the settings, and ended the command
-	all, _ := spoken(set)            // who needs the mounts is told what is wrong
+	o.Passwords, _ = set.Passwords()              // an error was one of the settings, and ended the command
+	if old, _ := set.Writebacks(); len(old) > 0 { // likewise
+		o.Writebacks = map[string]auth.Writeback{}
+		for _, w := range old {
+			o.Writebacks[w.Realm] = auth.Writeback{Format: w.Format, Until: w.End}
+		}
+	}
+	all, _ := spoken(set) // who needs the mounts is told what is wrong
 	o.Dialects = dialect.Rules(all)
 	return o
 }

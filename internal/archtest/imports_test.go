@@ -62,6 +62,7 @@ var places = map[string]string{
 	"internal/config":              layerConfig,
 	"internal/legacy":              layerClient,
 	"internal/legacy/legacytest":   layerTest,
+	"internal/writeback":           layerClient,
 	"internal/auth":                layerAuth,
 	"internal/argon2":              layerLeaf,
 	"internal/audit":               layerLeaf,

@@ -3,7 +3,8 @@
 // A setting has one name in three places: a flag (--log-level), an environment
 // variable (OSTIARY_LOG_LEVEL) and a key of the configuration file (log_level).
 // A flag wins over the environment, and that over the file. The file is TOML and
-// strict: an unknown key is an error. Its [[mount]] and [[policy]] tables say what flags can't.
+// strict: an unknown key is an error. Its [[mount]], [[policy]] and [[writeback]] tables say what
+// flags can't.
 //
 // The command line embeds [Shared] at its root and [Server] in the commands that
 // need it; kong fills them from flags and environment, and the hooks here read the
@@ -33,8 +34,9 @@ import (
 type Config struct {
 	Shared
 	Server
-	Mount  []Mount  `kong:"-" toml:"mount"`
-	Policy []Policy `kong:"-" toml:"policy"`
+	Mount     []Mount     `kong:"-" toml:"mount"`
+	Policy    []Policy    `kong:"-" toml:"policy"`
+	Writeback []Writeback `kong:"-" toml:"writeback"`
 }
 
 // Shared is what every command reads.
@@ -143,6 +145,9 @@ func (s *Shared) AfterApply(ctx *kong.Context) error {
 		return err
 	}
 	if _, err := s.Passwords(); err != nil {
+		return err
+	}
+	if _, err := s.Writebacks(); err != nil {
 		return err
 	}
 	if _, _, err := s.MasterKey(); err != nil {

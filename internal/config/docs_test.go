@@ -15,7 +15,7 @@ func TestDocs_NameEverySetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := 0
-	for _, of := range []reflect.Type{reflect.TypeFor[Shared](), reflect.TypeFor[Server](), reflect.TypeFor[Mount](), reflect.TypeFor[Policy]()} {
+	for _, of := range []reflect.Type{reflect.TypeFor[Shared](), reflect.TypeFor[Server](), reflect.TypeFor[Mount](), reflect.TypeFor[Policy](), reflect.TypeFor[Writeback]()} {
 		for _, field := range reflect.VisibleFields(of) {
 			key := field.Tag.Get("toml")
 			if key == "" || key == "-" {
@@ -23,7 +23,7 @@ func TestDocs_NameEverySetting(t *testing.T) {
 			}
 			named++
 			text := string(page)
-			if of.Name() != "Mount" && of.Name() != "Policy" && !regexp.MustCompile("(?m)^\\| `([a-z_`, ]+`)?"+key+"`.*\\| (applied.*|restart|–) \\|$").MatchString(text) {
+			if of.Name() != "Mount" && of.Name() != "Policy" && of.Name() != "Writeback" && !regexp.MustCompile("(?m)^\\| `([a-z_`, ]+`)?"+key+"`.*\\| (applied.*|restart|–) \\|$").MatchString(text) {
 				t.Errorf("docs/configuration.md does not say whether a reload applies %s", key)
 			}
 			if !strings.Contains(text, "`"+key+"`") && !strings.Contains(text, "\n"+key+" = ") {

@@ -24,6 +24,8 @@ type File struct {
 	values   map[string]any
 	mounts   []Mount
 	policies []Policy
+
+	writebacks []Writeback
 }
 
 var _ kong.Resolver = (*File)(nil)
@@ -77,7 +79,7 @@ func Parse(name string, data []byte) (*File, error) {
 			*d = filepath.Join(filepath.Dir(name), *d)
 		}
 	}
-	return &File{name: name, values: values, mounts: c.Mount, policies: c.Policy}, nil
+	return &File{name: name, values: values, mounts: c.Mount, policies: c.Policy, writebacks: c.Writeback}, nil
 }
 
 // checkKeys is stricter than the decoder, which takes names in another case, a single
@@ -100,7 +102,7 @@ func checkKeys(under, at string, table map[string]any, into reflect.Type) (key, 
 		if (want == reflect.TypeFor[Duration]() || want == reflect.TypeFor[*Duration]()) && !isText {
 			return key, place, `%s: must be a duration such as "1h"`
 		}
-		if want != reflect.TypeFor[[]Policy]() && want != reflect.TypeFor[[]Mount]() {
+		if want != reflect.TypeFor[[]Policy]() && want != reflect.TypeFor[[]Mount]() && want != reflect.TypeFor[[]Writeback]() {
 			continue
 		}
 		list, isList := value.([]any)
@@ -149,6 +151,7 @@ var (
 		"[]string": "a list of strings", "config.Duration": `a duration such as "1h"`, "*config.Duration": `a duration such as "1h"`,
 		"[]config.Mount": "a list of tables [[mount]]", "config.Mount": "a table [[mount]]",
 		"*int": "an integer", "[]config.Policy": "a list of tables [[policy]]", "config.Policy": "a table [[policy]]",
+		"[]config.Writeback": "a list of tables [[writeback]]", "config.Writeback": "a table [[writeback]]",
 	}
 )
 

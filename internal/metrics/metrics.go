@@ -28,7 +28,7 @@ type Metrics struct {
 	verified, introspected, revoked      counters
 	viewed                               [2]prometheus.Counter
 	throttled, audited, failed, resolved counters
-	parity                               counters2
+	parity, writeback                    counters2
 	reserving                            prometheus.Gauge
 
 	answered children[answer, prometheus.Observer]
@@ -64,6 +64,7 @@ func New(version string, s Sources) *Metrics {
 	m.refreshes = m.counters2("ostiary_refreshes_total", "Refresh tokens that were presented, by what became of them: rotated, retried, stolen, or an error's code.", "dialect", "outcome")
 	m.used = m.counters2("ostiary_usage_requests_total", "Requests at the dialects' routes, by what they came to.", "dialect", "what")
 	m.parity = m.counters2("ostiary_parity_total", "Requests that a legacy server and this one have both answered, or not, by the kinds of what differed.", "dialect", "kind")
+	m.writeback = m.counters2("ostiary_writeback_lines_total", "What became of lines for an old system: delivered, refused by it, or failed, for tries at which it could not be told.", "realm", "outcome")
 	m.verified = m.counters("ostiary_verifications_total", "Answers of /ostiary/verify, by the code of the error, or ok.", "outcome", "ok")
 	m.introspected = m.counters("ostiary_introspections_total", "Tokens that services asked about, by why they are dead, or ok.", "outcome", "ok")
 	m.revoked = m.counters("ostiary_revocations_total", "Tokens that services revoked, by why there was nothing to end, or ok.", "outcome", "ok")
@@ -134,6 +135,11 @@ func (m *Metrics) Used(d auth.Dialect, what auth.Used) {
 // Differed counts what two servers answered to one request.
 func (m *Metrics) Differed(d auth.Dialect, kind parity.Kind) {
 	m.parity.of([2]string{string(d), string(kind)}).Inc()
+}
+
+// WroteBack counts what became of lines that an old system was to be told.
+func (m *Metrics) WroteBack(realm, outcome string, n int) {
+	m.writeback.of([2]string{realm, outcome}).Add(float64(n))
 }
 
 // Verified counts a verification.

@@ -55,6 +55,13 @@ type Realm struct {
 	Keys           []Key
 	Head, Signed   int64 // numbers of entries of the audit log: of the last, and of the last that was signed
 	LastCheckpoint time.Time
+	Writeback      *Writeback // nil: no old system is told, or it is not known
+}
+
+// Writeback is what waits to be told to an old system.
+type Writeback struct {
+	Waiting int
+	Oldest  time.Time // zero: nothing waits
 }
 
 // Key is a key that signs.
@@ -85,6 +92,8 @@ var (
 	auditHead       = desc("ostiary_audit_head", "The number of the last entry of the audit log.", "realm")
 	auditSigned     = desc("ostiary_audit_checkpoint", "The number of the last entry of the audit log that was signed.", "realm")
 	auditCheckpoint = desc("ostiary_audit_checkpoint_timestamp_seconds", "When the audit log was signed last.", "realm")
+	backWaiting     = desc("ostiary_writeback_waiting", "Lines that wait to be told to an old system.", "realm")
+	backOldest      = desc("ostiary_writeback_oldest_timestamp_seconds", "When the first line was made that waits to be told to an old system; absent if none does.", "realm")
 	lastBackup      = desc("ostiary_last_backup_timestamp_seconds", "When a backup of the database was made last; 0: never.")
 	certificate     = desc("ostiary_certificate_expiry_timestamp_seconds", "When the TLS certificate ends that clients are shown.", "domain")
 	accounts        = desc("ostiary_accounts", "Accounts, by how far they are in a takeover; absent on nodes that do not tidy up.", "realm", "state")
@@ -93,7 +102,7 @@ var (
 
 	scraped = []*prometheus.Desc{
 		hashWaiting, hashRunning, hashSlots, storeInfo, storeMax, storeOpen, storeWaits, storeWaited, doorOpen, doorClosed,
-		keySince, keyUntil, auditHead, auditSigned, auditCheckpoint, lastBackup, certificate, spans,
+		keySince, keyUntil, auditHead, auditSigned, auditCheckpoint, backWaiting, backOldest, lastBackup, certificate, spans,
 		accounts, pending,
 	}
 )
@@ -228,4 +237,8 @@ func (r Realm) collect(gauge func(d *prometheus.Desc, value float64, labels ...s
 		gauge(auditSigned, float64(r.Signed), r.Name)
 	}
 	at(auditCheckpoint, r.LastCheckpoint, r.Name)
+	if r.Writeback != nil {
+		gauge(backWaiting, float64(r.Writeback.Waiting), r.Name)
+		at(backOldest, r.Writeback.Oldest, r.Name)
+	}
 }

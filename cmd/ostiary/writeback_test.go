@@ -1,0 +1,210 @@
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/password"
+)
+
+// oldSystem is one that is told by a webhook: it takes each id once, and refuses what is
+// not signed.
+type oldSystem struct {
+	*httptest.Server
+	mu     sync.Mutex
+	secret []byte
+	away   bool
+	asked  int
+	seen   map[string]bool
+	lines  []backLine
+}
+
+type backLine struct {
+	ID, Event, Username string
+	PasswordHash        string `json:"password_hash"`
+}
+
+func newOldSystem(t *testing.T, secret []byte) *oldSystem {
+	o := &oldSystem{secret: secret, away: true, seen: map[string]bool{}}
+	o.Server = httptest.NewServer(o)
+	t.Cleanup(o.Close)
+	return o
+}
+
+func (o *oldSystem) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	id := r.Header.Get("Webhook-Id")
+	mac := hmac.New(sha256.New, o.secret)
+	fmt.Fprintf(mac, "%s.%s.%s", id, r.Header.Get("Webhook-Timestamp"), body)
+	var line backLine
+	switch o.asked++; {
+	case o.away:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case r.Header.Get("Webhook-Signature") != "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)), json.Unmarshal(body, &line) != nil, line.ID != id:
+		w.WriteHeader(http.StatusUnauthorized)
+	case !o.seen[id]:
+		o.seen[id] = true
+		o.lines = append(o.lines, line)
+	}
+}
+
+// set says whether the system is away, and returns what it knows.
+func (o *oldSystem) set(away bool) (asked int, lines []backLine) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.away = away
+	return o.asked, o.lines
+}
+
+// until waits for something, for longer than it takes another process to have its turn.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: it has not come to that", what)
+		}
+	}
+}
+
+func writebackConfig(t *testing.T, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ostiary.toml")
+	text := "[[writeback]]\nrealm = \"default\"\nformat = \"ssha512\"\nuntil = \"" + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + "\"\n" + strings.Join(lines, "\n") + "\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func isOf(t *testing.T, hash, pass string) bool {
+	t.Helper()
+	stored, err := password.Foreign(hash, password.ForeignOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := password.New(1, time.Minute).Verify(t.Context(), stored, pass)
+	return err == nil && res.OK
+}
+
+const firstPassword, secondPassword = "a first passphrase for the old one", "a second passphrase for the old one"
+
+func TestWriteback_File(t *testing.T) {
+	data, back := t.TempDir(), filepath.Join(t.TempDir(), "back.jsonl")
+	config := writebackConfig(t, fmt.Sprintf("file = %q", back))
+	p := serve(t, data, "--config", config)
+	p.waitFor(t, `level=WARN msg="NEW PASSWORDS LEAVE THIS SERVER: .*realm=default format=ssha512`)
+	must(t, firstPassword, "account", "create", "--data", data, "--config", config, "--username", "ada", "--password-stdin")
+	_, answer := login(t, p.url, "ada", firstPassword)
+	var granted struct{ Tokens struct{ AccessToken string } }
+	if err := json.Unmarshal([]byte(answer), &granted); err != nil {
+		t.Fatalf("%s: %v", answer, err)
+	}
+	status, answer, err := post(http.DefaultClient, p.url+"/ostiary/password", fmt.Sprintf(`{"current":%q,"new":%q}`, firstPassword, secondPassword), "Authorization", "Bearer "+granted.Tokens.AccessToken)
+	if status != http.StatusNoContent || err != nil {
+		t.Fatalf("%d %s, %v", status, answer, err)
+	}
+	var lines []backLine
+	until(t, "two lines are in the file", func() bool {
+		text, _ := os.ReadFile(back)
+		lines = nil
+		for d := json.NewDecoder(strings.NewReader(string(text))); d.More(); {
+			var line backLine
+			if d.Decode(&line) != nil {
+				return false
+			}
+			lines = append(lines, line)
+		}
+		return len(lines) == 2
+	})
+	if lines[0].Event != "account_created" || lines[1].Event != "password_changed" || lines[1].Username != "ada" ||
+		!isOf(t, lines[0].PasswordHash, firstPassword) || !isOf(t, lines[1].PasswordHash, secondPassword) || isOf(t, lines[1].PasswordHash, firstPassword) {
+		t.Errorf("%+v", lines)
+	}
+	if info, err := os.Stat(back); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if strings.Contains(p.err.String(), lines[0].PasswordHash[20:]) {
+		t.Error("a hash is in the log")
+	}
+}
+
+// The old system is away, and the server is killed between the commit and the delivery:
+// nothing is lost, and nobody's login waits.
+func TestWriteback_KilledBeforeItIsTold(t *testing.T) {
+	t.Parallel() // it waits for another process's turn to end
+	secret := []byte("0123456789abcdef0123456789abcdef")
+	old := newOldSystem(t, secret)
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(secret)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir()
+	config := writebackConfig(t, fmt.Sprintf("webhook = %q\nwebhook_secret_file = %q", old.URL, file))
+	p := serve(t, data, "--config", config)
+	must(t, firstPassword, "account", "create", "--data", data, "--config", config, "--username", "ada", "--password-stdin")
+	until(t, "the old system is asked", func() bool { asked, _ := old.set(true); return asked > 0 })
+	p.waitFor(t, "level=WARN msg=\"an old system can't be told what has changed.*answered 503")
+	if status, answer := login(t, p.url, "ada", firstPassword); status != http.StatusOK {
+		t.Errorf("a login meanwhile: %d %s", status, answer)
+	}
+	must(t, secondPassword, "account", "set-password", "--data", data, "--config", config, "ada", "--password-stdin")
+	p.kill()
+	must(t, "", "account", "disable", "--data", data, "--config", config, "ada")
+	must(t, "", "account", "delete", "--data", data, "--config", config, "ada")
+
+	old.set(false)
+	p = serve(t, data, "--config", config)
+	var lines []backLine
+	until(t, "it is told all of it", func() bool { _, lines = old.set(false); return len(lines) == 4 })
+	var events []string
+	for _, l := range lines {
+		events = append(events, l.Event)
+	}
+	if got := strings.Join(events, " "); got != "account_created password_changed account_disabled account_deleted" {
+		t.Errorf("told: %s", got)
+	}
+	if !isOf(t, lines[0].PasswordHash, firstPassword) || !isOf(t, lines[1].PasswordHash, secondPassword) || lines[3].PasswordHash != "" {
+		t.Errorf("%+v", lines)
+	}
+	until(t, "the log says so", func() bool {
+		return strings.Count(must(t, "", "audit", "list", "--data", data, "--kind", "written_back", "--json"), "webhook") == 4
+	})
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWriteback_BadTargets(t *testing.T) {
+	data := t.TempDir()
+	if err := serve(t, data).stop(); err != nil {
+		t.Fatal(err)
+	}
+	shown := filepath.Join(t.TempDir(), "shown")
+	if err := os.WriteFile(shown, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for want, lines := range map[string]string{
+		"can be read by others: set it to 0600":          fmt.Sprintf("file = %q", shown),
+		"no such file or directory":                      "webhook = \"https://old.example.com/\"\nwebhook_secret_file = \"/no/secret\"",
+		`writeback 1 (default): file, webhook: give one`: "",
+	} {
+		_, stderr, status := command(t, "", "serve", "--data", data, "--listen", "127.0.0.1:0", "--config", writebackConfig(t, lines))
+		if status == 0 || !strings.Contains(stderr, want) {
+			t.Errorf("%d: %s; want %s", status, stderr, want)
+		}
+	}
+}
