@@ -70,6 +70,8 @@ func TestCheck_CapsAreReachable(t *testing.T) {
 		fmt.Sprintf("$pbkdf2-sha512$%d$$%s", maxIterations, strings.Repeat("A", 86)),
 		fmt.Sprintf("$6$rounds=%d$s$%s", maxIterations, strings.Repeat("A", 86)),
 		"$2y$14$" + strings.Repeat(".", 53),
+		"$P$K" + strings.Repeat(".", 30),
+		"$firebase-scrypt$ln=17,r=8$" + zeros + "$$$" + zeros,
 	} {
 		if err := Check(phc); err != nil {
 			t.Errorf("Check(%q) = %v", phc, err)
