@@ -9,7 +9,7 @@ import (
 )
 
 // Relay is a client's request that is sent on as it is, in place of a question, whose reader
-// reads the answer.
+// reads the answer. It is sent once; whoever asks again reads the same answer.
 type Relay struct {
 	Request *http.Request
 	Path    string // that follows the mount's prefix
@@ -35,16 +35,19 @@ func relayOf(ctx context.Context) *Relay {
 
 // relay sends the request on, and reads the answer as Ask does.
 func (c *Client) relay(ctx context.Context, r *Relay, cl auth.Client, read func(a *Answer) error) error {
-	if r.Asked {
-		return auth.AsError(errors.New("a client's request is sent on once"))
+	if !r.Asked {
+		r.Asked = true
+		a, err := c.Forward(ctx, r.Request, r.Path, r.Body, cl)
+		if err != nil {
+			return err
+		}
+		r.Answer = a
 	}
-	r.Asked = true
-	a, err := c.Forward(ctx, r.Request, r.Path, r.Body, cl)
-	if err != nil {
-		return err
+	a := r.Answer
+	if a == nil {
+		return c.unavailable(&failure{cause: errors.New("it has not answered, and is not asked twice")})
 	}
-	r.Answer = a
-	err = understood(a, read)
+	err := understood(a, read)
 	refused, isRefusal := errors.AsType[*auth.Error](err)
 	switch {
 	case err == nil:

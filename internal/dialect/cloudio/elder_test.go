@@ -1,8 +1,14 @@
 package cloudio
 
 import (
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/legacy"
@@ -39,6 +45,31 @@ func TestElder_Answers(t *testing.T) {
 	n, err = understand(&legacy.Answer{Status: 200, Body: []byte(`{"userName":"Steve@x.io","emailAddress":"steve@x.io","status":"OK"}`)})
 	if err != nil || n.Username != "" || n.Email != "Steve@x.io" {
 		t.Errorf("an address as the username: %+v, %v", n, err)
+	}
+}
+
+// Credentials are sent as a browser's btoa makes them, and as UTF-8 where that can't.
+func TestElder_Credentials(t *testing.T) {
+	var got atomic.Value
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got.Store(r.Header.Get("Authorization") + " " + string(body))
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer s.Close()
+	c, err := legacy.New(legacy.Options{URL: s.URL, Timeout: time.Minute, Calls: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, want := range map[string]string{"x:y": "x:y", "pä£ÿ": "p\xe4\xa3\xff", "p€ä": "p€ä"} {
+		_, err := newElder(c).SignIn(t.Context(), auth.Credentials{Name: "jö", Password: auth.Secret(password)}, auth.Client{})
+		name := "j\xf6"
+		if want == "p€ä" {
+			name = "jö"
+		}
+		if line := "Token " + base64.StdEncoding.EncodeToString([]byte(name+":"+want)) + " {}"; got.Load() != line || auth.CodeOf(err) != auth.CodeBadCredentials {
+			t.Errorf("%s: sent %s, want %s; %v", password, got.Load(), line, err)
+		}
 	}
 }
 

@@ -36,8 +36,11 @@ func (e elder) SignIn(ctx context.Context, c auth.Credentials, cl auth.Client) (
 		return nil, &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
 			Cause: errors.New("the legacy server refuses at /user/passport what it issued at /user/login: see its log")}
 	}
+	if err != nil {
+		return nil, err
+	}
 	n.Ticket = ""
-	return n, err
+	return n, nil
 }
 
 func (e elder) Complete(ctx context.Context, ticket, code auth.Secret, cl auth.Client) ([]auth.ForeignToken, error) {

@@ -1,7 +1,11 @@
 package mikrocloud
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/legacy"
@@ -30,6 +34,25 @@ func TestElder_Answers(t *testing.T) {
 		if got, err := understandPassport(&legacy.Answer{Status: 200, Body: []byte(body)}); err == nil || auth.CodeOf(err) != auth.CodeInternal || got != nil {
 			t.Errorf("%s: %+v, %v", body, got, err)
 		}
+	}
+}
+
+// A server that refuses the ticket that it has just issued says neither yes nor no.
+func TestElder_HalfALogin(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/user/login" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		_, _ = io.WriteString(w, oldLogin)
+	}))
+	defer s.Close()
+	c, err := legacy.New(legacy.Options{URL: s.URL, Timeout: time.Minute, Calls: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := newElder(c).SignIn(t.Context(), auth.Credentials{Name: "john", Password: "x"}, auth.Client{})
+	if auth.CodeOf(err) != auth.CodeUnavailable || n != nil {
+		t.Errorf("%+v, %v", n, err)
 	}
 }
 
