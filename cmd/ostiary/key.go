@@ -6,20 +6,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/keyring"
 )
 
 type keyCmd struct {
-	List   keyList   `cmd:"" help:"List the realm's signing keys."`
+	List   keyList   `cmd:"" help:"List the realm's signing keys, and the keys of other servers."`
 	Rotate keyRotate `cmd:"" help:"Make a new signing key in place of the older ones."`
+	Import keyImport `cmd:"" help:"Import a key of another server, whose tokens are to be good until a time."`
+	End    keyEnd    `cmd:"" aliases:"delete" help:"End a key of another server, and the sessions of its tokens, at once."`
 }
 
 type keyList struct{ listFlags }
 
 func (keyList) Help() string {
 	return `The newest first: signing, next (published, and signs from its time on), verifying (until the last of its tokens
-has ended), or expired.
+has ended), or expired. Keys of other servers, whose tokens of one dialect are good, are verify-only until they end; one without
+a kid goes by its id.
 
 Example:
     ostiary key list`
@@ -30,12 +35,18 @@ type keyJSON struct {
 	Algorithm string     `json:"algorithm"`
 	State     string     `json:"state"`
 	CreatedAt time.Time  `json:"created_at"`
-	SignsFrom time.Time  `json:"signs_from"`
+	SignsFrom time.Time  `json:"signs_from,omitzero"` // zero: it signs nothing
 	ExpiresAt *time.Time `json:"expires_at"`
+
+	// Of a key of another server:
+	ID       *uuid.UUID `json:"id,omitempty"`
+	Dialect  string     `json:"dialect,omitempty"`
+	Issuer   string     `json:"issuer,omitempty"`
+	Audience string     `json:"audience,omitempty"`
 }
 
 func ofKey(k keyring.Record, state string) keyJSON {
-	return keyJSON{k.Kid, k.Algorithm, state, k.CreatedAt, k.SignsFrom, when(k.ExpiresAt)}
+	return keyJSON{Kid: k.Kid, Algorithm: k.Algorithm, State: state, CreatedAt: k.CreatedAt, SignsFrom: k.SignsFrom, ExpiresAt: when(k.ExpiresAt)}
 }
 
 func (c *keyList) Run(a *app) error {
@@ -44,10 +55,20 @@ func (c *keyList) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		l := a.list(c.listFlags, "KID", "ALGORITHM", "STATE", "CREATED", "SIGNS FROM", "EXPIRES")
+		l := a.list(c.listFlags, "KID", "ALGORITHM", "STATE", "DIALECT", "CREATED", "SIGNS FROM", "EXPIRES")
 		states := keyStates(keys, time.Now())
 		for i, k := range keys {
-			if err := l.row(ofKey(k, states[i]), k.Kid, k.Algorithm, states[i], k.CreatedAt, k.SignsFrom, k.ExpiresAt); err != nil {
+			if err := l.row(ofKey(k, states[i]), k.Kid, k.Algorithm, states[i], "", k.CreatedAt, k.SignsFrom, k.ExpiresAt); err != nil {
+				return err
+			}
+		}
+		foreign, err := d.ListForeignKeys(a, d.realm.ID)
+		if err != nil {
+			return err
+		}
+		for _, k := range foreign {
+			o := ofForeign(k, time.Now())
+			if err := l.row(o, k.Name(), k.Algorithm, o.State, k.Dialect, k.CreatedAt, time.Time{}, k.ExpiresAt); err != nil {
 				return err
 			}
 		}

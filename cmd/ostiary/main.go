@@ -37,6 +37,7 @@ type commandLine struct {
 	Session    sessionCmd    `cmd:"" help:"Sessions: who is signed in."`
 	Budget     budgetCmd     `cmd:"" help:"Guess budgets: who must wait after wrong passwords and codes."`
 	Key        keyCmd        `cmd:"" help:"Signing keys of the realm's tokens."`
+	Token      tokenCmd      `cmd:"" help:"Tokens of other servers that are to be good here."`
 	Audit      auditCmd      `cmd:"" help:"The audit log: what happened, and who did it."`
 	Parity     parityCmd     `cmd:"" help:"Where a legacy server's answers and ours differ, and whether it is safe to cut over."`
 	Usage      usageCmd      `cmd:"" help:"Who still uses which dialect, and how far the accounts are in a takeover."`

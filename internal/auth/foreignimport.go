@@ -38,6 +38,13 @@ func (s *Service) CheckImported(ctx context.Context, realm uuid.UUID, r *Foreign
 	default:
 		return Errorf(CodeInvalidInput, "all sessions of the account were ended at %s, after the token was issued", cutoff.Format(time.RFC3339))
 	}
+	there, err := s.store.ForeignToken(ctx, realm, r.Hash)
+	if err == nil && (there.AccountID != r.AccountID || there.Dialect != r.Dialect || there.Kind != r.Kind) {
+		return Errorf(CodeConflict, "the token is there already, as that of another account, dialect or kind")
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return storeError(err)
+	}
 	if r.CreatedAt.IsZero() {
 		r.CreatedAt = now
 	}
