@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -43,7 +44,7 @@ func (s *server) elders(set *config.Shared, mounts []*auth.Mount) (map[legacyOf]
 		if c == nil {
 			o.Log = s.log
 			if c, err = legacy.New(o); err != nil {
-				return nil, misuse(fmt.Sprintf("mount %d (%s): legacy_ca: %s: %v", i+1, m.Dialect, settings.CA, err))
+				return nil, misuse(fmt.Sprintf("mount %d (%s): legacy_ca: %s %v", i+1, m.Dialect, settings.CA, err))
 			}
 		}
 		clients[of] = c
@@ -75,7 +76,11 @@ func (d *doctor) checkLegacies(mounts []*auth.Mount) {
 		}
 		subject := fmt.Sprintf("legacy server of mount %d (%s)", i+1, mounts[i].Dialect)
 		if errs[i] != nil {
-			d.find(wrong, subject, "", "%s: %v", settings.URL, errs[i])
+			text, do := errs[i].Error(), ""
+			if at := strings.LastIndex(text, ": "); at >= 0 {
+				text, do = text[:at], text[at+2:]
+			}
+			d.find(wrong, subject, do, "%s: %s", settings.URL, text)
 			continue
 		}
 		d.find(fine, subject, "", "%s can be reached; no login was tried there", settings.URL)
@@ -83,13 +88,14 @@ func (d *doctor) checkLegacies(mounts []*auth.Mount) {
 }
 
 func reachLegacy(ctx context.Context, settings config.Legacy) error {
+	const give = "give legacy_ca a file with its CA in PEM, which the user that serves can read"
 	o, err := settings.Options()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %s", err, give)
 	}
 	c, err := legacy.New(o)
 	if err != nil {
-		return fmt.Errorf("legacy_ca: %s: %w", settings.CA, err)
+		return fmt.Errorf("legacy_ca: %s %w: %s", settings.CA, err, give)
 	}
 	return c.Reach(ctx)
 }
