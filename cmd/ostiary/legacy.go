@@ -6,11 +6,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/dialect"
 	"github.com/ostiary/ostiary/internal/legacy"
+	"github.com/ostiary/ostiary/internal/shadow"
+	"github.com/ostiary/ostiary/internal/web"
 )
 
 // legacyOf is what a client of a legacy server was made for. A reload that changes nothing
@@ -51,6 +54,22 @@ func (s *server) elders(set *config.Shared, mounts []*auth.Mount) (map[legacyOf]
 		m.Elder = dialectOf(m).Elder(c)
 	}
 	return clients, nil
+}
+
+// newTally makes what counts where the legacy servers answer otherwise.
+func (s *server) newTally() *shadow.Tally {
+	if s.metrics == nil {
+		return shadow.New(s.store, s.log, time.Now, nil)
+	}
+	return shadow.New(s.store, s.log, time.Now, s.metrics.Differed)
+}
+
+// shadowed has a route answered by the legacy server of its mount, if that is its mode.
+func (s *server) shadowed(m *auth.Mount, route web.Route) web.Route {
+	if m.Elder == nil || m.Mode != auth.ModeShadow && m.Mode != auth.ModeSplit {
+		return route
+	}
+	return shadow.Route(s.tally, m, route)
 }
 
 // dialectOf is the dialect of a mount.

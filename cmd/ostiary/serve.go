@@ -22,6 +22,7 @@ import (
 	"github.com/ostiary/ostiary/internal/metrics"
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/seal"
+	"github.com/ostiary/ostiary/internal/shadow"
 	"github.com/ostiary/ostiary/internal/store"
 	"github.com/ostiary/ostiary/internal/throttle"
 	"github.com/ostiary/ostiary/internal/trace"
@@ -87,6 +88,7 @@ type server struct {
 	metrics  *metrics.Metrics // nil without admin_listen
 	admin    *web.Listener    // likewise
 	rotation atomic.Int64     // key_rotation, as it was set last
+	tally    *shadow.Tally    // of all sites
 	tracer   *trace.Tracer    // nil without trace_endpoint
 	sender   *otlp.Sender     // likewise
 }
@@ -120,6 +122,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if err := s.observe(); err != nil {
 		return err
 	}
+	s.tally = s.newTally()
 	s.usage = usage.New(s.store, s.log, time.Now)
 	if c.Demo {
 		unlock, err := s.lockDemo()
@@ -187,6 +190,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if s.sender != nil {
 		tended.Go(func() { s.sender.Run(tending) })
 	}
+	tended.Go(func() { s.tally.Run(tending) })
 	tended.Go(func() { s.tendKeys(tending) })
 	tended.Go(func() { s.writeBack(tending) })
 	tended.Go(func() { s.tendCertificate(tending) })

@@ -17,6 +17,7 @@ type Kind string
 const (
 	SignedIn        Kind = "signed_in"        // a session was opened
 	PasswordPassed  Kind = "password_passed"  // first of two steps; a ticket was issued
+	LegacySignedIn  Kind = "legacy_signed_in" // a legacy server has let in whom this one does not; Detail says why
 	SignInFailed    Kind = "sign_in_failed"   // Detail says why
 	FactorFailed    Kind = "factor_failed"    // a wrong, spent or missing code
 	BudgetSpent     Kind = "budget_spent"     // from now on guesses have to wait
@@ -78,7 +79,7 @@ func (k Kind) AboutLog() bool { return k == AuditAdopted || k == AuditCut }
 
 // Kinds are all kinds, in the order of docs/audit.md.
 var Kinds = []Kind{
-	SignedIn, PasswordPassed, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
+	SignedIn, PasswordPassed, LegacySignedIn, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
 	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded, SessionAdopted,
 	RealmCreated, AccountCreated, AccountAdopted, AdoptionRefused, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, AccountsImported, BudgetCleared,
 	PasswordChanged, PasswordRehashed, PasswordLearned, WrittenBack, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended, KeyImported, KeyEnded, TokensImported,

@@ -33,6 +33,7 @@ type checked struct {
 	stale Secret     // the password, if its hash should be made anew
 
 	asked  bool      // the Elder was
+	shadow *inShadow // it answers the client, and has let the login in; nil: this server answers
 	news   *Newcomer // what the Elder said, if it was asked and let the login in
 	name   string    // the key of the name that it was asked about
 	learnt string    // the hash of a password that it alone has found right
@@ -97,7 +98,12 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		return nil, storeError(err)
 	}
 	kind, reason := audit.SignInFailed, ""
-	if reason, err = s.verify(ctx, a, got, rec != nil, ask, pass); err == nil {
+	reason, err = s.verify(ctx, a, got, rec != nil, ask, pass)
+	switch {
+	case err != nil:
+	case ask.answers != nil:
+		reason, err = s.askShadowed(ctx, a, m, got, ask.answers, reason, c)
+	default:
 		kind, reason, err = s.askElder(ctx, a, m, got, ask, reason, Credentials{c.Name, Secret(pass)})
 	}
 	if err != nil {

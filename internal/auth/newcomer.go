@@ -241,11 +241,12 @@ func (s *Service) adoptSubject(ctx context.Context, tx Tx, m *Mount, got *checke
 	return tx.InsertEvent(ctx, e)
 }
 
-// fillPending stores the password that the Elder has found right.
+// fillPending stores the password that the Elder has found right, in place of none or of
+// another one.
 func (s *Service) fillPending(ctx context.Context, tx Tx, m *Mount, got *checked, cl Client) error {
-	id := got.rec.ID
+	id, was := got.rec.ID, got.rec.sourceOf(m.Dialect)
 	err := changePasswords(ctx, tx, m.RealmID, id, func(AccountRecord) (bool, error) {
-		filled, err := tx.ProveSource(ctx, id, m.Dialect, "", got.learnt, s.now())
+		filled, err := tx.ProveSource(ctx, id, m.Dialect, was.Hash, got.learnt, s.now())
 		if err == nil && !filled {
 			err = errOvertaken
 		}
@@ -259,6 +260,9 @@ func (s *Service) fillPending(ctx context.Context, tx Tx, m *Mount, got *checked
 	}
 	e := s.event(m.RealmID, audit.PasswordLearned, id, cl)
 	e.Dialect, e.Detail = string(m.Dialect), "pending"
+	if was.Hash != "" {
+		e.Detail = "other"
+	}
 	return tx.InsertEvent(ctx, e)
 }
 

@@ -22,6 +22,9 @@ func (s *Service) Refresh(ctx context.Context, m *Mount, presented Secret, cl Cl
 }
 
 func (s *Service) rotate(ctx context.Context, m *Mount, presented Secret, cl Client) (g *Grant, rot Rotation, err error) {
+	if g, theirs, err := s.refreshShadowed(ctx, m, presented, cl); theirs {
+		return g, rot, err
+	}
 	st, err := s.state(ctx, m.RealmID)
 	if err != nil {
 		return nil, rot, err
@@ -113,6 +116,9 @@ func (s *Service) RefreshToken(ctx context.Context, g *Grant) (Secret, error) {
 // Renew answers a live token of a mount's dialect with a grant for another one in the
 // same session, whose absolute lifetime stays as it is.
 func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (*Grant, error) {
+	if g, theirs, err := s.renewShadowed(ctx, m, p, cl); theirs {
+		return g, err
+	}
 	f, err := s.find(ctx, m.RealmID, p, s.anew)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,9 @@ type Shadowed interface {
 	// Judged is told what the Elder made of it, and what this server would have on its own:
 	// "" if it was let in, or why not, as the audit log has it.
 	Judged(theirs, own string)
+	// Learned is told that both let it in, and why this server would not have until then: the
+	// account or its password was learned from the Elder's answer.
+	Learned(own string)
 }
 
 // Renewer is an Elder whose tokens get others.
@@ -46,6 +49,13 @@ func (m *Mount) shadowed(ctx context.Context, rec *AccountRecord, name string) S
 		return nil
 	}
 	return x
+}
+
+// own says that this server answers the request of ctx.
+func (m *Mount) own(ctx context.Context) {
+	if x := m.shadow(ctx); x != nil {
+		x.Own()
+	}
 }
 
 // shadow is the request of ctx, if the Elder of the mount answers any; else nil.

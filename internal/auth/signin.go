@@ -44,6 +44,9 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 		return nil, err
 	}
 	defer got.guess.leave()
+	if got.shadow != nil {
+		return s.signInShadowed(ctx, m, got, cl)
+	}
 	factor := !s.without(&got.rec)
 	if factor {
 		reason, err := s.mayTryCode(ctx, m, got)
@@ -148,6 +151,9 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 		return nil, err
 	}
 	defer got.guess.leave()
+	if got.shadow != nil {
+		return s.beginShadowed(ctx, m, got, c, cl)
+	}
 	p := &Pending{Factor: s.factorOf(&got.rec)}
 	relayed := p.Factor == FactorElsewhere
 	if relayed {
@@ -211,7 +217,10 @@ func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Sec
 }
 
 func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Secret, cl Client) (*Grant, error) {
-	hash, ok := token.HashOpaque(string(ticket))
+	if g, theirs, err := s.completeShadowed(ctx, m, ticket, code, cl); theirs {
+		return g, err
+	}
+	hash, ok := ticketHash(m, ticket)
 	if !ok {
 		return nil, s.refuse(ctx, m, uuid.Nil, errNoTicket, cl)
 	}
@@ -269,6 +278,15 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 		return nil, refusal(refused)
 	}
 	return grant, nil
+}
+
+// ticketHash is what a ticket is stored under. Where a legacy server has answered before,
+// tickets may be its own.
+func ticketHash(m *Mount, ticket Secret) ([32]byte, bool) {
+	if m.Elder != nil {
+		return token.HashForeign(string(ticket))
+	}
+	return token.HashOpaque(string(ticket))
 }
 
 // redeem tries the code of a live ticket. refused is errWrongCode or errMissingCode.

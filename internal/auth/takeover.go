@@ -42,16 +42,21 @@ func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
 type asking struct {
 	password bool // it may know the password, where this server does not
 	factor   bool // it asks for the second factor, once the password is right
+
+	answers Shadowed // it answers the client, whatever this server has found; nil: it does not
 }
 
 // forElder decides what the Elder of a mount may be asked: about a name that nobody has or had
 // here, about an account whose password is pending there, and about one whose second factor
-// is asked for there. It is asked nothing about those who are disabled or deleted.
+// is asked for there; or, in the shadow, about everybody. It is asked nothing about those who
+// are disabled or deleted.
 func (s *Service) forElder(ctx context.Context, m *Mount, rec *AccountRecord, c Credentials) (ask asking, err error) {
-	if m == nil || m.Elder == nil || c.Password == "" || len(c.Password) > maxAsked || m.Mode != ModeOwn && m.Mode != "" {
+	if m == nil || m.Elder == nil || c.Password == "" || len(c.Password) > maxAsked {
 		return ask, nil
 	}
+	x := m.shadowed(ctx, rec, c.Name)
 	if _, ours := token.HashServiceSecret(string(c.Password)); ours {
+		m.own(ctx)
 		return ask, nil
 	}
 	if rec == nil {
@@ -60,8 +65,13 @@ func (s *Service) forElder(ctx context.Context, m *Mount, rec *AccountRecord, c 
 			return ask, nil
 		}
 		gone, err := s.store.NameGone(ctx, m.RealmID, key)
-		ask.password = err == nil && !gone
+		if ask.password = err == nil && !gone; ask.password {
+			ask.answers = x
+		}
 		return ask, err
+	}
+	if !rec.Disabled {
+		ask.answers = x
 	}
 	if !rec.Disabled && rec.Kind == KindPerson {
 		ask.password = rec.pendingAt(m.Dialect)

@@ -144,7 +144,7 @@ type watched struct {
 
 // quiet are the events that leave sessions, names and roles as they were.
 var quiet = []audit.Kind{
-	audit.SignedIn, audit.PasswordPassed, audit.SignInFailed, audit.FactorFailed, audit.BudgetSpent, audit.FactorEnrolled,
+	audit.SignedIn, audit.PasswordPassed, audit.LegacySignedIn, audit.SignInFailed, audit.FactorFailed, audit.BudgetSpent, audit.FactorEnrolled,
 	audit.RecoveryMade, audit.RecoveryUsed, audit.TokenRefreshed, audit.TokenRenewed, audit.RefreshFailed,
 	audit.PasswordRehashed, audit.AccountCreated, audit.AccountUnlocked, audit.RealmCreated,
 	audit.KeyCreated, audit.KeyRotated, audit.KeyExtended, audit.KeyImported, audit.TokensImported, audit.SessionAdopted, audit.BudgetCleared, audit.AccountsExported, audit.AccountsImported,

@@ -24,6 +24,7 @@ const (
 	Different Kind = "different" // it could
 
 	Verdict     Kind = "verdict"     // who accepts whom: what they did, and what we would have done alone
+	Learned     Kind = "learned"     // a verdict that is right from now on: why we would have refused until then
 	Unreadable  Kind = "unreadable"  // not sent to them, since we can't read it as they might
 	Refused     Kind = "refused"     // not sent to them: a budget is spent, or the account disabled or deleted
 	Unavailable Kind = "unavailable" // they could not answer, or said what nobody understands
@@ -44,7 +45,7 @@ const (
 // in which order, none should notice, and what they can't or may not answer tells nothing.
 func (k Kind) Breaks() bool {
 	switch k {
-	case Same, Different, Refused, Unavailable, HeaderExtra, Extra, Order, Time:
+	case Same, Different, Learned, Refused, Unavailable, HeaderExtra, Extra, Order, Time:
 		return false
 	}
 	return true

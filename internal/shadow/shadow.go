@@ -51,7 +51,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.count(r, x, own.status)
 		return
 	}
-	auth.Use(r.Context(), auth.UsedRelayed)
+	web.Passed(r.Context(), theirs.Status)
 	pass(w, theirs)
 	found := parity.Compare(parity.Answer{Status: theirs.Status, Header: theirs.Header, Body: theirs.Body}, own.answer(), x.words()...)
 	found = append(found, x.found...)
@@ -85,13 +85,13 @@ type exchange struct {
 	found   []parity.Difference
 }
 
-// Sending is of auth.Shadowed, as the two that follow.
+// Sending is of auth.Shadowed, as those that follow.
 func (x *exchange) Sending(ctx context.Context, s auth.Sent) (context.Context, error) {
 	out, body, err := onward(x.request, x.body.data, s)
 	if err != nil {
 		return nil, err
 	}
-	x.sent, x.relay.Request, x.relay.Body = s, out, body
+	x.found, x.sent, x.relay.Request, x.relay.Body = nil, s, out, body
 	return legacy.WithRelay(ctx, x.relay), nil
 }
 
@@ -103,6 +103,11 @@ func (x *exchange) Judged(theirs, own string) {
 	if (theirs == "") != (own == "") {
 		x.found = append(x.found, parity.Difference{Kind: parity.Verdict, Detail: verdict(theirs) + " there, " + verdict(own) + " here"})
 	}
+}
+
+// Learned is told why this server would have refused it, until now.
+func (x *exchange) Learned(own string) {
+	x.found = append(x.found, parity.Difference{Kind: parity.Learned, Detail: own})
 }
 
 func verdict(why string) string {

@@ -217,3 +217,11 @@ func RequestID(ctx context.Context) string {
 	}
 	return ""
 }
+
+// Passed says that a request gets the answer of another server, and of which status: in the
+// log it is then no error of ours, whatever was found here.
+func Passed(ctx context.Context, status int) {
+	if x := exchangeFrom(ctx); x != nil && status < http.StatusBadRequest {
+		x.code = ""
+	}
+}
