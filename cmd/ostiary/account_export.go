@@ -52,7 +52,17 @@ type exportedAccount struct {
 	Roles         []string                `json:"roles"`
 	Aliases       map[auth.Dialect]string `json:"aliases"`
 	PasswordHash  string                  `json:"password_hash"`
+	Passwords     []exportedPassword      `json:"passwords,omitempty"` // of sources
+	Apart         auth.Dialect            `json:"apart,omitempty"`
 	Sealed        string                  `json:"sealed,omitempty"` // accountSecrets, by age, in base64
+}
+
+// exportedPassword is a password that is good in the dialect of its source.
+type exportedPassword struct {
+	Source   auth.Dialect `json:"source"`
+	Hash     string       `json:"hash"` // empty: the source knows it
+	Joined   bool         `json:"joined"`
+	ProvenAt *time.Time   `json:"proven_at"`
 }
 
 // accountSecrets are the members of a line that only a recipient can read.
@@ -154,7 +164,10 @@ func (x *accountExporter) line(r auth.Realm, h auth.Holding) (exportedAccount, e
 	line := exportedAccount{
 		Realm: r.Name, ID: h.ID, Username: h.Username, Email: h.Email, EmailVerified: h.EmailVerified, DisplayName: h.DisplayName,
 		Org: h.Org, Number: h.Number, Kind: h.Kind, Disabled: h.Disabled, Roles: array(h.Roles), Aliases: h.Aliases,
-		PasswordHash: h.PasswordHash,
+		PasswordHash: h.PasswordHash, Apart: h.Apart,
+	}
+	for _, p := range h.Passwords {
+		line.Passwords = append(line.Passwords, exportedPassword{p.Source, p.Hash, p.Joined, when(p.ProvenAt)})
 	}
 	if h.Factor == nil && len(h.RecoveryCodes) == 0 && len(h.Secrets) == 0 && len(h.PastPasswords) == 0 {
 		return line, nil

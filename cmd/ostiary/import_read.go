@@ -22,10 +22,10 @@ import (
 )
 
 const (
-	maxImportLine = 1 << 20 // bytes
-	importLines   = 5000    // in one transaction at the most
-	importBytes   = 8 << 20 // likewise
-	importCut     = 1000    // of a line that is too long, so much is kept
+	maxImportLine = 1 << 20  // bytes
+	importLines   = 10_000   // in one transaction at the most: some tenths of a second
+	importBytes   = 16 << 20 // likewise
+	importCut     = 1000     // of a line that is too long, so much is kept
 )
 
 // importFile is a file that is read twice.

@@ -176,7 +176,11 @@ func (im *Importer) passwords(m importMembers, a *ImportedAccount, notes *import
 			notes.formats = append(notes.formats, password.Scheme(hash))
 		}
 	}
-	notes.schemes = a.schemes()
+	if len(notes.formats) > 1 {
+		notes.schemes = a.schemes()
+	} else if !slices.Contains(notes.formats, password.DefaultScheme) {
+		notes.schemes = notes.formats
+	}
 	return nil
 }
 

@@ -258,15 +258,21 @@ func (b *importBatch) roleGone(err error) error {
 }
 
 // giveNumbers gives lines numbers from the realm's counter, in their order. It leaves out
-// those that other lines name.
+// those that other lines name, and those that are somebody's.
 func (b *importBatch) giveNumbers(entries []*ImportEntry) error {
+	if !b.quick && len(entries) > 0 {
+		if err := b.tx.SkipNumbers(b.ctx, b.realm.ID); err != nil {
+			return err
+		}
+	}
 	for ask := len(entries); len(entries) > 0; {
 		first, err := b.tx.TakeNumbers(b.ctx, b.realm.ID, ask)
 		if err != nil {
 			return err
 		}
+		end := first + int64(ask)
 		var free []int64
-		for n := first; n < first+int64(ask); n++ {
+		for n := first; n < end; n++ {
 			if _, named := b.reserved[n]; !named {
 				free = append(free, n)
 			}
@@ -274,15 +280,16 @@ func (b *importBatch) giveNumbers(entries []*ImportEntry) error {
 		if free, err = b.freeNumbers(free); err != nil {
 			return err
 		}
-		if len(free) == 0 { // many follow one another that are named
-			ask *= 2
-			continue
-		}
 		for len(free) > 0 && len(entries) > 0 {
 			entries[0].account.Number = free[0]
 			free, entries = free[1:], entries[1:]
 		}
-		ask = len(entries)
+		for ask = len(entries); ; ask++ {
+			if _, named := b.reserved[end]; !named {
+				break
+			}
+			end++
+		}
 	}
 	return nil
 }

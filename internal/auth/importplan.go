@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -143,7 +144,13 @@ func (im *Importer) lookUp(ctx context.Context, r Reader, entries []*ImportEntry
 			a.add(&e.account, e.number)
 		}
 	}
-	return f, im.find(ctx, r, f, &a)
+	if err := im.find(ctx, r, f, &a); err != nil || a.found == 0 {
+		return f, err
+	}
+	// Another import may have stored some of these lines meanwhile: who sees what it did sees them now.
+	now, err := r.Imported(ctx, im.realm.ID, digests)
+	maps.Copy(f.imported, now)
+	return f, err
 }
 
 // asked are the values that lines ask for.
@@ -152,6 +159,8 @@ type asked struct {
 	numbers  []int64
 	subjects []string
 	ids      []uuid.UUID
+
+	found int // of them, somebody's
 }
 
 func (q *asked) add(a *ImportedAccount, number bool) {
@@ -208,6 +217,7 @@ func (im *Importer) find(ctx context.Context, r Reader, f *findings, q *asked) (
 	for _, t := range taken {
 		f.subjects[t.Subject] = append(f.subjects[t.Subject], t)
 	}
+	q.found = len(holders) + len(f.numbers) + len(taken)
 	for _, id := range q.ids {
 		if err != nil {
 			return err
