@@ -78,6 +78,11 @@ var wrong = map[string]struct{ from, to, says string }{
 	"two things":     {`"user.name"`, `"user"`, "can't be both a text and an object"},
 	"one member":     {`"user.name"`, `"user.word"`, "can't be two things"},
 	"no body":        {"body = \"json\"", "body = \"ignored\"", "this route reads no body"},
+	"refresh of none": {
+		"flow = \"refresh\"\ntoken = { header = \"X-Refresh\" }\n[route.answer]\njson = '{\"access\": \"${jwt.access}\", \"again\": \"${refresh}\"}'",
+		"flow = \"renew\"\ntoken = { header = \"X-Refresh\" }\n[route.answer]\njson = '{\"access\": \"${jwt.access}\"}'",
+		"${refresh} in an answer and a route that runs refresh need each other",
+	},
 	"begin alone": {
 		"[[route]]\npath = \"/again\"",
 		"[[route]]\npath = \"/b\"\nbody = \"json\"\nflow = \"begin\"\nusername = { member = \"a\" }\npassword = { member = \"b\" }\nanswer = { json = '' }\n[[route]]\npath = \"/again\"",

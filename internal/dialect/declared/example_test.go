@@ -100,3 +100,40 @@ func TestThreat30_KindsCrossed(t *testing.T) {
 		}
 	}
 }
+
+// A login in one step can give an opaque token; a second factor is no way round it.
+func TestOpaque_OneStep(t *testing.T) {
+	d, err := declared.Parse("opaque.toml", []byte(`
+name = "opaque"
+[[route]]
+path = "/in"
+body = "form"
+flow = "sign_in"
+username = { member = "user" }
+password = { member = "word" }
+answer = { json = '{"token": "${bearer}"}' }
+[[error]]
+codes = ["bad_credentials", "factor_required", "factor_invalid"]
+json = ""
+[[error]]
+codes = "*"
+json = ""
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := dialecttest.Open(t, dialecttest.Options{Mount: func(m *auth.Mount) { m.AppendCode = true }}, d.Dialect())
+	in := func(name, word string) dialecttest.Request {
+		return dialecttest.Request{Path: "/in", Body: url.Values{"user": {name}, "word": {word}}.Encode()}
+	}
+	h.Send(t, in("joan", dialecttest.Password)).Is(t, "no code", http.StatusUnauthorized)
+	seen := map[string]bool{}
+	for name, word := range map[string]string{"ada": dialecttest.Password, "joan": dialecttest.Password + h.Code("joan", 0)} {
+		token := h.Send(t, in(name, word)).Text(t, "token")
+		who, err := h.Service.Identify(t.Context(), h.RealmID(dialecttest.Realm), auth.Presented{Token: token})
+		if err != nil || who.Username != name || who.Subject != who.Account.String() || len(token) != 44 || seen[token] {
+			t.Errorf("%s: %q: %+v, %v", name, token, who, err)
+		}
+		seen[token] = true
+	}
+}
