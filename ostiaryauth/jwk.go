@@ -24,6 +24,10 @@ const (
 type publicKey struct {
 	alg string
 	key crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
+	// foreign is set for a key of another server that Ostiary takes over from: it is good for the access tokens of
+	// that issuer, and for nothing that is Ostiary's own.
+	foreign bool
+	issuer  string
 }
 
 // parseJWKS reads a JWK Set (RFC 7517 section 5), by kid. Keys of other kinds and uses, weak and damaged ones are left
@@ -67,6 +71,7 @@ func parseJWK(jwk object) (k publicKey, ok bool) {
 		x, decoded := decode(jwk.text("x")) // RFC 8037 section 2
 		k.key, ok = ed25519.PublicKey(x), decoded && len(x) == ed25519.PublicKeySize
 	}
+	k.foreign, k.issuer = !jwk.lacks("iss"), jwk.text("iss")
 	ok = ok && (jwk.lacks("use") || jwk.is("use", "sig")) && (jwk.lacks("alg") || jwk.is("alg", k.alg))
 	return k, ok
 }

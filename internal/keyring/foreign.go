@@ -146,7 +146,7 @@ func (r *Ring) addForeign(master seal.Key, records []Foreign) (published []*key,
 		}
 		published = append(published, &key{
 			realm: record.RealmID, kid: kid, algorithm: record.Algorithm,
-			signsFrom: record.CreatedAt, expiresAt: record.ExpiresAt, public: k.verifies,
+			signsFrom: record.CreatedAt, expiresAt: record.ExpiresAt, public: k.verifies, issuer: &k.Issuer,
 		})
 	}
 	return published, nil

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -63,13 +64,19 @@ func compareEnd(a, b time.Time) int {
 }
 
 // publicJWK is a key as others may see it. go-jose writes the members of a public key and no others
-// if a public key is what it is given.
+// if a public key is what it is given. That of another server has the member iss besides (RFC 7517 section 4
+// allows others): whoever knows it takes the key for tokens of that issuer alone.
 func publicJWK(k *key) ([]byte, error) {
 	jwk := jose.JSONWebKey{Key: k.public, KeyID: k.kid, Algorithm: k.algorithm, Use: "sig"}
 	if !jwk.IsPublic() {
 		return nil, errors.New("keyring: a private key would be published")
 	}
-	return jwk.MarshalJSON()
+	text, err := jwk.MarshalJSON()
+	if err != nil || k.issuer == nil {
+		return text, err
+	}
+	issuer, err := json.Marshal(*k.issuer)
+	return slices.Concat(text[:len(text)-1], []byte(`,"iss":`), issuer, []byte("}")), err
 }
 
 // live is how many keys the set has left.

@@ -32,6 +32,7 @@ type key struct {
 	signsFrom, expiresAt time.Time
 	public               crypto.PublicKey
 	signing              *SigningKey
+	issuer               *string // of the tokens of a foreign key
 }
 
 // alive tells whether the key is good for anything.

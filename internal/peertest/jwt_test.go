@@ -142,10 +142,15 @@ type jwt struct {
 // TestJWT_VerifiedByOthers signs in through every dialect that makes JWTs, and has each of
 // them verified by libraries of others, with nothing but the published keys.
 func TestJWT_VerifiedByOthers(t *testing.T) {
-	node := tool(t, "node")
 	s := start(t, mounts)
 	run(t, secret, s.binary, "account", "create", "--data", s.data, "--username", username,
 		"--email", username+"@example.com", "--password-stdin")
+	s.verifiedByOthers(t)
+}
+
+func (s *server) verifiedByOthers(t *testing.T) {
+	t.Helper()
+	node := tool(t, "node")
 	tokens := s.signIn(t)
 	input, err := json.Marshal(tokens)
 	if err != nil {

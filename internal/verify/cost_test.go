@@ -102,6 +102,14 @@ func (r *reads) Keys(ctx context.Context, realm uuid.UUID) ([]keyring.Record, er
 	return r.real.Keys(ctx, realm)
 }
 
+func (r *reads) ForeignKeys(ctx context.Context, realm uuid.UUID) ([]keyring.Foreign, error) {
+	return r.real.ForeignKeys(ctx, realm)
+}
+
+func (r *reads) AnyForeignToken(ctx context.Context, now time.Time) (bool, error) {
+	return r.real.AnyForeignToken(ctx, now)
+}
+
 func (r *reads) UseAuditKey(audit.HeadKey) {}
 
 // TestVerify_OneRead: a token's session is read once in two seconds, however often it is

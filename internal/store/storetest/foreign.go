@@ -104,7 +104,9 @@ func foreignLearn(w *world) {
 func foreignSpend(w *world) {
 	a, key := w.account("anna"), newID()
 	spend := func(r auth.ForeignRecord, session uuid.UUID, at time.Time) bool {
-		return w.yes(func(tx auth.Tx) (bool, error) { return tx.SpendForeignToken(w.ctx, r.RealmID, r.Hash, session, key, at) })
+		return w.yes(func(tx auth.Tx) (bool, error) {
+			return tx.SpendForeignToken(w.ctx, r.RealmID, r.Hash, session, key, at)
+		})
 	}
 	r := w.foreign(a.ID, auth.ForeignBearer)
 	w.insertForeign(r)
