@@ -1,12 +1,13 @@
-# FUZZTIME is for each fuzz target; BENCHFLAGS and ATTACKFLAGS are handed to the programs,
-# FAULTFLAGS to go test.
+# FUZZTIME is for each fuzz target; BENCHFLAGS, ATTACKFLAGS and REHEARSALFLAGS are handed to
+# the programs, FAULTFLAGS to go test.
 FUZZTIME    ?= 10s
 BENCHFLAGS  ?=
 ATTACKFLAGS ?=
 FAULTFLAGS  ?=
+REHEARSALFLAGS ?=
 GOLANGCI    := v2.15.0
 
-.PHONY: run test check fuzz bench attack fault build
+.PHONY: run test check fuzz bench attack fault rehearsal build
 
 run: ## serve the demo: four accounts, four curl lines
 	go run ./cmd/ostiary serve --demo
@@ -30,6 +31,9 @@ attack: ## what the threat model names and can be tried from outside, on a real 
 
 fault: ## what was acknowledged, after hundreds of kills of servers and databases; an hour; installs what it needs
 	./scripts/fault.sh $(FAULTFLAGS)
+
+rehearsal: ## a whole takeover of four old login servers, with clients at work: what they saw; installs what it needs
+	./scripts/rehearsal.sh $(REHEARSALFLAGS)
 
 build: ## the one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ostiary ./cmd/ostiary

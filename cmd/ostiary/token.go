@@ -217,7 +217,7 @@ func (x *tokenImporting) record(line auth.ImportLine) (r auth.ForeignRecord, err
 	case (t.Account == "") == (t.Subject == ""):
 		return r, errors.New("give account or subject")
 	case t.Account != "":
-		acc, err = x.FindAccount(x.a, x.realm.ID, t.Account)
+		acc, err = x.FindAccountAt(x.a, x.realm.ID, r.Dialect, t.Account)
 	default:
 		acc, err = x.SubjectAccount(x.a, x.realm.ID, r.Dialect, t.Subject)
 	}

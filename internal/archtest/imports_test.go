@@ -35,6 +35,7 @@ var places = map[string]string{
 	"cmd":                          layerCmd,
 	"internal/archtest":            layerTest,
 	"internal/attack":              layerTest,
+	"internal/rehearsal":           layerTest,
 	"internal/bench":               layerTest,
 	"internal/peertest":            layerTest,
 	"internal/deploytest":          layerTest,
