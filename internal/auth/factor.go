@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,8 +63,8 @@ func (s *Service) useCode(ctx context.Context, tx Tx, rec AccountRecord, code st
 }
 
 // confirmed makes void what was proven with the password alone, now that the first
-// right code has come.
-func (s *Service) confirmed(ctx context.Context, tx Tx, rec *AccountRecord, cl Client) error {
+// right code has come, but for one session.
+func (s *Service) confirmed(ctx context.Context, tx Tx, rec *AccountRecord, keep uuid.UUID, cl Client) error {
 	now := s.now()
 	if err := tx.ChangeVersion(ctx, rec.ID, now); err != nil {
 		return err
@@ -72,7 +74,7 @@ func (s *Service) confirmed(ctx context.Context, tx Tx, rec *AccountRecord, cl C
 		return err
 	}
 	rec.Elsewhere = ""
-	if _, err := tx.EndSessions(ctx, rec.ID, uuid.Nil, "factor_confirmed", now); err != nil {
+	if _, err := tx.EndSessions(ctx, rec.ID, keep, "factor_confirmed", now); err != nil {
 		return err
 	}
 	return tx.InsertEvent(ctx, s.event(rec.RealmID, audit.FactorConfirmed, rec.ID, cl))
@@ -88,30 +90,41 @@ func (s *Service) Factor(ctx context.Context, realm, id uuid.UUID) (FactorState,
 // is confirmed or withdrawn. CodeConflict if there is a confirmed factor.
 func (s *Service) EnrollFactor(ctx context.Context, realm, id uuid.UUID, cl Client) (uri string, err error) {
 	err = s.change(ctx, func(tx Tx) error {
-		rec, err := tx.AccountByID(ctx, realm, id, "")
-		if err != nil {
-			return err
-		}
-		if rec.Kind == KindService {
-			return Errorf(CodeInvalidInput, "a service account has no second factor")
-		}
-		switch s.factorState(rec.Factor) {
-		case FactorConfirmed:
-			return Errorf(CodeConflict, "the account has a confirmed second factor: reset it first")
-		case FactorEnrolled:
-			uri, err = s.factorURI(rec)
-			return err
-		}
-		rec.Factor = &Factor{Secret: s.master.Seal(totp.NewSecret(), factorRow(id)), CreatedAt: s.now()}
-		if err := tx.StartFactor(ctx, realm, id, *rec.Factor); err != nil {
-			return err
-		}
-		if uri, err = s.factorURI(rec); err != nil {
-			return err
-		}
-		return tx.InsertEvent(ctx, s.event(realm, audit.FactorEnrolled, id, cl))
+		uri, err = s.enroll(ctx, tx, realm, id, true, cl)
+		return err
 	})
 	return uri, err
+}
+
+// enroll starts an enrolment. By an operator's word it is under way for all that a legacy
+// server asks for: whoever signs in meanwhile sees its QR code and is asked for its code.
+func (s *Service) enroll(ctx context.Context, tx Tx, realm, id uuid.UUID, operator bool, cl Client) (uri string, err error) {
+	rec, err := tx.AccountByID(ctx, realm, id, "")
+	if err != nil {
+		return "", err
+	}
+	if rec.Kind == KindService {
+		return "", Errorf(CodeInvalidInput, "a service account has no second factor")
+	}
+	if s.factorState(rec.Factor) == FactorConfirmed {
+		return "", Errorf(CodeConflict, "the account has a confirmed second factor: reset it first")
+	}
+	if operator && rec.Elsewhere != "" {
+		if err := tx.SetElsewhere(ctx, realm, id, rec.Elsewhere, true, s.now()); err != nil {
+			return "", err
+		}
+	}
+	if s.factorState(rec.Factor) == FactorEnrolled {
+		return s.factorURI(rec)
+	}
+	rec.Factor = &Factor{Secret: s.master.Seal(totp.NewSecret(), factorRow(id)), CreatedAt: s.now()}
+	if err := tx.StartFactor(ctx, realm, id, *rec.Factor); err != nil {
+		return "", err
+	}
+	if uri, err = s.factorURI(rec); err != nil {
+		return "", err
+	}
+	return uri, tx.InsertEvent(ctx, s.event(realm, audit.FactorEnrolled, id, cl))
 }
 
 func (s *Service) factorURI(rec AccountRecord) (string, error) {
@@ -131,31 +144,45 @@ func (s *Service) factorURI(rec AccountRecord) (string, error) {
 func (s *Service) ConfirmFactor(ctx context.Context, realm, id uuid.UUID, code Secret, cl Client) error {
 	wrong := false
 	err := s.change(ctx, func(tx Tx) error {
-		rec, err := tx.AccountByID(ctx, realm, id, "")
-		if err != nil {
-			return err
+		err := s.confirm(ctx, tx, realm, id, code, uuid.Nil, cl)
+		if wrong = errors.Is(err, errWrongCode); wrong {
+			err = nil // its entry is to be stored
 		}
-		switch s.factorState(rec.Factor) {
-		case FactorNone:
-			return Errorf(CodeNotFound, "the account has no enrolment to confirm: start one first")
-		case FactorConfirmed:
-			return Errorf(CodeConflict, "the second factor is confirmed already")
-		}
-		how, err := s.useCode(ctx, tx, rec, string(code), false)
-		if err != nil {
-			return err
-		}
-		if wrong = how == ""; wrong {
-			e := s.event(realm, audit.FactorFailed, id, cl)
-			e.Detail = errWrongCode.Error()
-			return tx.InsertEvent(ctx, e)
-		}
-		return s.confirmed(ctx, tx, &rec, cl)
+		return err
 	})
 	if err == nil && wrong {
-		err = Errorf(CodeFactorInvalid, "the code is wrong: take a fresh one, and see that the clocks agree")
+		err = wrongCode()
 	}
 	return err
+}
+
+func wrongCode() error {
+	return Errorf(CodeFactorInvalid, "the code is wrong: take a fresh one, and see that the clocks agree")
+}
+
+// confirm tries the first code of an enrolment, and keeps one session. errWrongCode if the
+// code is wrong, with its entry in the log.
+func (s *Service) confirm(ctx context.Context, tx Tx, realm, id uuid.UUID, code Secret, keep uuid.UUID, cl Client) error {
+	rec, err := tx.AccountByID(ctx, realm, id, "")
+	if err != nil {
+		return err
+	}
+	switch s.factorState(rec.Factor) {
+	case FactorNone:
+		return Errorf(CodeNotFound, "the account has no enrolment to confirm: start one first")
+	case FactorConfirmed:
+		return Errorf(CodeConflict, "the second factor is confirmed already")
+	}
+	how, err := s.useCode(ctx, tx, rec, string(code), false)
+	if err != nil {
+		return err
+	}
+	if how == "" {
+		e := s.event(realm, audit.FactorFailed, id, cl)
+		e.Detail = errWrongCode.Error()
+		return cmp.Or(tx.InsertEvent(ctx, e), errWrongCode)
+	}
+	return s.confirmed(ctx, tx, &rec, keep, cl)
 }
 
 // ResetFactor removes an account's factor and recovery codes, which ends its sessions.

@@ -140,5 +140,5 @@ func (b *importBatch) updateFactor(ctx context.Context, rec AccountRecord, e *Im
 	if err := b.tx.ReplaceRecoveryCodes(ctx, b.realm.ID, rec.ID, e.account.RecoveryCodes, b.now); err != nil {
 		return err
 	}
-	return b.s.confirmed(ctx, b.tx, &rec, b.cl)
+	return b.s.confirmed(ctx, b.tx, &rec, uuid.Nil, b.cl)
 }

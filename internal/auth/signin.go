@@ -341,7 +341,7 @@ func (s *Service) codePassed(ctx context.Context, tx Tx, rec *AccountRecord, sta
 		return tx.InsertEvent(ctx, s.event(rec.RealmID, audit.RecoveryUsed, rec.ID, cl))
 	}
 	if state == FactorEnrolled {
-		return s.confirmed(ctx, tx, rec, cl)
+		return s.confirmed(ctx, tx, rec, uuid.Nil, cl)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/password"
 )
 
@@ -107,6 +108,34 @@ func changePasswords(ctx context.Context, tx Tx, realm, account uuid.UUID, fn fu
 		return err
 	}
 	return recount(ctx, tx, before, after)
+}
+
+// SetPending has the legacy server of a dialect asked at the account's next login there,
+// whatever its password there is now, or not any more. CodeNotFound if it was not to be asked.
+func (s *Service) SetPending(ctx context.Context, realm, id uuid.UUID, d Dialect, pending bool, cl Client) error {
+	return s.change(ctx, func(tx Tx) error {
+		err := changePasswords(ctx, tx, realm, id, func(rec AccountRecord) (bool, error) {
+			switch {
+			case rec.Kind == KindService:
+				return false, Errorf(CodeInvalidInput, "a service account has no password, here or elsewhere")
+			case rec.Apart != "" && rec.Apart != d:
+				return false, Errorf(CodeInvalidInput, "the account is apart: its names are known in %s alone", rec.Apart)
+			case pending:
+				return true, tx.PutSource(ctx, realm, id, SourceHash{Source: d, CreatedAt: s.now()})
+			case !rec.pendingAt(d):
+				return false, Errorf(CodeNotFound, "the account has no password that is pending in %s", d)
+			}
+			return tx.DropSource(ctx, id, d)
+		})
+		if err != nil {
+			return err
+		}
+		e := s.event(realm, audit.AccountUpdated, id, cl)
+		if e.Detail = "pending " + string(d); !pending {
+			e.Detail = "not " + e.Detail
+		}
+		return tx.InsertEvent(ctx, e)
+	})
 }
 
 // SourceReader reads what a takeover decides by.

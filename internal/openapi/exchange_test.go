@@ -6,10 +6,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/token"
 )
 
 // exchange is a request, and what it is an example of.
@@ -41,7 +43,7 @@ func newCast(t *testing.T, h *house) *cast {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"ada", "bob", "max", "kim", "mia", "eve", "zoe"} {
+	for _, name := range []string{"ada", "bob", "max", "kim", "mia", "eve", "zoe", "lea"} {
 		c.ids[name], _ = h.account(t, name, auth.KindPerson, "billing")
 	}
 	for _, name := range []string{"eve", "mia", "zoe"} {
@@ -111,6 +113,23 @@ func (c *cast) passport(t *testing.T, name, code string) request {
 	return post("/user/passport", fmt.Sprintf(`{"totp":%q,"token":%q}`, code, c.member(t, c.login(name), "token")))
 }
 
+// stepped is a bearer of a login with a second factor that another server has asked for.
+func (c *cast) stepped(t *testing.T, name string) string {
+	t.Helper()
+	text, hash := token.NewOpaque()
+	now := time.Now()
+	err := c.h.store.InTx(t.Context(), func(tx auth.Tx) error {
+		return tx.InsertSession(t.Context(), auth.Session{
+			ID: uuid.Must(uuid.NewV7()), RealmID: c.h.realm.ID, AccountID: c.ids[name], Dialect: "mikrocloud", AMR: []string{"pwd", "mfa"},
+			AuthTime: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), Generation: 1,
+		}, hash[:])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "Authorization: Bearer " + text
+}
+
 // bearer signs in by mikrocloud.
 func (c *cast) bearer(t *testing.T, name string) string {
 	t.Helper()
@@ -148,6 +167,7 @@ func (c *cast) good(t *testing.T) []exchange {
 	change := fmt.Sprintf(`{"current":%q,"new":"another horse battery"}`, pass)
 	const token = "Authorization: Token "
 	get := func(path string, headers ...string) request { return request{"GET", path, "", headers} }
+	fresh := c.stepped(t, "lea")
 	list := []exchange{
 		{"GET /.well-known/jwks.json", 200, get("/.well-known/jwks.json")},
 		{"GET /ostiary/openapi.json", 200, get("/ostiary/openapi.json")},
@@ -179,6 +199,12 @@ func (c *cast) good(t *testing.T) []exchange {
 		{"POST /ostiary/password", 204, post("/ostiary/password", change, c.bearer(t, "bob"))},
 		{"POST /ostiary/password", 400, post("/ostiary/password", fmt.Sprintf(`{"current":%q,"new":"short"}`, pass), bearer)},
 		{"POST /ostiary/password", 403, post("/ostiary/password", `{"current":"wrong","new":"another horse battery"}`, bearer)},
+		{"POST /ostiary/factor", 404, post("/ostiary/factor", `{"code":"000000"}`, fresh)},
+		{"POST /ostiary/factor", 200, post("/ostiary/factor", "", fresh)},
+		{"POST /ostiary/factor", 200, post("/ostiary/factor", `{"code":""}`, fresh)},
+		{"POST /ostiary/factor", 403, post("/ostiary/factor", `{"code":"000000"}`, fresh)},
+		{"POST /ostiary/factor", 403, post("/ostiary/factor", "{}", bearer)},
+		{"POST /ostiary/factor", 409, post("/ostiary/factor", "", c.stepped(t, "zoe"))},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", opaque, c.boss)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", jwt, c.boss)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", nomic, c.boss)},
@@ -271,7 +297,7 @@ func (c *cast) bad(t *testing.T, d *description) (list []exchange) {
 			add(405, "PATCH", "", token)
 			add(413, method, strings.Repeat(" ", 65<<10), token, jsonType)
 			add(415, method, "hello", token, "Content-Type: text/plain")
-		case "/user/login", "/user/passport", "/v1/auth/refreshtoken", "/ostiary/password":
+		case "/user/login", "/user/passport", "/v1/auth/refreshtoken", "/ostiary/password", "/ostiary/factor":
 			add(400, method, "[]", credential, jsonType)
 		}
 	}

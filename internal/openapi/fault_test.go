@@ -18,6 +18,7 @@ func (c *cast) faults(t *testing.T) []exchange {
 		{"GET /ostiary/whoami", 0, request{"GET", "/ostiary/whoami", "", []string{bearer}}},
 		{"POST /ostiary/logout", 0, post("/ostiary/logout", "", bearer)},
 		{"POST /ostiary/password", 0, post("/ostiary/password", fmt.Sprintf(`{"current":%q,"new":"another horse battery"}`, pass), bearer)},
+		{"POST /ostiary/factor", 0, post("/ostiary/factor", "{}", c.stepped(t, "lea"))},
 		{"GET /ostiary/sessions", 0, request{"GET", "/ostiary/sessions", "", []string{bearer}}},
 		{"DELETE /ostiary/sessions", 0, request{"DELETE", "/ostiary/sessions", "", []string{bearer}}},
 		{"DELETE /ostiary/sessions/{session}", 0, request{"DELETE", "/ostiary/sessions/" + uuid.NewString(), "", []string{bearer}}},
@@ -58,6 +59,7 @@ func (c *cast) guesses(t *testing.T) []exchange {
 	wrong := post("/v1/auth", "{}", "Authorization: Token "+basic("max", "wrong"))
 	bearer := c.bearer(t, "kim")
 	password := post("/ostiary/password", `{"current":"wrong","new":"yet another battery"}`, bearer)
+	fresh := c.stepped(t, "lea")
 	// The secret of another service.
 	service := "Authorization: Basic " + basic("gate", c.secret)
 	code := func() request { return c.passport(t, "zoe", "000000") }
@@ -69,6 +71,9 @@ func (c *cast) guesses(t *testing.T) []exchange {
 		{"POST /api/auth/token", 429, post("/api/auth/token", "", "Authorization: Basic "+basic("max", pass))},
 		{"POST /ostiary/password", 403, password},
 		{"POST /ostiary/password", 429, password},
+		{"POST /ostiary/factor", 200, post("/ostiary/factor", "{}", fresh)},
+		{"POST /ostiary/factor", 403, post("/ostiary/factor", `{"code":"000000"}`, fresh)},
+		{"POST /ostiary/factor", 429, post("/ostiary/factor", `{"code":"000000"}`, fresh)},
 		{"POST /ostiary/introspect", 401, form("/ostiary/introspect", "x", service)},
 		{"POST /ostiary/introspect", 429, form("/ostiary/introspect", "x", service)},
 		{"POST /ostiary/revoke", 429, form("/ostiary/revoke", "x", service)},

@@ -7,6 +7,7 @@
 //	GET  /ostiary/sessions         the live sessions of the bearer's account
 //	DELETE /ostiary/sessions       ends them all; with /<id>, one of them
 //	POST /ostiary/password         changes the bearer's own password
+//	POST /ostiary/factor           enrols a second factor in place of a legacy server's
 //	POST /ostiary/introspect       what a token means, for a service account (RFC 7662)
 //	POST /ostiary/revoke           ends the session of a token, for one, too (RFC 7009)
 //	GET  /.well-known/jwks.json    the realm's public keys (RFC 7517)
@@ -67,6 +68,9 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 		{Path: "/ostiary/password", Handler: web.Endpoint[passwordChange, web.None]{
 			Methods: []string{http.MethodPost}, Challenge: challenge, Encode: encodePassword,
 			Success: http.StatusNoContent, Run: s.password,
+		}},
+		{Path: "/ostiary/factor", Handler: web.Endpoint[factorCode, factor]{
+			Methods: []string{http.MethodPost}, Body: web.BodyEmpty, Challenge: challenge, Encode: encodeFactor, Run: s.factor,
 		}},
 		{Path: "/ostiary/introspect", Handler: forService(realm, s.introspect)},
 		{Path: "/ostiary/revoke", Handler: forService(realm, s.revoke)},
