@@ -7,8 +7,6 @@ package parity
 
 import (
 	"cmp"
-	"mime"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +58,7 @@ type Difference struct {
 // Answer is one server's answer.
 type Answer struct {
 	Status int
-	Header http.Header
+	Header map[string][]string // by canonical names
 	Body   []byte
 }
 
@@ -121,7 +119,7 @@ func init() {
 }
 
 // headers compares which there are, and the media type.
-func (c *comparison) headers(theirs, ours http.Header) {
+func (c *comparison) headers(theirs, ours map[string][]string) {
 	for _, name := range sortedNames(theirs) {
 		if !immaterial[name] && len(ours[name]) == 0 {
 			c.differ(Header, c.name(name))
@@ -137,7 +135,7 @@ func (c *comparison) headers(theirs, ours http.Header) {
 	}
 }
 
-func sortedNames(h http.Header) []string {
+func sortedNames(h map[string][]string) []string {
 	names := make([]string, 0, len(h))
 	for name := range h {
 		names = append(names, name)
@@ -146,15 +144,13 @@ func sortedNames(h http.Header) []string {
 	return names
 }
 
-func (c *comparison) mediaType(h http.Header) string {
-	value := h.Get("Content-Type")
-	if value == "" {
+func (c *comparison) mediaType(h map[string][]string) string {
+	values := h["Content-Type"]
+	if len(values) == 0 {
 		return "none"
 	}
-	media, _, err := mime.ParseMediaType(value)
-	if err != nil && media == "" {
-		return "(odd)"
-	}
+	media, _, _ := strings.Cut(values[0], ";")
+	media = strings.ToLower(strings.TrimSpace(media))
 	return c.name(media)
 }
 
