@@ -23,10 +23,12 @@ import (
 
 const (
 	maxImportLine = 1 << 20  // bytes
-	importLines   = 10_000   // in one transaction at the most: some tenths of a second
-	importBytes   = 16 << 20 // likewise
+	importBytes   = 16 << 20 // of the lines of one transaction at the most
 	importCut     = 1000     // of a line that is too long, so much is kept
 )
+
+// importLines are in one transaction at the most: it takes some tenths of a second.
+var importLines = 10_000
 
 // importFile is a file that is read twice.
 type importFile struct {

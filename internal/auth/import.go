@@ -177,13 +177,7 @@ func (im *Importer) prepare(e *ImportEntry) error {
 		return err
 	}
 	e.number = m.Number != nil
-	if err := im.account(m, &e.account, &e.notes); err != nil {
-		return err
-	}
-	if _, set := im.apart[e.Line]; set {
-		e.account.Apart = e.account.Source
-	}
-	return nil
+	return im.account(m, &e.account, &e.notes)
 }
 
 // Check looks at some lines, in the order of the file, without writing anything. All lines

@@ -40,6 +40,11 @@ func (im *Importer) Add(ctx context.Context, entries []*ImportEntry) (problems [
 	if len(live) == 0 {
 		return nil, nil
 	}
+	for _, e := range live {
+		if _, set := im.apart[e.Line]; set && e.account.Apart == "" {
+			e.account.Apart = e.account.Source
+		}
+	}
 	if !im.untouched { // those that are there cost no transaction
 		if live, err = im.unknown(ctx, live); err != nil || len(live) == 0 {
 			return nil, storeError(err)
