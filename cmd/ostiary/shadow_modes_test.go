@@ -80,33 +80,33 @@ func TestShadow_NeverSent(t *testing.T) {
 	if res, text := o.signIn("senmo", "ada", oldPass); res.StatusCode != http.StatusOK {
 		t.Fatal(text)
 	}
-	refused := func(what string, want int, ask func() (*http.Response, string)) {
+	refused := func(what string, want int, ask func() (*reply, string)) {
 		t.Helper()
-		var res *http.Response
+		var res *reply
 		var text string
 		if n := o.sent("senmo", func() { res, text = ask() }); n != 0 || res.StatusCode != want {
 			t.Errorf("%s: the old server was asked %d times, and the answer is %d %s", what, n, res.StatusCode, text)
 		}
 	}
-	right := func() (*http.Response, string) { return o.signIn("senmo", "ada", oldPass) }
+	right := func() (*reply, string) { return o.signIn("senmo", "ada", oldPass) }
 	must(t, "", "account", "disable", "ada", "--data", o.data)
 	refused("a disabled account", http.StatusBadRequest, right)
 	must(t, "", "account", "delete", "ada", "--data", o.data)
 	refused("a deleted account", http.StatusBadRequest, right)
 	for _, name := range []string{"a da", "ada\u200b", " ada", ""} {
-		refused("a name that is none", http.StatusBadRequest, func() (*http.Response, string) { return o.signIn("senmo", name, "guess") })
+		refused("a name that is none", http.StatusBadRequest, func() (*reply, string) { return o.signIn("senmo", name, "guess") })
 	}
 	for what, body := range map[string]string{
 		"two passwords":          `{"username":"eve","password":"a","password":"b"}`,
 		"two names":              `{"username":"eve","password":"a","email":"ada"}`,
 		"a password spelled big": `{"username":"eve","password":"a","Password":"b"}`,
 	} {
-		refused(what, http.StatusBadRequest, func() (*http.Response, string) { return o.post("/v1/auth", body, "") })
+		refused(what, http.StatusBadRequest, func() (*reply, string) { return o.post("/v1/auth", body, "") })
 	}
-	refused("a query with a name", http.StatusBadRequest, func() (*http.Response, string) {
+	refused("a query with a name", http.StatusBadRequest, func() (*reply, string) {
 		return o.post("/v1/auth?username=ada", `{"username":"eve","password":"a"}`, "")
 	})
-	refused("a body in another encoding", http.StatusUnsupportedMediaType, func() (*http.Response, string) {
+	refused("a body in another encoding", http.StatusUnsupportedMediaType, func() (*reply, string) {
 		return o.post("/v1/auth", `{"username":"eve","password":"a"}`, "", "Content-Encoding", "deflate")
 	})
 	rows, _, report := o.parity()
@@ -278,7 +278,7 @@ func TestSplit_BackAndForth(t *testing.T) {
 	}
 	refresh := func(what, token string, there bool) string {
 		t.Helper()
-		var res *http.Response
+		var res *reply
 		var text string
 		n := o.sent("senmo", func() { res, text = o.post("/v1/auth/refreshtoken", jsonOf("refreshtoken", token), "") })
 		if res.StatusCode != http.StatusOK || (n > 0) != there {
