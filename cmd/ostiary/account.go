@@ -14,9 +14,9 @@ import (
 
 type accountCmd struct {
 	Create       accountCreate       `cmd:"" help:"Make an account."`
-	Show         accountShow         `cmd:"" help:"Show an account: its names, roles, second factor, sessions, and why it must wait."`
+	Show         accountShow         `cmd:"" help:"Show an account: its names, roles, passwords of other servers, second factor, sessions, and why it must wait."`
 	List         accountList         `cmd:"" help:"List the accounts."`
-	Update       accountUpdate       `cmd:"" help:"Change an account's names."`
+	Update       accountUpdate       `cmd:"" help:"Change an account's names, or which legacy server is asked for its password."`
 	Disable      accountDisable      `cmd:"" help:"Keep an account out, and end its sessions."`
 	Enable       accountEnable       `cmd:"" help:"Let a disabled account in again."`
 	Delete       accountDelete       `cmd:"" help:"Delete an account with its credentials and sessions."`
@@ -51,6 +51,7 @@ type accountJSON struct {
 	Aliases       map[auth.Dialect]string `json:"aliases"`
 	Roles         []string                `json:"roles"`
 	Datasources   []string                `json:"datasources"`      // that the roles open
+	Apart         auth.Dialect            `json:"apart,omitempty"`  // its names are good in this dialect alone
 	Secret        string                  `json:"secret,omitempty"` // of a service, shown once
 }
 
@@ -66,7 +67,7 @@ func (d *desk) account(a *app, acc auth.Account) (accountJSON, error) {
 		Username: acc.Username, Email: acc.Email, EmailVerified: acc.EmailVerified,
 		DisplayName: acc.DisplayName, Org: acc.Org, Disabled: acc.Disabled, Origin: acc.Origin,
 		CreatedAt: stored(acc.CreatedAt), UpdatedAt: stored(acc.UpdatedAt), Aliases: aliases,
-		Roles: array(roles), Datasources: array(datasources),
+		Roles: array(roles), Datasources: array(datasources), Apart: acc.Apart,
 	}, err
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -76,12 +77,14 @@ func (c *accountCreate) account(a *app) (auth.NewAccount, error) {
 
 type accountUpdate struct {
 	accountArg
-	Username      *string `help:"The name to sign in with; empty: none."`
-	Email         *string `help:"The e-mail address; empty: none. A new one is not verified."`
-	EmailVerified *bool   `negatable:"" help:"Whether the address is known to be the account's own."`
-	DisplayName   *string `placeholder:"NAME" help:"The name to show."`
-	Org           *string `help:"The organization."`
-	Number        *int64  `placeholder:"N" help:"The account's integer."`
+	Username      *string  `help:"The name to sign in with; empty: none."`
+	Email         *string  `help:"The e-mail address; empty: none. A new one is not verified."`
+	EmailVerified *bool    `negatable:"" help:"Whether the address is known to be the account's own."`
+	DisplayName   *string  `placeholder:"NAME" help:"The name to show."`
+	Org           *string  `help:"The organization."`
+	Number        *int64   `placeholder:"N" help:"The account's integer."`
+	Pending       []string `sep:"none" placeholder:"DIALECT" help:"Have the legacy server of this dialect asked at the next login there, whatever the password is here."`
+	NoPending     []string `sep:"none" placeholder:"DIALECT" help:"Have it asked no more: the account's own password is good there again, if it has one."`
 }
 
 func (accountUpdate) Help() string {
@@ -89,7 +92,8 @@ func (accountUpdate) Help() string {
 
 Examples:
     ostiary account update ada --email ada@example.org --email-verified
-    ostiary account update ada --display-name "Ada Lovelace" --org acme`
+    ostiary account update ada --display-name "Ada Lovelace" --org acme
+    ostiary account update ada --pending nomic`
 }
 
 func (c *accountUpdate) Run(a *app) error {
@@ -97,8 +101,12 @@ func (c *accountUpdate) Run(a *app) error {
 		Username: c.Username, Email: c.Email, DisplayName: c.DisplayName, Org: c.Org,
 		EmailVerified: c.EmailVerified, Number: c.Number,
 	}
+	named := change != auth.AccountChange{}
+	pending, err := c.pending(a)
 	switch {
-	case change == auth.AccountChange{}:
+	case err != nil:
+		return err
+	case !named && len(pending) == 0:
 		return misusef("say what to change")
 	case c.Number != nil && *c.Number < 1:
 		return misusef("--number: must be positive")
@@ -111,10 +119,37 @@ func (c *accountUpdate) Run(a *app) error {
 		if verified && c.Email == nil && acc.Email == "" {
 			return fmt.Errorf("--email-verified: the account has no e-mail address")
 		}
-		acc, err := d.UpdateAccount(a, d.realm.ID, acc.ID, change, d.by)
-		if err != nil {
-			return err
+		if named {
+			var err error
+			if acc, err = d.UpdateAccount(a, d.realm.ID, acc.ID, change, d.by); err != nil {
+				return err
+			}
+		}
+		for _, p := range pending {
+			if err := d.SetPending(a, d.realm.ID, acc.ID, p.dialect, p.is, d.by); err != nil {
+				return err
+			}
 		}
 		return d.print(a, acc, "")
 	})
+}
+
+// pendingAt says whether the legacy server of a dialect is to be asked.
+type pendingAt struct {
+	dialect auth.Dialect
+	is      bool
+}
+
+func (c *accountUpdate) pending(a *app) (list []pendingAt, err error) {
+	for i, text := range append(c.Pending, c.NoPending...) {
+		d, err := knownDialect(a.set, text)
+		if err != nil {
+			return nil, misusef("--pending and --no-pending: %q is no dialect", text)
+		}
+		if slices.ContainsFunc(list, func(p pendingAt) bool { return p.dialect == d }) {
+			return nil, misusef("--pending and --no-pending: say only one of them of %s, and once", d)
+		}
+		list = append(list, pendingAt{d, i < len(c.Pending)})
+	}
+	return list, nil
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -62,10 +63,14 @@ func (c *accountList) each(a *app, d *desk, fn func(auth.Account) error) error {
 }
 
 func stateOf(acc auth.Account) string {
+	state := "enabled"
 	if acc.Disabled {
-		return "disabled"
+		state = "disabled"
 	}
-	return "enabled"
+	if acc.Apart != "" {
+		state += ", apart: " + string(acc.Apart)
+	}
+	return state
 }
 
 // eachAccount calls fn with every account of a realm.
@@ -99,10 +104,34 @@ func (accountShow) Help() string {
 // accountDetail is all that "account show" knows.
 type accountDetail struct {
 	accountJSON
-	Factor        string       `json:"mfa"` // none, enrolled or confirmed
+	Factor        string       `json:"mfa"`                     // none, enrolled, confirmed, or elsewhere
+	Elsewhere     auth.Dialect `json:"mfa_elsewhere,omitempty"` // whose legacy server has asked for it until now
 	RecoveryCodes int          `json:"recovery_codes"`
+	Passwords     []sourceJSON `json:"passwords"`
 	Sessions      int          `json:"sessions"`
 	Budgets       []budgetJSON `json:"budgets"`
+}
+
+// sourceJSON is a password that the account brought from another server.
+type sourceJSON struct {
+	Source   auth.Dialect `json:"source"`
+	Pending  bool         `json:"pending"` // that server knows it, and is asked
+	Joined   bool         `json:"joined"`  // good in the other dialects, too
+	ProvenAt *time.Time   `json:"proven_at"`
+}
+
+func (p sourceJSON) String() string {
+	words := string(p.Source)
+	if p.Joined {
+		words += ", joined"
+	}
+	switch {
+	case p.Pending:
+		return words + ", pending: its legacy server is asked"
+	case p.ProvenAt == nil:
+		return words + ", not used yet"
+	}
+	return words + ", since " + stamp(*p.ProvenAt)
 }
 
 func (c *accountShow) Run(a *app) error {
@@ -127,6 +156,17 @@ func (d *desk) detail(a *app, acc auth.Account) (detail accountDetail, err error
 		return detail, err
 	}
 	detail.Factor = factorWord(state)
+	rec, err := d.store.AccountByID(a, d.realm.ID, acc.ID, "")
+	if err != nil {
+		return detail, err
+	}
+	if state != auth.FactorConfirmed {
+		detail.Elsewhere = rec.Elsewhere
+	}
+	detail.Passwords = []sourceJSON{}
+	for _, p := range rec.Passwords {
+		detail.Passwords = append(detail.Passwords, sourceJSON{p.Source, p.Hash == "", p.Joined, when(p.ProvenAt)})
+	}
 	if detail.RecoveryCodes, err = d.store.RecoveryCodes(a, acc.ID); err != nil {
 		return detail, err
 	}
@@ -148,6 +188,8 @@ func factorWord(s auth.FactorState) string {
 		return "enrolled"
 	case auth.FactorConfirmed:
 		return "confirmed"
+	case auth.FactorElsewhere:
+		return "elsewhere"
 	}
 	return "none"
 }
@@ -166,6 +208,9 @@ func (d accountDetail) print(a *app) error {
 	if d.Factor == "confirmed" {
 		factor += fmt.Sprintf(", %d recovery codes left", d.RecoveryCodes)
 	}
+	if d.Elsewhere != "" {
+		factor += fmt.Sprintf(" (%s's legacy server has it, until one is confirmed here)", d.Elsewhere)
+	}
 	var aliases []string
 	for _, name := range slices.Sorted(maps.Keys(d.Aliases)) {
 		aliases = append(aliases, fmt.Sprintf("%s=%s", name, d.Aliases[name]))
@@ -176,6 +221,12 @@ func (d accountDetail) print(a *app) error {
 		{"ALIASES", strings.Join(aliases, ", ")}, {"ROLES", strings.Join(d.Roles, ", ")},
 		{"DATASOURCES", strings.Join(d.Datasources, ", ")}, {"SECOND FACTOR", factor}, {"SESSIONS", d.Sessions},
 		{"CREATED", fmt.Sprintf("%s by %s", stamp(d.CreatedAt), d.Origin)}, {"UPDATED", d.UpdatedAt},
+	}
+	if d.Apart != "" {
+		rows = append(rows, []any{"APART", fmt.Sprintf("its names are good in %s alone", d.Apart)})
+	}
+	for _, p := range d.Passwords {
+		rows = append(rows, []any{"PASSWORD OF", p})
 	}
 	for _, b := range d.Budgets {
 		rows = append(rows, []any{"WAITS", b.Why})
