@@ -54,6 +54,7 @@ type exportedAccount struct {
 	PasswordHash  string                  `json:"password_hash"`
 	Passwords     []exportedPassword      `json:"passwords,omitempty"` // of sources
 	Apart         auth.Dialect            `json:"apart,omitempty"`
+	Elsewhere     auth.Dialect            `json:"factor_elsewhere,omitempty"`
 	Sealed        string                  `json:"sealed,omitempty"` // accountSecrets, by age, in base64
 }
 
@@ -164,7 +165,7 @@ func (x *accountExporter) line(r auth.Realm, h auth.Holding) (exportedAccount, e
 	line := exportedAccount{
 		Realm: r.Name, ID: h.ID, Username: h.Username, Email: h.Email, EmailVerified: h.EmailVerified, DisplayName: h.DisplayName,
 		Org: h.Org, Number: h.Number, Kind: h.Kind, Disabled: h.Disabled, Roles: array(h.Roles), Aliases: h.Aliases,
-		PasswordHash: h.PasswordHash, Apart: h.Apart,
+		PasswordHash: h.PasswordHash, Apart: h.Apart, Elsewhere: h.Elsewhere,
 	}
 	for _, p := range h.Passwords {
 		line.Passwords = append(line.Passwords, exportedPassword{p.Source, p.Hash, p.Joined, when(p.ProvenAt)})

@@ -447,6 +447,28 @@ func TestImport_Update(t *testing.T) {
 	}
 }
 
+// TestImport_FactorElsewhere: whoever has a second factor at another server has one here.
+func TestImport_FactorElsewhere(t *testing.T) {
+	w := newWorld(t, withTwo)
+	line := `{"username":"ada","email":"ada@example.com","source":"two","password_hash":"` + w.hash(goodPassword) + `"}`
+	w.imports(line, auth.ImportOptions{})
+	w.imports(strings.Replace(line, "}", `,"factor_elsewhere":"two"}`, 1)+"\n"+`{"username":"bob","factor_elsewhere":"one"}`, auth.ImportOptions{Source: "two", Update: true})
+	for name, want := range map[string]auth.Dialect{"ada": "two", "bob": "one"} {
+		a, err := w.svc.FindAccount(w.ctx, w.realm.ID, name)
+		if err != nil || w.record(a.ID, "").Elsewhere != want {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
+	if _, err := w.svc.BeginSignIn(w.ctx, w.two, creds("ada", goodPassword), client); auth.CodeOf(err) != auth.CodeBadCredentials {
+		t.Errorf("without a server to ask: %v", err)
+	}
+	for _, bad := range []string{`{"username":"eve","factor_elsewhere":"nobody's"}`, `{"username":"svc","kind":"service","factor_elsewhere":"two"}`} {
+		if _, problems, err := w.run(bad, auth.ImportOptions{}, 10); err != nil || len(problems) != 1 {
+			t.Errorf("%s: %v, %v", bad, problems, err)
+		}
+	}
+}
+
 // TestImport_Audit: each transaction has its entry, and its hashes count for the floor.
 func TestImport_Audit(t *testing.T) {
 	w := newWorld(t)

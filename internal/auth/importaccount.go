@@ -206,8 +206,13 @@ const (
 // factor is the second factor, with what stands in for it.
 func (im *Importer) factor(m importMembers, a *ImportedAccount, notes *importNotes) error {
 	text := m.TOTPSecret + m.TOTPEnrolment
+	if a.Elsewhere = Dialect(m.Elsewhere); m.Elsewhere != "" {
+		if _, ok := im.s.dialects[a.Elsewhere]; !ok {
+			return refuseLine("malformed", "factor_elsewhere: there is no dialect %q", m.Elsewhere)
+		}
+	}
 	switch {
-	case a.Kind == KindService && (text != "" || len(m.RecoveryCodes)+len(m.RecoveryHashes) > 0):
+	case a.Kind == KindService && (text+m.Elsewhere != "" || len(m.RecoveryCodes)+len(m.RecoveryHashes) > 0):
 		return refuseLine("malformed", "a service has no second factor")
 	case m.TOTPSecret != "" && m.TOTPEnrolment != "":
 		return refuseLine("malformed", "totp_enrolment: there is a totp_secret, too")

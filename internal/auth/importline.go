@@ -36,6 +36,7 @@ type importMembers struct {
 	Pending       bool              `json:"pending,omitempty"`
 	Passwords     []importPassword  `json:"passwords,omitempty"`
 	Apart         string            `json:"apart,omitempty"`
+	Elsewhere     string            `json:"factor_elsewhere,omitempty"`
 	RecoveryCodes []string          `json:"recovery_codes,omitempty"`
 	Sealed        string            `json:"sealed,omitempty"`
 	importSecrets

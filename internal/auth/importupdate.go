@@ -119,7 +119,12 @@ func (b *importBatch) updatePasswords(ctx context.Context, rec AccountRecord, e 
 
 // updateFactor gives an account that has no second factor here that of the line.
 func (b *importBatch) updateFactor(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
-	f := e.account.Factor
+	f, d := e.account.Factor, e.account.Elsewhere
+	if d != "" && rec.Elsewhere == "" && b.s.factorState(rec.Factor) != FactorConfirmed {
+		if err := b.tx.SetElsewhere(ctx, b.realm.ID, rec.ID, d, false, b.now); err != nil {
+			return err
+		}
+	}
 	if f == nil || b.s.factorState(rec.Factor) == FactorConfirmed || f.ConfirmedAt.IsZero() && rec.Factor != nil {
 		return nil
 	}

@@ -12,22 +12,13 @@ import (
 	"github.com/ostiary/ostiary/internal/password"
 )
 
-func (w *world) hashed(text string) string {
-	w.t.Helper()
-	hash, err := password.New(1, time.Minute).Hash(w.ctx, text)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return hash
-}
-
 // A password of a source is good in its dialect alone, where the account's own is not; one
 // that is joined is good in all of them, and the account's own with it.
 func TestSource_WhereItIsGood(t *testing.T) {
 	w := newWorld(t)
 	a := w.account("ada")
-	w.put(a, auth.SourceHash{Source: "one", Hash: w.hashed("of one, quite long")})
-	w.put(a, auth.SourceHash{Source: "three", Hash: w.hashed("of three, quite long")})
+	w.put(a, auth.SourceHash{Source: "one", Hash: w.hash("of one, quite long")})
+	w.put(a, auth.SourceHash{Source: "three", Hash: w.hash("of three, quite long")})
 	good := func(what string, want map[string][]string) {
 		t.Helper()
 		for _, m := range []*auth.Mount{w.one, w.two} {
@@ -63,7 +54,7 @@ func TestSource_WhereItIsGood(t *testing.T) {
 			return w.svc.ChangePassword(w.ctx, w.realm.ID, auth.Presented{Token: token}, "of one, quite long", "a new one, quite long", client)
 		},
 	} {
-		w.put(a, auth.SourceHash{Source: "one", Hash: w.hashed("of one, quite long")})
+		w.put(a, auth.SourceHash{Source: "one", Hash: w.hash("of one, quite long")})
 		w.put(a, auth.SourceHash{Source: "two"})
 		if err := change(); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -124,7 +115,7 @@ func TestSource_Rehash(t *testing.T) {
 		a := w.account("ada")
 		const old, horse = "$1$saltsalt$BsXyQbZiQujHkdhwPwdol.", "correct horse battery staple"
 		w.put(a, auth.SourceHash{Source: "one", Hash: old})
-		w.put(a, auth.SourceHash{Source: "two", Hash: w.hashed(horse)})
+		w.put(a, auth.SourceHash{Source: "two", Hash: w.hash(horse)})
 		w.tx(func(tx auth.Tx) error { return tx.CountScheme(w.ctx, w.realm.ID, "md5crypt", 1) })
 		if _, err := w.svc.SignIn(w.ctx, w.one, creds("ada", horse), client); err != nil {
 			t.Fatal(err)

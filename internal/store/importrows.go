@@ -13,7 +13,7 @@ import (
 
 // importRows are the rows of accounts, by their tables.
 type importRows struct {
-	account, name, sourceName, alias, password, history, factor, code, secret, role, line *rowsOf
+	account, name, sourceName, alias, password, history, factor, elsewhere, code, secret, role, line *rowsOf
 
 	keys  []string // of names that accounts which were deleted had
 	roles []string
@@ -30,6 +30,7 @@ func newImportRows(realm uuid.UUID, now time.Time) *importRows {
 		password:   insertInto("account_password", "account_id, dialect, realm_id, hash, everywhere, created_at, proven_at", "(?, ?, $1, ?, ?, $2, ?)", 0, id, at),
 		history:    insertInto("password_history", "account_id, seq, realm_id, hash, replaced_at", "(?, ?, $1, ?, $2)", -1, id, at),
 		factor:     insertInto("totp_factor", "account_id, realm_id, secret, last_step, created_at, confirmed_at", "(?, $1, ?, ?, $2, ?)", 0, id, at),
+		elsewhere:  insertInto("factor_elsewhere", "account_id, realm_id, dialect, since, enrols", "(?, $1, ?, $2, 0)", 0, id, at),
 		code:       insertInto("recovery_code", "account_id, hash, realm_id, created_at, spent_at", "(?, ?, $1, $2, 0)", 0, id, at),
 		secret:     insertInto("service_secret", "hash, realm_id, account_id, created_at, expires_at", "(?, $1, ?, $2, ?)", 0, id, at),
 		role:       insertInto("account_role", "account_id, role, realm_id, created_at", "(?, ?, $1, $2)", 0, id, at),
@@ -51,7 +52,7 @@ func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts [
 	if err := q.namesBack(ctx, realm, r.keys); err != nil {
 		return err
 	}
-	for _, table := range []*rowsOf{r.account, r.name, r.sourceName, r.alias, r.password, r.history, r.factor, r.code, r.secret, r.role, r.line} {
+	for _, table := range []*rowsOf{r.account, r.name, r.sourceName, r.alias, r.password, r.history, r.factor, r.elsewhere, r.code, r.secret, r.role, r.line} {
 		if err := q.insert(ctx, table); err != nil {
 			return err
 		}
@@ -94,6 +95,9 @@ func (r *importRows) add(a *auth.ImportedAccount) {
 	}
 	if f := a.Factor; f != nil {
 		r.factor.add(id, f.Secret, f.LastStep, micros(f.ConfirmedAt))
+	}
+	if a.Elsewhere != "" && (a.Factor == nil || a.Factor.ConfirmedAt.IsZero()) {
+		r.elsewhere.add(id, string(a.Elsewhere))
 	}
 	for _, hash := range a.RecoveryCodes {
 		r.code.add(id, hash[:])

@@ -22,6 +22,7 @@ var importCases = []testCase{
 	{"Numbers", importNumbers},
 	{"Skip", importSkip},
 	{"Note", importNote},
+	{"Elsewhere", importElsewhere},
 	{"OtherRealm", importOtherRealm},
 }
 
@@ -263,4 +264,18 @@ func importOtherRealm(w *world) {
 	b := a
 	b.AccountRecord = other.person("anna", 1)
 	other.importAll(b)
+}
+
+// importElsewhere stores whose server asks for the second factor of those who have none here.
+func importElsewhere(w *world) {
+	a, b, c := w.imported("anna", 1), w.imported("bert", 2), w.imported("cleo", 3)
+	factor := &auth.Factor{Secret: []byte{1}, CreatedAt: w.now}
+	a.Elsewhere, b.Elsewhere, c.Elsewhere = "one", "two", "two"
+	b.Factor = factor
+	c.Factor = &auth.Factor{Secret: []byte{1}, CreatedAt: w.now, ConfirmedAt: w.now}
+	w.importAll(a, b, c)
+	c.Elsewhere = ""
+	for _, want := range []auth.ImportedAccount{a, b, c} {
+		w.same(want.Username, w.byID(want.ID), want.AccountRecord)
+	}
 }
