@@ -77,9 +77,11 @@ func TestShadow_Faults(t *testing.T) {
 func TestShadow_NeverSent(t *testing.T) {
 	t.Parallel()
 	o := takeOver(t, `mode = "shadow"`, []legacytest.Account{adaThere}, "senmo")
-	if res, text := o.signIn("senmo", "ada", oldPass); res.StatusCode != http.StatusOK {
+	res, text := o.signIn("senmo", "ada", oldPass)
+	if res.StatusCode != http.StatusOK {
 		t.Fatal(text)
 	}
+	token := jsonOf("refreshtoken", memberOf(t, text, "tokens", "refreshToken"))
 	refused := func(what string, want int, ask func() (*reply, string)) {
 		t.Helper()
 		var res *reply
@@ -91,6 +93,10 @@ func TestShadow_NeverSent(t *testing.T) {
 	right := func() (*reply, string) { return o.signIn("senmo", "ada", oldPass) }
 	must(t, "", "account", "disable", "ada", "--data", o.data)
 	refused("a disabled account", http.StatusBadRequest, right)
+	refresh := func() (*reply, string) { return o.post("/v1/auth/refreshtoken", token, "") }
+	refused("the refresh token of a disabled account", http.StatusBadRequest, refresh)
+	must(t, "", "account", "enable", "ada", "--data", o.data)
+	refused("the refresh token of a session that was ended", http.StatusBadRequest, refresh)
 	must(t, "", "account", "delete", "ada", "--data", o.data)
 	refused("a deleted account", http.StatusBadRequest, right)
 	for _, name := range []string{"a da", "ada\u200b", " ada", ""} {
@@ -287,7 +293,15 @@ func TestSplit_BackAndForth(t *testing.T) {
 		return memberOf(t, text, "tokens", "refreshToken")
 	}
 	_, theirs := signIn("ada", oldPass, true)
-	_, text := o.signIn("mikrocloud", "bob", oldPass+"bob")
+	_, direct := signIn("ada", oldPass, true)
+	_, once := signIn("ada", oldPass, true)
+	once = refresh("an old token", once, true)
+	_, text, err := post(http.DefaultClient, o.relays["senmo"].old.URL+"/v1/auth", jsonOf("username", "ada", "password", oldPass))
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := refresh("a token from before the shadow", memberOf(t, text, "tokens", "refreshToken"), true)
+	_, text = o.signIn("mikrocloud", "bob", oldPass+"bob")
 	ticket := memberOf(t, text, "token")
 
 	o.mode("mode = \"split\"\nsplit_accounts = [\"ada@example.com\"]")
@@ -309,6 +323,9 @@ func TestSplit_BackAndForth(t *testing.T) {
 
 	o.mode(`mode = "own"`)
 	theirs = refresh("an old token after the cut-over", theirs, false)
+	for _, old := range []string{direct, once, past} {
+		refresh("another old token after the cut-over", old, false)
+	}
 	ours = refresh("a token of ours after the cut-over", ours, false)
 	if res, text := o.post("/user/passport", `{"totp":null,"token":"`+ticket+`"}`, ""); res.StatusCode != http.StatusOK {
 		t.Errorf("a ticket of the old server after the cut-over: %d %s", res.StatusCode, text)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -337,6 +338,10 @@ func TestShadow_ByteForByte(t *testing.T) {
 	}
 	rows, verdict, text := o.parity()
 	o.clean(text, oldPass, "a wrong password")
+	shown := regexp.MustCompile(`msg="the legacy server answers otherwise" request_id=(\w+) dialect=senmo route=/v1/auth kind=header detail=X-Old`).FindAllStringSubmatch(o.p.err.String(), -1)
+	if len(shown) != 1 || !strings.Contains(o.p.err.String(), "msg=request request_id="+shown[0][1]) {
+		t.Errorf("the log shows %v", shown)
+	}
 	for _, want := range []string{
 		"senmo /v1/auth missing tokens.idToken.claims.cognito:username", "cloudio /v1/auth value jwt.header.alg", "cloudio /v1/auth learned unknown_name",
 		"mikrocloud /user/login same ", "mikrocloud /user/passport same ", "nomic /api/auth/token different ", "senmo /v1/auth header X-Old",
