@@ -13,7 +13,7 @@ import (
 
 type budgetCmd struct {
 	List  budgetList  `cmd:"" help:"List the wrong guesses that count: whose, how many, and who must wait until when."`
-	Clear budgetClear `cmd:"" help:"Forget the wrong guesses of a source."`
+	Clear budgetClear `cmd:"" help:"Forget the wrong guesses of a source, or at a name that no account has."`
 }
 
 type budgetList struct {
@@ -113,7 +113,8 @@ func (c *budgetList) Run(a *app) error {
 }
 
 type budgetClear struct {
-	Source string `required:"" placeholder:"ADDRESS" help:"An address; that of IPv6 stands for its /64."`
+	Source string `placeholder:"ADDRESS" help:"An address; that of IPv6 stands for its /64."`
+	Name   string `help:"A username or e-mail address that no account has yet, but one of a legacy server."`
 }
 
 func (budgetClear) Help() string {
@@ -121,10 +122,17 @@ func (budgetClear) Help() string {
 
 Examples:
     ostiary budget clear --source 192.0.2.7
-    ostiary budget clear --source 2001:db8:1:2::/64`
+    ostiary budget clear --source 2001:db8:1:2::/64
+    ostiary budget clear --name ada@example.com`
 }
 
 func (c *budgetClear) Run(a *app) error {
+	if (c.Source == "") == (c.Name == "") {
+		return misusef("give either --source or --name")
+	}
+	if c.Name != "" {
+		return a.inRealm(func(d *desk) error { return d.ClearName(a, d.realm.ID, c.Name, d.by) })
+	}
 	address, err := netip.ParseAddr(c.Source)
 	if network, bad := netip.ParsePrefix(c.Source); bad == nil && network.Bits() == 64 && network.Addr().Is6() {
 		address, err = network.Addr(), nil // as the list shows it

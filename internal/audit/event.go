@@ -45,7 +45,7 @@ const (
 	AccountUnlocked  Kind = "account_unlocked"
 	AccountsExported Kind = "accounts_exported"
 	AccountsImported Kind = "accounts_imported"
-	BudgetCleared    Kind = "budget_cleared" // of a source
+	BudgetCleared    Kind = "budget_cleared" // of a source, or a name
 	PasswordChanged  Kind = "password_changed"
 	PasswordRehashed Kind = "password_rehashed"
 	PasswordLearned  Kind = "password_learned" // from a legacy server

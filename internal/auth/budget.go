@@ -3,6 +3,7 @@ package auth
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -244,6 +245,30 @@ func (s *Service) ClearSource(ctx context.Context, realm uuid.UUID, address neti
 		}
 		e := s.event(realm, audit.BudgetCleared, uuid.Nil, cl)
 		e.Detail = fmt.Sprintf("source %s: %s", k.Source, WrongGuesses(state.Failures))
+		return tx.InsertEvent(ctx, e)
+	})
+}
+
+// ClearName forgets the failed guesses at a name that no account has. CodeConflict if one has
+// it, CodeNotFound if none count. The log does not get the name: it may be anything.
+func (s *Service) ClearName(ctx context.Context, realm uuid.UUID, name string, cl Client) error {
+	k := BudgetKey{Realm: realm, Kind: BudgetAccount, Subject: unknownName(nameOrRaw(name)).String()}
+	return s.change(ctx, func(tx Tx) error {
+		if _, err := tx.AccountByName(ctx, realm, nameKey(name), ""); !errors.Is(err, ErrNotFound) {
+			return cmp.Or(err, error(Errorf(CodeConflict, "an account has that name: ostiary account unlock is for it")))
+		}
+		state, err := tx.Budget(ctx, k)
+		if err != nil {
+			return err
+		}
+		if s.budgets.Account.Failures(state, s.now()) == 0 {
+			return Errorf(CodeNotFound, "no wrong guesses at that name count")
+		}
+		if err := tx.ClearBudget(ctx, k); err != nil {
+			return err
+		}
+		e := s.event(realm, audit.BudgetCleared, uuid.Nil, cl)
+		e.Detail = "a name that no account has: " + WrongGuesses(state.Failures)
 		return tx.InsertEvent(ctx, e)
 	})
 }

@@ -164,7 +164,7 @@ func (e errThrottled) Error() string {
 	case e.Kind == BudgetKnown:
 		return fmt.Sprintf("too many wrong passwords for account %s from its known source %s: %s", id, e.Source, remedy)
 	case id == uuid.Nil:
-		return "too many wrong passwords for a name that no account has: it is spelled wrong, or guessed at"
+		return "too many wrong passwords for a name that no account has: it is spelled wrong, or guessed at; if a legacy server has its account, ostiary budget clear --name NAME ends it"
 	}
 	return fmt.Sprintf("too many wrong passwords for account %s from sources that never signed it in: %s", id, remedy)
 }
