@@ -306,6 +306,7 @@ func TestSplit_BackAndForth(t *testing.T) {
 
 	o.mode("mode = \"split\"\nsplit_accounts = [\"ada@example.com\"]")
 	access, ours := signIn("ada", oldPass, false)
+	signIn("bob", oldPass+"bob", true)
 	signIn("bob@example.com", oldPass+"bob", true)
 	theirs = refresh("an old token, with split", theirs, true)
 	ours = refresh("a token of ours, with split", ours, false)
