@@ -95,7 +95,7 @@ type Importer struct {
 	untouched bool  // nobody but this import has ever made an account
 	seq       int64 // of the audit log's last entry, when nobody else had written; -1: not known
 
-	claims   map[claim]int64    // what lines ask for
+	claims   map[claim]uint32   // what lines ask for
 	reserved map[int64]struct{} // numbers that lines name
 	skip     map[int64]struct{} // lines that the first pass has settled
 	apart    map[int64]struct{} // lines that it has set apart
@@ -110,7 +110,7 @@ func (s *Service) NewImporter(ctx context.Context, realm Realm, o ImportOptions,
 	}
 	im := &Importer{
 		s: s, realm: realm, o: o, cl: cl, now: s.now(), roles: map[string]bool{}, seq: -1,
-		claims: map[claim]int64{}, reserved: map[int64]struct{}{}, skip: map[int64]struct{}{}, apart: map[int64]struct{}{},
+		claims: map[claim]uint32{}, reserved: map[int64]struct{}{}, skip: map[int64]struct{}{}, apart: map[int64]struct{}{},
 	}
 	im.Problems, im.Formats = map[string]int{}, map[string]int{}
 	if err := im.readRoles(ctx); err != nil {
@@ -214,7 +214,7 @@ func (im *Importer) check(e *ImportEntry, found *findings) (fate lineFate, probl
 	if e.problem != nil {
 		return 0, e.problem
 	}
-	if line, again := im.claims[claimOf("digest", string(e.account.Digest[:]))]; again && line != e.Line {
+	if line, again := im.claims[claimOf("digest", string(e.account.Digest[:]))]; again && int64(line) != e.Line {
 		return lineUnchanged, nil
 	}
 	if problem := im.unknownRoles(e); problem != nil {
@@ -277,7 +277,7 @@ func (im *Importer) count(e *ImportEntry, fate lineFate) {
 		im.Apart++
 	}
 	im.New++
-	for n, set := range map[*int]bool{&im.ImportCounts.Pending: e.notes.pending, &im.NoSecret: e.notes.noSecret, &im.ShortTOTP: e.notes.shortTOTP} {
+	for n, set := range map[*int]bool{&im.Pending: e.notes.pending, &im.NoSecret: e.notes.noSecret, &im.ShortTOTP: e.notes.shortTOTP} {
 		if set {
 			*n++
 		}

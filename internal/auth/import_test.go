@@ -384,7 +384,7 @@ func TestImport_ApartPending(t *testing.T) {
 	text := `{"username":"ada","org":"elsewhere","password_hash":"` + hash + `"}` + "\n" + `{"username":"Ada","email":"ada@example.com"}` + "\n" + pending
 	o := auth.ImportOptions{Source: "two", Pending: true, Apart: true, Partly: true}
 	im, problems, err := w.run(text, o, 10)
-	if err != nil || len(problems) != 1 || problems[0].Entry.Line != 2 || im.New != 2 || im.Apart != 1 || im.ImportCounts.Pending != 1 {
+	if err != nil || len(problems) != 1 || problems[0].Entry.Line != 2 || im.New != 2 || im.Apart != 1 || im.Pending != 1 {
 		t.Fatalf("%v, %v, %+v", problems, err, im.ImportCounts)
 	}
 	for _, c := range []struct {

@@ -190,7 +190,7 @@ func (b *importBatch) look() error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if b.Importer.untouched {
+	if b.untouched {
 		if b.quick = b.Importer.seq == head.Seq; b.Importer.seq < 0 {
 			if b.quick, err = b.tx.Untouched(b.ctx, b.realm.ID); err != nil && !errors.Is(err, ErrNotFound) {
 				return err

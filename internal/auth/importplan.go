@@ -24,12 +24,15 @@ const (
 )
 
 // claim is something that one account alone can have.
-type claim [16]byte
+type claim [12]byte
 
 func claimOf(what, text string) claim {
 	sum := sha256.Sum256([]byte(what + "\x00" + text))
-	return claim(sum[:16])
+	return claim(sum[:12])
 }
+
+// lineOf is a line's number: what 2^32 lines ask for has no place in memory.
+func lineOf(e *ImportEntry) uint32 { return uint32(e.Line) } //nolint:gosec // see above
 
 // claim notes what a line asks for, or says which earlier line does.
 func (im *Importer) claim(e *ImportEntry, fate *lineFate) *importProblem {
@@ -65,7 +68,7 @@ func (im *Importer) claim(e *ImportEntry, fate *lineFate) *importProblem {
 		claims = append(claims, mine...)
 	}
 	for _, c := range claims {
-		im.claims[c] = e.Line
+		im.claims[c] = lineOf(e)
 	}
 	return nil
 }
@@ -81,16 +84,16 @@ func (im *Importer) claimAccount(e *ImportEntry, fate lineFate) *importProblem {
 	if _, changed := im.claims[changes]; taken && (changed || fate == lineChanged) {
 		return &importProblem{kind: "changed", account: e.target, reason: fmt.Sprintf("line %d says something else of account %s, which has these names", line, e.target)}
 	}
-	im.claims[mine] = e.Line
+	im.claims[mine] = lineOf(e)
 	if fate == lineChanged {
-		im.claims[changes] = e.Line
+		im.claims[changes] = lineOf(e)
 	}
 	return nil
 }
 
 func (im *Importer) claimed(e *ImportEntry, c claim) (line int64, taken bool) {
-	line, taken = im.claims[c]
-	return line, taken && line != e.Line
+	by, taken := im.claims[c]
+	return int64(by), taken && int64(by) != e.Line
 }
 
 func (im *Importer) claimNames(e *ImportEntry) (claims []claim, problem *importProblem) {

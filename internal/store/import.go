@@ -17,12 +17,11 @@ import (
 // chunkOf is how many of n values or rows a statement is to have: few texts, since each is
 // prepared. SQLite's driver looks for the name of each parameter among all of a statement,
 // and has no way to go: a few rows are best there.
-func (p *prepared) chunkOf(n int) int {
-	sizes := []int{8, 1}
-	if p.direct != nil {
-		sizes = []int{256, 16, 1}
+func (p *prepared) chunkOf(n, most int) int {
+	if p.direct == nil {
+		most = 8
 	}
-	for _, size := range sizes {
+	for _, size := range []int{most, 8, 1} {
 		if n >= size {
 			return size
 		}
@@ -30,37 +29,37 @@ func (p *prepared) chunkOf(n int) int {
 	return 1
 }
 
-// Bulk readies the store for large transactions.
+const (
+	mostRows  = 256 // of an INSERT
+	mostAsked = 64  // of a lookup
+)
+
+// Bulk readies the store for large transactions, which fill indexes out of order: SQLite keeps
+// the pages of one in memory, and folds several into the database at a time.
 func (s *Store) Bulk(ctx context.Context) error {
 	if s.writer == nil {
 		return nil
 	}
-	return s.InTx(ctx, func(tx auth.Tx) error { // for indexes that are filled out of order
-		_, err := own(tx).exec(ctx, "PRAGMA cache_size = -65536")
+	return s.InTx(ctx, func(tx auth.Tx) error {
+		if _, err := own(tx).exec(ctx, "PRAGMA cache_size = -163840"); err != nil {
+			return err
+		}
+		_, err := own(tx).exec(ctx, "PRAGMA wal_autocheckpoint = 65536")
 		return err
 	})
 }
 
-// places writes parameters from $first on: "$1, $2".
-func places(b *strings.Builder, first, n int) {
-	for i := range n {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteByte('$')
-		b.WriteString(strconv.Itoa(first + i))
-	}
-}
-
-// lookUp runs a query for values, each of which is looked for; it ends in "IN (". The args come before.
+// lookUp runs a query for values, each of which is looked for; it ends in "=". The args come
+// before. Each is a query of its own: to find many by one condition, PostgreSQL may read all
+// rows of the realm, if it does not know yet how many these are.
 func lookUp[T any](ctx context.Context, p *prepared, scan func(scanner) (T, error), query string, args []any, values []any) (out []T, err error) {
 	for len(values) > 0 {
-		size := p.chunkOf(len(values))
-		var text strings.Builder
-		text.WriteString(query)
-		places(&text, len(args)+1, size)
-		text.WriteByte(')')
-		found, err := list(ctx, p, scan, text.String(), append(args[:len(args):len(args)], values[:size]...)...)
+		size := p.chunkOf(len(values), mostAsked)
+		texts := make([]string, size)
+		for i := range texts {
+			texts[i] = query + " $" + strconv.Itoa(len(args)+1+i)
+		}
+		found, err := list(ctx, p, scan, strings.Join(texts, " UNION ALL "), append(args[:len(args):len(args)], values[:size]...)...)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +98,7 @@ func (q queries) Imported(ctx context.Context, realm uuid.UUID, digests [][32]by
 		err = row.Scan(bytesOf{digest[:]}, &id)
 		out[digest] = id
 		return none, err
-	}, "SELECT digest, account_id FROM account_import WHERE realm_id = $1 AND digest IN (", []any{realm[:]}, values)
+	}, "SELECT digest, account_id FROM account_import WHERE realm_id = $1 AND digest =", []any{realm[:]}, values)
 	return out, err
 }
 
@@ -116,7 +115,7 @@ func (q queries) ImportedFrom(ctx context.Context, accounts []uuid.UUID) (map[uu
 			out[id] = append(out[id], source)
 		}
 		return none, err
-	}, "SELECT account_id, source FROM account_import WHERE account_id IN (", nil, values)
+	}, "SELECT account_id, source FROM account_import WHERE account_id =", nil, values)
 	return out, err
 }
 
@@ -130,10 +129,10 @@ func (q queries) NamesTaken(ctx context.Context, realm uuid.UUID, d auth.Dialect
 		return none, err
 	}
 	query, args := "SELECT "+accountColumns+`, n.name_key FROM account_name n JOIN account a ON a.id = n.account_id
-		WHERE n.realm_id = $1 AND n.name_key IN (`, []any{realm[:]}
+		WHERE n.realm_id = $1 AND n.name_key =`, []any{realm[:]}
 	if d != "" {
 		query, args = "SELECT "+accountColumns+`, n.name_key FROM source_name n JOIN account a ON a.id = n.account_id
-		WHERE n.realm_id = $1 AND n.dialect = $2 AND n.name_key IN (`, []any{realm[:], string(d)}
+		WHERE n.realm_id = $1 AND n.dialect = $2 AND n.name_key =`, []any{realm[:], string(d)}
 	}
 	_, err := lookUp(ctx, q.prepared, scan, query, args, anys(keys))
 	return out, err
@@ -152,7 +151,7 @@ func (q queries) NamesGone(ctx context.Context, realm uuid.UUID, keys []string) 
 		err = row.Scan(bytesOf{hash[:]})
 		out[byHash[hash]] = true
 		return none, err
-	}, "SELECT name_hash FROM name_gone WHERE realm_id = $1 AND name_hash IN (", []any{realm[:]}, values)
+	}, "SELECT name_hash FROM name_gone WHERE realm_id = $1 AND name_hash =", []any{realm[:]}, values)
 	return out, err
 }
 
@@ -164,7 +163,7 @@ func (q queries) NumbersTaken(ctx context.Context, realm uuid.UUID, numbers []in
 		err = row.Scan(&n, &id)
 		out[n] = id
 		return none, err
-	}, "SELECT number, id FROM account WHERE realm_id = $1 AND number IN (", []any{realm[:]}, anys(numbers))
+	}, "SELECT number, id FROM account WHERE realm_id = $1 AND number =", []any{realm[:]}, anys(numbers))
 	return out, err
 }
 
@@ -172,7 +171,7 @@ func (q queries) SubjectsTaken(ctx context.Context, realm uuid.UUID, subjects []
 	return lookUp(ctx, q.prepared, func(row scanner) (s auth.TakenSubject, err error) {
 		err = row.Scan(&s.Dialect, &s.Subject, &s.Account)
 		return s, err
-	}, "SELECT dialect, subject, account_id FROM account_alias WHERE realm_id = $1 AND subject IN (", []any{realm[:]}, anys(subjects))
+	}, "SELECT dialect, subject, account_id FROM account_alias WHERE realm_id = $1 AND subject =", []any{realm[:]}, anys(subjects))
 }
 
 func (q queries) TakeNumbers(ctx context.Context, realm uuid.UUID, n int) (first int64, err error) {
@@ -248,7 +247,7 @@ func (q queries) insert(ctx context.Context, r *rowsOf) error {
 	}
 	var args []any
 	for rows := r.rows; len(rows) > 0; {
-		size := q.chunkOf(len(rows))
+		size := q.chunkOf(len(rows), mostRows)
 		args = append(args[:0], r.shared...)
 		for _, row := range rows[:size] {
 			args = append(args, row...)
