@@ -331,8 +331,14 @@ func TestSplit_BackAndForth(t *testing.T) {
 	if res, text := o.post("/user/passport", `{"totp":null,"token":"`+ticket+`"}`, ""); res.StatusCode != http.StatusOK {
 		t.Errorf("a ticket of the old server after the cut-over: %d %s", res.StatusCode, text)
 	}
+	_, text = o.signIn("mikrocloud", "bob", oldPass+"bob")
+	ticket = memberOf(t, text, "token")
 
 	o.mode(`mode = "shadow"`)
+	n := o.sent("mikrocloud", func() { res, text = o.post("/user/passport", `{"totp":null,"token":"`+ticket+`"}`, "") })
+	if res.StatusCode != http.StatusOK || n != 0 {
+		t.Errorf("a ticket of ours, back in the shadow: %d %s, the old server was asked %d times", res.StatusCode, text, n)
+	}
 	refresh("what an old token became, back in the shadow", theirs, false)
 	refresh("a token of ours, back in the shadow again", ours, false)
 	for what, token := range map[string]string{"an access token of ours": access, "an opaque token of the old server": opaque} {
