@@ -26,6 +26,7 @@ type accountCmd struct {
 	Import       accountImport       `cmd:"" help:"Make accounts of a file from another system, with their passwords and second factors."`
 	Export       accountExport       `cmd:"" help:"Write all accounts as JSON, a line each, for another server."`
 	Alias        accountAlias        `cmd:"" help:"Set what an account is called in a dialect's tokens."`
+	Merge        accountMerge        `cmd:"" help:"Make one account of two that are of one person; or undo that."`
 }
 
 // accountArg is the account that a command is about.

@@ -43,6 +43,8 @@ const (
 	AccountEnabled   Kind = "account_enabled"
 	AccountDeleted   Kind = "account_deleted"
 	AccountUnlocked  Kind = "account_unlocked"
+	AccountsMerged   Kind = "accounts_merged" // Detail names the other one
+	MergeUndone      Kind = "merge_undone"
 	AccountsExported Kind = "accounts_exported"
 	AccountsImported Kind = "accounts_imported"
 	BudgetCleared    Kind = "budget_cleared" // of a source, or a name
@@ -81,7 +83,7 @@ func (k Kind) AboutLog() bool { return k == AuditAdopted || k == AuditCut }
 var Kinds = []Kind{
 	SignedIn, PasswordPassed, LegacySignedIn, SignInFailed, FactorFailed, BudgetSpent, FactorEnrolled, FactorConfirmed, FactorReset, RecoveryMade, RecoveryUsed,
 	TokenRefreshed, TokenRenewed, RefreshFailed, RefreshReused, SessionEnded, SessionAdopted,
-	RealmCreated, AccountCreated, AccountAdopted, AdoptionRefused, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsExported, AccountsImported, BudgetCleared,
+	RealmCreated, AccountCreated, AccountAdopted, AdoptionRefused, AccountUpdated, AccountDisabled, AccountEnabled, AccountDeleted, AccountUnlocked, AccountsMerged, MergeUndone, AccountsExported, AccountsImported, BudgetCleared,
 	PasswordChanged, PasswordRehashed, PasswordLearned, WrittenBack, SecretRotated, AliasSet, KeyCreated, KeyRotated, KeyExtended, KeyImported, KeyEnded, TokensImported,
 	RoleCreated, RoleDeleted, RoleAdded, RoleRemoved, DatasourceCreated, DatasourceDeleted, DatasourceGranted, DatasourceRevoked,
 	StoreRestored, AuditAdopted, AuditCut,

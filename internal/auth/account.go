@@ -237,7 +237,7 @@ func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c Acco
 		if err != nil {
 			return err
 		}
-		if err := tx.UpdateAccount(ctx, a, keys); err != nil {
+		if err := updateNames(ctx, tx, was, a, keys); err != nil {
 			return err
 		}
 		e := s.event(realm, audit.AccountUpdated, id, cl)

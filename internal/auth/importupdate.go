@@ -45,7 +45,7 @@ func (b *importBatch) updateNames(ctx context.Context, rec AccountRecord, e *Imp
 		return nil
 	}
 	a.UpdatedAt = b.now
-	if err := b.tx.UpdateAccount(ctx, a, from.NameKeys); err != nil {
+	if err := updateNames(ctx, b.tx, rec.Account, a, from.NameKeys); err != nil {
 		return err
 	}
 	return b.tell(audit.AccountUpdated, a.ID, "", strings.Join(fields, " "))

@@ -104,7 +104,8 @@ type Service struct {
 	refusals recent.Map[string, time.Time]
 	touch    chan struct{}
 	adopting *adopting
-	learned  atomic.Bool // a token that another server issued, by this process
+	twins    chan struct{} // places for those who look for one
+	learned  atomic.Bool   // a token that another server issued, by this process
 }
 
 // New makes a Service.
@@ -112,7 +113,7 @@ func New(o Options) *Service {
 	s := &Service{
 		master: o.Master, hasher: o.Hasher, now: o.Now, log: o.Log,
 		mounts: o.Mounts, dialects: o.Dialects, budgets: DefaultBudgets(), keys: DefaultKeyPolicy(), issuer: o.TOTPIssuer, auditKeep: o.AuditKeep, passwords: o.Passwords, writebacks: o.Writebacks,
-		gate: cmp.Or(o.Gate, throttle.NewGate()), shared: o.Shared, touch: make(chan struct{}, 64), adopting: newAdopting(),
+		gate: cmp.Or(o.Gate, throttle.NewGate()), shared: o.Shared, touch: make(chan struct{}, 64), adopting: newAdopting(), twins: make(chan struct{}, twinsAtOnce),
 		watch: cmp.Or(o.Watch, NewAuditWatch()), observer: cmp.Or[Observer](o.Observer, nobody{}),
 	}
 	if s.now == nil {

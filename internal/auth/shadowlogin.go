@@ -61,7 +61,7 @@ func (s *Service) learn(ctx context.Context, m *Mount, got *checked, c Credentia
 	switch {
 	case sh.own == "":
 		got.learnt = ""
-	case got.keys == nil && got.rec.sourceOf(m.Dialect).Source == "":
+	case got.keys == nil && !got.rec.sourceOf(m.Dialect).learns():
 		sh.alone, got.learnt = sh.own, ""
 	case got.learnt == "":
 		got.learnt, _, err = s.hasher.HashAlike(ctx, string(c.Password))
@@ -78,6 +78,10 @@ func (r *AccountRecord) sourceOf(d Dialect) (none SourceHash) {
 	}
 	return none
 }
+
+// learns tells whether an Elder may say what the password is. Of one that is joined it may not:
+// the account goes by names that may be another person's there.
+func (p SourceHash) learns() bool { return p.Source != "" && !p.Joined }
 
 // signInShadowed completes a login in one step that the Elder has let in.
 func (s *Service) signInShadowed(ctx context.Context, m *Mount, got *checked, cl Client) (g *Grant, err error) {

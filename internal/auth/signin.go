@@ -97,6 +97,7 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 		Use(ctx, UsedAdopted)
 	}
 	s.rehash(ctx, m, got, cl)
+	s.seekTwin(got, c.Password, cl)
 	return g, nil
 }
 
@@ -202,6 +203,7 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 		Use(ctx, UsedAdopted)
 	}
 	s.rehash(ctx, m, got, cl)
+	s.seekTwin(got, c.Password, cl)
 	return p, nil
 }
 

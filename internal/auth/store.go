@@ -60,6 +60,7 @@ type Reader interface {
 	ForeignReader
 	ParityReader
 	UsageReader
+	MergeReader
 	WritebackReader
 }
 
@@ -80,6 +81,7 @@ type Tx interface {
 	ForeignWriter
 	ParityWriter
 	UsageWriter
+	MergeWriter
 	WritebackWriter
 }
 

@@ -43,7 +43,7 @@ func newCast(t *testing.T, h *house) *cast {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"ada", "bob", "max", "kim", "mia", "eve", "zoe", "lea"} {
+	for _, name := range []string{"ada", "bob", "max", "kim", "mia", "eve", "zoe", "lea", "joan"} {
 		c.ids[name], _ = h.account(t, name, auth.KindPerson, "billing")
 	}
 	for _, name := range []string{"eve", "mia", "zoe"} {
@@ -205,6 +205,11 @@ func (c *cast) good(t *testing.T) []exchange {
 		{"POST /ostiary/factor", 403, post("/ostiary/factor", `{"code":"000000"}`, fresh)},
 		{"POST /ostiary/factor", 403, post("/ostiary/factor", "{}", bearer)},
 		{"POST /ostiary/factor", 409, post("/ostiary/factor", "", c.stepped(t, "zoe"))},
+		{"POST /ostiary/join", 204, post("/ostiary/join", c.brought(t), c.bearer(t, "joan"))},
+		{"POST /ostiary/join", 400, post("/ostiary/join", `{"username":"max","password":"x","dialect":"none"}`, bearer)},
+		{"POST /ostiary/join", 403, post("/ostiary/join", `{"username":"max","password":"wrong","dialect":"senmo"}`, bearer)},
+		{"POST /ostiary/join", 403, post("/ostiary/join", fmt.Sprintf(`{"username":"mia","password":%q,"dialect":"senmo"}`, pass), bearer)},
+		{"POST /ostiary/join", 409, post("/ostiary/join", fmt.Sprintf(`{"username":"max","password":%q,"dialect":"senmo"}`, pass), bearer)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", opaque, c.boss)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", jwt, c.boss)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", nomic, c.boss)},
@@ -243,6 +248,26 @@ func (c *cast) good(t *testing.T) []exchange {
 		)
 	}
 	return list
+}
+
+// brought makes an account that a server of senmo has known, and returns what joins it.
+func (c *cast) brought(t *testing.T) string {
+	t.Helper()
+	name := "brought-" + uuid.NewString()[:8]
+	a, _, err := c.h.svc.CreateAccount(t.Context(), c.h.realm.ID, auth.NewAccount{Username: name, NoPassword: true}, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := c.h.options.Hasher.Hash(t.Context(), pass)
+	if err == nil {
+		err = c.h.store.InTx(t.Context(), func(tx auth.Tx) error {
+			return tx.PutSource(t.Context(), c.h.realm.ID, a.ID, auth.SourceHash{Source: "senmo", Hash: hash, CreatedAt: time.Now()})
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`{"username":%q,"password":%q,"dialect":"senmo"}`, name, pass)
 }
 
 // crowd opens more sessions than one answer lists; a service's secret is checked fast.
@@ -297,7 +322,7 @@ func (c *cast) bad(t *testing.T, d *description) (list []exchange) {
 			add(405, "PATCH", "", token)
 			add(413, method, strings.Repeat(" ", 65<<10), token, jsonType)
 			add(415, method, "hello", token, "Content-Type: text/plain")
-		case "/user/login", "/user/passport", "/v1/auth/refreshtoken", "/ostiary/password", "/ostiary/factor":
+		case "/user/login", "/user/passport", "/v1/auth/refreshtoken", "/ostiary/password", "/ostiary/factor", "/ostiary/join":
 			add(400, method, "[]", credential, jsonType)
 		}
 	}

@@ -17,7 +17,8 @@ import (
 )
 
 const accountColumns = `a.id, a.realm_id, a.number, a.kind, a.username, a.email, a.email_verified, a.display_name, a.org,
-	a.disabled, a.origin, a.created_at, a.updated_at, COALESCE((SELECT MIN(o.dialect) FROM source_name o WHERE o.account_id = a.id), '')`
+	a.disabled, a.origin, a.created_at, a.updated_at, COALESCE((SELECT MIN(o.dialect) FROM source_name o
+		WHERE o.account_id = a.id AND NOT EXISTS (SELECT 1 FROM account_name n WHERE n.account_id = a.id)), '')`
 
 func accountFields(a *auth.Account) []any {
 	return []any{&a.ID, &a.RealmID, &a.Number, &a.Kind, &a.Username, &a.Email, flag{&a.EmailVerified}, &a.DisplayName, &a.Org,

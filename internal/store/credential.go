@@ -12,7 +12,10 @@ import (
 func (q queries) SetPassword(ctx context.Context, account uuid.UUID, version int64, hash string, now time.Time) (bool, error) {
 	n, err := q.exec(ctx, "UPDATE account SET password_hash = $3, version = version + 1, updated_at = $4 WHERE id = $1 AND version = $2",
 		account[:], version, hash, micros(now))
-	return n > 0, err
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, q.keep(ctx, "UPDATE account_merge SET reset_at = $2 WHERE kept_id = $1 AND reset_at = 0", account[:], micros(now))
 }
 
 func (q queries) KeepPassword(ctx context.Context, account uuid.UUID, n int, now time.Time) error {

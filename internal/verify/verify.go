@@ -7,6 +7,7 @@
 //	GET  /ostiary/sessions         the live sessions of the bearer's account
 //	DELETE /ostiary/sessions       ends them all; with /<id>, one of them
 //	POST /ostiary/password         changes the bearer's own password
+//	POST /ostiary/join             merges another account of the same person with the bearer's
 //	POST /ostiary/factor           enrols a second factor in place of a legacy server's
 //	POST /ostiary/introspect       what a token means, for a service account (RFC 7662)
 //	POST /ostiary/revoke           ends the session of a token, for one, too (RFC 7009)
@@ -71,6 +72,10 @@ func Routes(svc *auth.Service, host, prefix string, realm string, realmID uuid.U
 		}},
 		{Path: "/ostiary/factor", Handler: web.Endpoint[factorCode, factor]{
 			Methods: []string{http.MethodPost}, Body: web.BodyEmpty, Challenge: challenge, Encode: encodeFactor, Run: s.factor,
+		}},
+		{Path: "/ostiary/join", Handler: web.Endpoint[joinRequest, web.None]{
+			Methods: []string{http.MethodPost}, Challenge: challenge, Encode: encodePassword,
+			Success: http.StatusNoContent, Run: s.join,
 		}},
 		{Path: "/ostiary/introspect", Handler: forService(realm, s.introspect)},
 		{Path: "/ostiary/revoke", Handler: forService(realm, s.revoke)},
@@ -205,6 +210,23 @@ func (s surface) password(ctx context.Context, r *web.Request, in passwordChange
 		return none, err
 	}
 	return none, s.svc.ChangePassword(ctx, s.realm, p, auth.Secret(in.Current), auth.Secret(in.New), r.Client)
+}
+
+type joinRequest struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	Dialect  string `json:"dialect"`
+}
+
+func (s surface) join(ctx context.Context, r *web.Request, in joinRequest) (none web.None, err error) {
+	p, err := held(r)
+	if err != nil {
+		return none, err
+	}
+	if in.Username == "" || in.Password == "" || in.Dialect == "" {
+		return none, auth.Errorf(auth.CodeInvalidInput, "username, password and dialect are required")
+	}
+	return none, s.svc.Join(ctx, s.realm, p, auth.Dialect(in.Dialect), auth.Credentials{Name: in.Username, Password: auth.Secret(in.Password)}, r.Client)
 }
 
 func (s surface) jwks(ctx context.Context, r *web.Request, _ web.None) (json.RawMessage, error) {

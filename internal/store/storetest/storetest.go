@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) auth.Store) {
 		{"Foreign", foreignCases},
 		{"Writeback", writebackCases},
 		{"Usage", usageCases},
+		{"Merge", mergeCases},
 		{"TLS", tlsCases},
 		{"Import", importCases},
 		{"Transaction", transactionCases},

@@ -1,0 +1,184 @@
+package storetest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/throttle"
+)
+
+var mergeCases = []testCase{
+	{"Names", mergeNames},
+	{"Give", mergeGive},
+	{"Budgets", mergeBudgets},
+	{"DropMerged", mergeDrop},
+	{"Records", mergeRecords},
+}
+
+func (w *world) namesOf(account uuid.UUID) []auth.AccountName {
+	w.Helper()
+	list, err := w.store.AccountNames(w.ctx, account)
+	w.wantErr("names", err, nil)
+	slices.SortFunc(list, func(a, b auth.AccountName) int {
+		return strings.Compare(string(a.Dialect)+"/"+a.Key, string(b.Dialect)+"/"+b.Key)
+	})
+	return list
+}
+
+func mergeNames(w *world) {
+	a, b := w.account("anna"), w.account("bert")
+	add := func(of uuid.UUID, d auth.Dialect, key string) func(tx auth.Tx) error {
+		return func(tx auth.Tx) error { return tx.AddName(w.ctx, w.realm, of, auth.AccountName{Dialect: d, Key: key}) }
+	}
+	w.in(add(a.ID, "", "ann"))
+	w.in(add(a.ID, "one", "bert")) // another one's name, in one dialect
+	w.fails(auth.ErrConflict, add(a.ID, "", "bert"))
+	w.fails(auth.ErrConflict, add(b.ID, "one", "bert"))
+	w.same("names", w.namesOf(a.ID), []auth.AccountName{{Key: "ann"}, {Key: "anna"}, {Key: "anna@example.com"}, {Dialect: "one", Key: "bert"}})
+	for d, want := range map[auth.Dialect]uuid.UUID{"": b.ID, "one": a.ID, "two": b.ID} {
+		rec, err := w.store.AccountByName(w.ctx, w.realm, "bert", d)
+		w.wantErr("by name", err, nil)
+		w.same("bert in "+string(d), rec.ID, want)
+		w.same("apart", rec.Apart, auth.Dialect("")) // each has a name that is good everywhere
+	}
+	drop := func(of uuid.UUID, n auth.AccountName) bool {
+		return w.yes(func(tx auth.Tx) (bool, error) { return tx.DropName(w.ctx, w.realm, of, n) })
+	}
+	if drop(b.ID, auth.AccountName{Key: "ann"}) || !drop(a.ID, auth.AccountName{Key: "ann"}) || drop(a.ID, auth.AccountName{Key: "ann"}) || !drop(a.ID, auth.AccountName{Dialect: "one", Key: "bert"}) {
+		w.Fatal("a name goes once, from whom has it")
+	}
+	w.same("names", w.namesOf(a.ID), []auth.AccountName{{Key: "anna"}, {Key: "anna@example.com"}})
+}
+
+func mergeGive(w *world) {
+	a, b := w.account("anna"), w.account("bert")
+	mine, theirs := w.session(a.ID), w.session(b.ID)
+	code, token, digest := newHash(), newHash(), newHash()
+	w.in(func(tx auth.Tx) error {
+		if err := tx.StartFactor(w.ctx, w.realm, b.ID, auth.Factor{Secret: []byte{1}, LastStep: 7, CreatedAt: w.now}); err != nil {
+			return err
+		}
+		if err := tx.ReplaceRecoveryCodes(w.ctx, w.realm, b.ID, [][32]byte{code}, w.now); err != nil {
+			return err
+		}
+		if err := tx.NoteSource(w.ctx, b.ID, "192.0.2.1", w.now); err != nil {
+			return err
+		}
+		if err := tx.NoteImported(w.ctx, w.realm, b.ID, digest, "one", w.now); err != nil {
+			return err
+		}
+		_, err := tx.InsertForeignToken(w.ctx, auth.ForeignRecord{RealmID: w.realm, Hash: token, AccountID: b.ID, Dialect: "one", Kind: auth.ForeignBearer, CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)})
+		return err
+	})
+	has, err := w.store.Belongings(w.ctx, b.ID, w.now)
+	w.wantErr("belongings", err, nil)
+	want := auth.Belongings{
+		Sessions: []uuid.UUID{theirs.ID}, Foreign: [][32]byte{token}, Imports: [][32]byte{digest}, Codes: [][32]byte{code},
+		Sources: []auth.KnownSource{{Source: "192.0.2.1", SeenAt: w.now}},
+	}
+	w.same("belongings", has, want)
+	w.in(func(tx auth.Tx) error { return tx.Give(w.ctx, b.ID, a.ID, has) })
+	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.GiveFactor(w.ctx, b.ID, a.ID, []byte{2}) }) || w.yes(func(tx auth.Tx) (bool, error) { return tx.GiveFactor(w.ctx, b.ID, a.ID, []byte{3}) }) {
+		w.Fatal("a factor is given once")
+	}
+	ticket := newHash()
+	half := w.ticket(b.ID, ticket)
+	w.in(func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, half) })
+	for _, version := range []int64{half.Version + 1, half.Version} { // that of another version is void
+		w.in(func(tx auth.Tx) error { return tx.GiveTickets(w.ctx, b.ID, version, a.ID, 7, w.now) })
+		t, err := w.store.TicketAccount(w.ctx, w.realm, ticket)
+		w.same("the ticket's account", []any{t == a.ID, err}, []any{version == half.Version, nil})
+	}
+	live, err := w.store.LiveTickets(w.ctx, a.ID, 7, 5, w.now)
+	w.same("live tickets", []any{live, err}, []any{1, nil})
+	left, err := w.store.Belongings(w.ctx, b.ID, w.now)
+	w.same("what is left", []any{left, err}, []any{auth.Belongings{}, nil})
+	w.same("the sessions' account", []uuid.UUID{w.sessionByID(mine.ID).AccountID, w.sessionByID(theirs.ID).AccountID}, []uuid.UUID{a.ID, a.ID})
+	if f := w.byID(a.ID).Factor; f == nil || f.Secret[0] != 2 || f.LastStep != 7 || w.byID(b.ID).Factor != nil {
+		w.Fatalf("the factor: %+v", f)
+	}
+	r, err := w.store.ForeignToken(w.ctx, w.realm, token)
+	w.same("the token's account", []any{r.AccountID, err}, []any{a.ID, nil})
+	imported, err := w.store.Imported(w.ctx, w.realm, [][32]byte{digest})
+	w.same("the line's account", []any{imported[digest], err}, []any{a.ID, nil})
+	w.in(func(tx auth.Tx) error { return tx.Give(w.ctx, a.ID, b.ID, has) }) // and back
+	back, err := w.store.Belongings(w.ctx, b.ID, w.now)
+	w.same("back", []any{back, err}, []any{want, nil})
+	w.same("whose own session stays", w.sessionByID(mine.ID).AccountID, a.ID)
+}
+
+func mergeBudgets(w *world) {
+	a, b := newID(), newID()
+	p := throttle.Policy{Free: 5, First: time.Second, Max: time.Minute, Decay: time.Hour, Wall: 100}
+	charge := func(of uuid.UUID, kind auth.BudgetKind, source string, n int, at time.Time) {
+		w.in(func(tx auth.Tx) error {
+			for range n {
+				if _, err := tx.ChargeBudget(w.ctx, auth.BudgetKey{Realm: w.realm, Kind: kind, Subject: of.String(), Source: source}, p, at); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	charge(a, auth.BudgetAccount, "", 3, w.now)
+	charge(b, auth.BudgetAccount, "", 4, w.now.Add(time.Minute))
+	charge(b, auth.BudgetKnown, "192.0.2.1", 2, w.now)
+	w.in(func(tx auth.Tx) error { return tx.CopyBudgets(w.ctx, w.realm, b, a) })
+	for _, c := range []struct {
+		of     uuid.UUID
+		kind   auth.BudgetKind
+		source string
+		want   int
+		last   time.Time
+	}{{a, auth.BudgetAccount, "", 7, w.now.Add(time.Minute)}, {a, auth.BudgetKnown, "192.0.2.1", 2, w.now}, {b, auth.BudgetAccount, "", 4, w.now.Add(time.Minute)}} {
+		s, err := w.store.Budget(w.ctx, auth.BudgetKey{Realm: w.realm, Kind: c.kind, Subject: c.of.String(), Source: c.source})
+		w.same("failures", []any{s.Failures, s.LastAt, err}, []any{c.want, c.last, nil})
+	}
+}
+
+func mergeDrop(w *world) {
+	a, b := w.account("anna"), w.account("bert")
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.RecordSignIn(w.ctx, a.ID, 1, w.now) })
+	at, err := w.store.SignedInAt(w.ctx, a.ID)
+	w.same("signed in", []any{at, err}, []any{w.now, nil})
+	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.DropMerged(w.ctx, w.realm, a.ID) }) || w.yes(func(tx auth.Tx) (bool, error) { return tx.DropMerged(w.ctx, w.realm, a.ID) }) {
+		w.Fatal("an account goes once")
+	}
+	_, err = w.store.AccountByID(w.ctx, w.realm, a.ID, "")
+	w.wantErr("by id", err, auth.ErrNotFound)
+	gone, err := w.store.NameGone(w.ctx, w.realm, "anna")
+	w.same("whose name is not gone", []any{gone, err}, []any{false, nil})
+	w.in(func(tx auth.Tx) error { return tx.AddName(w.ctx, w.realm, b.ID, auth.AccountName{Key: "anna"}) })
+}
+
+func mergeRecords(w *world) {
+	a := w.account("anna")
+	one := auth.MergeRecord{ID: newID(), RealmID: w.realm, Keep: a.ID, Other: newID(), At: w.now, Before: []byte{1, 2}}
+	two := one
+	two.ID, two.Other = newID(), newID()
+	w.in(func(tx auth.Tx) error { return tx.InsertMerge(w.ctx, one) })
+	w.in(func(tx auth.Tx) error { return tx.InsertMerge(w.ctx, two) })
+	list, err := w.store.Merges(w.ctx, w.realm)
+	w.same("all", []any{list, err}, []any{[]auth.MergeRecord{one, two}, nil})
+	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.UndoneMerge(w.ctx, two, w.now) }) || w.yes(func(tx auth.Tx) (bool, error) { return tx.UndoneMerge(w.ctx, two, w.now) }) {
+		w.Fatal("a merge is undone once")
+	}
+	w.now = w.now.Add(time.Hour)
+	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.SetPassword(w.ctx, a.ID, 1, "$new", w.now) }) {
+		w.Fatal("no new password")
+	}
+	one.ResetAt = w.now
+	w.now = w.now.Add(time.Hour)
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.SetPassword(w.ctx, a.ID, 2, "$newer", w.now) })
+	got, err := w.store.MergeByID(w.ctx, w.realm, one.ID)
+	w.same("the first new password", []any{got, err}, []any{one, nil})
+	_, err = w.store.MergeByID(w.ctx, w.newRealm().ID, one.ID)
+	w.wantErr("of another realm", err, auth.ErrNotFound)
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) })
+	_, err = w.store.MergeByID(w.ctx, w.realm, one.ID)
+	w.wantErr("of an account that was deleted", err, auth.ErrNotFound)
+}
