@@ -33,18 +33,19 @@ const (
 	refusedTaken    refusedAdoption = "subject_in_use"
 )
 
-// errOvertaken is that another login has taken over the same account meanwhile.
-var errOvertaken error = &Error{Code: CodeUnavailable, RetryAfter: time.Second,
-	Cause: errors.New("another login has taken over the same account, again and again: try again")}
+// errOvertaken is that another login has taken over the same account meanwhile. It says nothing
+// of the store: the guess is tried again, and those that wait for it go on.
+var errOvertaken error = reason("overtaken")
 
 // overtaken runs a login again while others take over its account.
 func overtaken[T any](login func() (T, error)) (out T, err error) {
 	for range changeTries {
 		if out, err = login(); !errors.Is(err, errOvertaken) {
-			break
+			return out, err
 		}
 	}
-	return out, err
+	return out, &Error{Code: CodeUnavailable, RetryAfter: time.Second,
+		Cause: errors.New("another login has taken over the same account, again and again: try again")}
 }
 
 // newcomer makes the account of somebody who is not here yet of what an Elder says.
@@ -221,11 +222,11 @@ func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) 
 	return nil
 }
 
-// adoptSubject gives the account the subject that it has at the Elder, if that is not what it
-// goes by anyway.
+// adoptSubject gives the account the subject that it has at the Elder: as an alias, even if it
+// goes by that anyway, since tokens of the Elder's are found by aliases alone.
 func (s *Service) adoptSubject(ctx context.Context, tx Tx, m *Mount, got *checked, cl Client) error {
 	subject := got.news.Subject
-	if subject == "" || s.subject(got.rec, m.Dialect) == subject {
+	if subject == "" || got.rec.Subject == subject {
 		return nil
 	}
 	err := tx.SetAlias(ctx, m.RealmID, got.rec.ID, m.Dialect, subject)

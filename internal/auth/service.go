@@ -174,6 +174,8 @@ func storeError(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errOvertaken):
+		return err // for overtaken, which tries again
 	case errors.Is(err, ErrNotFound):
 		return &Error{Code: CodeNotFound, Cause: err}
 	case errors.Is(err, ErrConflict):

@@ -438,3 +438,54 @@ func TestTakeover_AtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A crowd of them ends well, too, within the budgets of names that nobody has: those that wait
+// for one that was overtaken are not sent away.
+func TestTakeover_CrowdAtOnce(t *testing.T) {
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w, one, two := takenOver(t, newWorld, withBudgets)
+		one.old.account("ada")
+		two.old = one.old
+		two.old.account("bob")
+		logins := map[string]func(name string) error{
+			"ada": func(name string) error {
+				_, err := w.svc.SignIn(w.ctx, w.one, creds(name, goodPassword), client)
+				return err
+			},
+			"bob": func(name string) error {
+				_, err := w.svc.BeginSignIn(w.ctx, w.two, creds(name, goodPassword), client)
+				return err
+			},
+		}
+		for name, login := range logins {
+			var arrived sync.WaitGroup // the first questions are asked at once
+			arrived.Add(3)
+			var mu sync.Mutex
+			asked := 0
+			one.before = func() {
+				mu.Lock()
+				asked++
+				first := asked <= 3
+				mu.Unlock()
+				if first {
+					arrived.Done()
+					arrived.Wait()
+				}
+			}
+			two.before = one.before
+			if n := parallel(12, func() error {
+				err := login(name)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				return err
+			}); n != 12 {
+				t.Errorf("%s: %d of 12 got in", name, n)
+			}
+		}
+		list, err := w.svc.ListAccounts(w.ctx, w.realm.ID, uuid.Nil, 10)
+		if err != nil || len(list) != 2 {
+			t.Errorf("%d accounts, %v", len(list), err)
+		}
+	})
+}
