@@ -63,7 +63,11 @@ func (c *Client) Ask(ctx context.Context, q Question, read func(a *Answer) error
 		return refused
 	}
 	f := &failure{cause: err, perhaps: !troubled(a.Status), retryAfter: retryAfter(a.Header)}
-	p.bad(f, q.Client.Address)
+	if about(a.Status) {
+		p.good()
+	} else {
+		p.bad(f, q.Client.Address)
+	}
 	return c.unavailable(f)
 }
 
@@ -84,6 +88,12 @@ func understood(a *Answer, read func(a *Answer) error) error {
 		return err
 	}
 	return fmt.Errorf("its answer (%d) is not one of the dialect: %w: see what answers at the URL of legacy", a.Status, err)
+}
+
+// about tells a status by which a server that is well finds fault with the request (RFC 9110,
+// section 15.5).
+func about(status int) bool {
+	return status >= 400 && status < 500 && status != http.StatusTooManyRequests
 }
 
 func statusError(status int) error {

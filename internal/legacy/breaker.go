@@ -2,6 +2,7 @@ package legacy
 
 import (
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -18,7 +19,8 @@ const (
 
 // breaker keeps calls from a server that fails. It is closed while calls succeed, opens
 // after maxFailures in a row, and lets one call try after a while: if that succeeds it
-// closes, and else it waits twice as long.
+// closes, and else it waits twice as long. If the failure of that one may be its client's own,
+// any other may try at once, and that client a moment later.
 type breaker struct {
 	log *slog.Logger
 
@@ -28,6 +30,7 @@ type breaker struct {
 	backoff  time.Duration  // 0: it is closed
 	until    time.Time      // open before
 	probing  bool
+	held     map[netip.Prefix]time.Time // sources that have tried in vain, and until when others go first
 	last     error
 }
 
@@ -37,8 +40,8 @@ type pass struct {
 	probe bool
 }
 
-// enter gives leave for a call, or says how long to wait and why.
-func (b *breaker) enter() (*pass, time.Duration, error) {
+// enter gives leave for a call of a source, or says how long to wait and why.
+func (b *breaker) enter(source netip.Addr) (*pass, time.Duration, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.backoff == 0 {
@@ -47,7 +50,7 @@ func (b *breaker) enter() (*pass, time.Duration, error) {
 	if wait := time.Until(b.until); wait > 0 {
 		return nil, wait, b.last
 	}
-	if b.probing {
+	if b.probing || time.Now().Before(b.held[prefixOf(source)]) {
 		return nil, firstBackoff, b.last
 	}
 	b.probing = true
@@ -62,7 +65,7 @@ func (p *pass) good() {
 	if b.backoff > 0 {
 		b.log.Info("the legacy server answers again")
 	}
-	b.failures, b.sources, b.backoff, b.probing, b.last = 0, nil, 0, false, nil
+	b.failures, b.sources, b.backoff, b.probing, b.held, b.last = 0, nil, 0, false, nil, nil
 }
 
 // drop ends a call that tells nothing of the server: it was not made, or its client has left.
@@ -81,6 +84,9 @@ func (p *pass) bad(f *failure, source netip.Addr) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
+	case p.probe && f.perhaps:
+		b.probing = false
+		b.hold(prefixOf(source))
 	case p.probe:
 		b.probing = false
 		b.open(min(2*b.backoff, maxBackoff), f)
@@ -95,6 +101,16 @@ func (p *pass) bad(f *failure, source netip.Addr) {
 			b.open(firstBackoff, f)
 		}
 	}
+}
+
+// hold has the others try before a source does so again.
+func (b *breaker) hold(source netip.Prefix) {
+	now := time.Now()
+	maps.DeleteFunc(b.held, func(_ netip.Prefix, until time.Time) bool { return !now.Before(until) })
+	if b.held == nil {
+		b.held = map[netip.Prefix]time.Time{}
+	}
+	b.held[source] = now.Add(firstBackoff)
 }
 
 func (b *breaker) open(backoff time.Duration, f *failure) {

@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
 )
 
 var (
@@ -19,7 +23,7 @@ func newBreaker() *breaker { return &breaker{log: slog.New(slog.DiscardHandler)}
 
 // try makes a call that ends as end says, and tells whether it was let through.
 func try(b *breaker, end func(p *pass)) bool {
-	p, wait, _ := b.enter()
+	p, wait, _ := b.enter(fromOne)
 	if p == nil {
 		if wait <= 0 {
 			panic("a refusal without a time")
@@ -48,7 +52,7 @@ func TestBreaker_OpensAfterFailuresInARow(t *testing.T) {
 		for range maxFailures {
 			try(b, fails)
 		}
-		_, wait, last := b.enter()
+		_, wait, last := b.enter(fromOne)
 		if wait < firstBackoff*3/4 || wait > firstBackoff*5/4 || !errors.Is(last, errAway) {
 			t.Errorf("it waits for %v, because of %v", wait, last)
 		}
@@ -71,17 +75,17 @@ func TestBreaker_OneProbeAtATime(t *testing.T) {
 		}
 		backoff := firstBackoff
 		for range 10 {
-			_, wait, _ := b.enter()
+			_, wait, _ := b.enter(fromOne)
 			if wait < backoff*3/4 || wait > backoff*5/4 {
 				t.Errorf("it waits for %v with a back-off of %v", wait, backoff)
 			}
 			time.Sleep(wait)
-			probe, _, _ := b.enter()
+			probe, _, _ := b.enter(fromOne)
 			if probe == nil || try(b, succeeds) {
 				t.Fatal("not one probe")
 			}
 			probe.drop() // its client has left
-			if probe, _, _ = b.enter(); probe == nil || try(b, succeeds) {
+			if probe, _, _ = b.enter(fromOne); probe == nil || try(b, succeeds) {
 				t.Fatal("not one probe after that")
 			}
 			fails(probe)
@@ -98,14 +102,14 @@ func TestBreaker_OneProbeAtATime(t *testing.T) {
 func TestBreaker_LateAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker()
-		one, _, _ := b.enter()
-		two, _, _ := b.enter()
+		one, _, _ := b.enter(fromOne)
+		two, _, _ := b.enter(fromOne)
 		for range maxFailures {
 			try(b, fails)
 		}
-		_, before, _ := b.enter()
+		_, before, _ := b.enter(fromOne)
 		fails(one)
-		if _, after, _ := b.enter(); after != before {
+		if _, after, _ := b.enter(fromOne); after != before {
 			t.Errorf("a late failure: %v after %v", after, before)
 		}
 		two.good()
@@ -122,7 +126,7 @@ func TestBreaker_RetryAfter(t *testing.T) {
 			for range maxFailures {
 				try(b, func(p *pass) { p.bad(&failure{cause: errAway, retryAfter: asked}, fromOne) })
 			}
-			if _, wait, _ := b.enter(); wait != want {
+			if _, wait, _ := b.enter(fromOne); wait != want {
 				t.Errorf("asked for %v it waits %v", asked, wait)
 			}
 		}
@@ -151,6 +155,39 @@ func TestBreaker_OneClientCannotOpenIt(t *testing.T) {
 	if try(b, succeeds) {
 		t.Error("failures of many clients have not opened it")
 	}
+}
+
+// Once it is open, and the server back, a client whose calls fail by its own fault can't keep
+// it open for the others: neither is the wait made longer, nor does it try each time.
+func TestBreaker_OneClientCannotKeepItOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker()
+		for range maxFailures {
+			try(b, fails)
+		}
+		_, wait, _ := b.enter(fromOne)
+		time.Sleep(wait)
+		bad := netip.MustParseAddr("198.51.100.7")
+		for range 10 {
+			p, _, _ := b.enter(bad)
+			if p == nil {
+				t.Fatal("a client that waited may not try")
+			}
+			p.bad(&failure{cause: errAway, perhaps: true}, bad)
+			if p, wait, _ = b.enter(bad); p != nil || wait <= 0 {
+				t.Fatal("it tries again at once")
+			}
+			p, _, _ = b.enter(fromOne)
+			if p == nil {
+				t.Fatal("another client is kept from the server")
+			}
+			p.drop()
+			time.Sleep(firstBackoff)
+		}
+		if !try(b, succeeds) || !try(b, fails) || !try(b, succeeds) {
+			t.Error("it has not closed")
+		}
+	})
 }
 
 func TestFloor_FollowsRefusals(t *testing.T) {
@@ -183,4 +220,17 @@ func TestFloor_FollowsRefusals(t *testing.T) {
 			t.Errorf("beyond the timeout: %v", got)
 		}
 	})
+}
+
+// What a server that is well finds wrong with requests, of however many clients, is no
+// failure of its own.
+func TestClient_FaultyRequestsDoNotOpenIt(t *testing.T) {
+	var status atomic.Int32
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })
+	c := open(t, Options{URL: s.URL})
+	for i, code := range []int{400, 404, 409, 422, 400, 404, 409, 422} {
+		status.Store(int32(code))
+		q := Question{Path: "/login", Client: auth.Client{Address: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})}}
+		is(t, fmt.Sprint(code), c.Ask(t.Context(), q, Unexpected), auth.CodeUnavailable, fmt.Sprint("the status ", code))
+	}
 }

@@ -46,7 +46,7 @@ func (c *Client) unavailable(f *failure) error {
 func (c *Client) send(ctx context.Context, r *http.Request, limit int64, cl auth.Client) (*Answer, *pass, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	p, wait, last := c.breaker.enter()
+	p, wait, last := c.breaker.enter(cl.Address)
 	if p == nil {
 		return nil, nil, c.unavailable(&failure{cause: fmt.Errorf("it is left alone, since it failed several times in a row: %w", last), retryAfter: wait})
 	}
