@@ -32,6 +32,9 @@ func (s *Service) choose(ctx context.Context, rec AccountRecord, what string, p 
 	if rec.Kind == KindService {
 		return nil, Errorf(CodeInvalidInput, "a service account has no password: rotate its secret instead")
 	}
+	if err := s.notElsewhere(&rec); err != nil {
+		return nil, err
+	}
 	st, err := s.state(ctx, rec.RealmID)
 	if err != nil {
 		return nil, err
@@ -102,6 +105,9 @@ func chosenError(what string, err error) error {
 func (s *Service) replacePassword(ctx context.Context, tx Tx, c *chosen, keep uuid.UUID, reason string, cl Client) error {
 	id, realm, now := c.rec.ID, c.rec.RealmID, s.now()
 	err := changePasswords(ctx, tx, realm, id, func(rec AccountRecord) (bool, error) {
+		if err := s.notElsewhere(&rec); err != nil { // a first login there may have come since
+			return false, err
+		}
 		if err := tx.KeepPassword(ctx, id, c.past, now); err != nil {
 			return false, err
 		}

@@ -20,6 +20,15 @@ func (s *Service) factorOf(rec *AccountRecord) FactorState {
 	return FactorElsewhere
 }
 
+// notElsewhere refuses a new password for an account whose second factor a legacy server asks
+// for: that server, which is asked for the code with the password, would not know it.
+func (s *Service) notElsewhere(rec *AccountRecord) error {
+	if s.factorOf(rec) != FactorElsewhere {
+		return nil
+	}
+	return Errorf(CodeConflict, "the legacy server of %s asks for the account's second factor, and would not know a new password: first enrol one here (POST /ostiary/factor, or ostiary mfa enroll), or remove it (ostiary mfa reset)", rec.Elsewhere)
+}
+
 // without tells whether a dialect that has no step for a second factor lets the account in
 // without one.
 func (s *Service) without(rec *AccountRecord) bool {

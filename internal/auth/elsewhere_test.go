@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -264,4 +265,37 @@ func TestElsewhere_EnrolledByOneself(t *testing.T) {
 	w.account("bob")
 	_, err = enroll(w.mustPassport(w.ticket("bob"), ""))
 	w.wantCode(err, auth.CodeForbidden)
+}
+
+// A password is not chosen here while a legacy server asks for the second factor, and one that
+// was is not told to that server.
+func TestElsewhere_NewPassword(t *testing.T) {
+	const other = "violet herons borrow ladders"
+	w, two, uri := relayed(t, newWorld)
+	g := w.mustPassport(w.ticket("ada"), two.old.code(uri))
+	id := g.Account.ID
+	for _, err := range []error{
+		w.svc.SetPassword(w.ctx, w.realm.ID, id, other, client),
+		w.svc.ChangePassword(w.ctx, w.realm.ID, auth.Presented{Token: string(g.Bearer)}, goodPassword, other, client),
+	} {
+		w.wantCode(err, auth.CodeConflict)
+		if !strings.Contains(err.Error(), "POST /ostiary/factor") || !strings.Contains(err.Error(), "ostiary mfa reset") {
+			t.Errorf("does not say what to do: %v", err)
+		}
+	}
+	two.old.advance(2 * time.Minute)
+	w.mustPassport(w.ticket("ada"), two.old.code(uri)) // the old one is good still
+	if err := w.svc.ResetFactor(w.ctx, w.realm.ID, id, client); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.svc.SetPassword(w.ctx, w.realm.ID, id, other, client); err != nil {
+		t.Fatal(err)
+	}
+	w.tx(func(tx auth.Tx) error { return tx.SetElsewhere(w.ctx, w.realm.ID, id, "two", false, w.clock()) })
+	asked := two.questions()
+	_, err := w.svc.BeginSignIn(w.ctx, w.two, creds("ada", other), client)
+	w.wantCode(err, auth.CodeBadCredentials)
+	if got := w.details(audit.FactorFailed); len(got) == 0 || got[len(got)-1] != "factor_elsewhere" || two.questions() != asked {
+		t.Errorf("after %d questions more, the log has %q", two.questions()-asked, got)
+	}
 }

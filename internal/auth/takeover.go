@@ -84,8 +84,12 @@ func (s *Service) forElder(ctx context.Context, m *Mount, rec *AccountRecord, c 
 // for a right password. It returns what is found then, and the kind of its entry in the log.
 func (s *Service) askElder(ctx context.Context, a attempt, m *Mount, got *checked, ask asking, why string, c Credentials) (kind audit.Kind, reason string, err error) {
 	kind = audit.SignInFailed
-	if right := why == ""; right && !ask.factor || !right && !ask.password {
+	right := why == ""
+	if right && !ask.factor || !right && !ask.password {
 		return kind, why, nil
+	}
+	if right && got.right.Source != m.Dialect {
+		return kind, "", nil // it was chosen here, or is another server's: this one must not learn it
 	}
 	if why != "" && got.learnt == "" { // others were tried, and this is none of them
 		if got.learnt, _, err = s.hasher.HashAlike(ctx, string(c.Password)); err != nil {
