@@ -163,7 +163,7 @@ func TestTakeover_Adopts(t *testing.T) {
 		// Of a subject that is a number, the account has the number too.
 		fifth := one.old.account("fifth")
 		alias(fifth, "4711")
-		if g, err = w.svc.SignIn(w.ctx, w.one, creds("fifth", goodPassword), client); err != nil || g.Account.Number != 4711 || g.Subject != "4711" || w.record(g.Account.ID, "one").Subject != "" {
+		if g, err = w.svc.SignIn(w.ctx, w.one, creds("fifth", goodPassword), client); err != nil || g.Account.Number != 4711 || g.Subject != "4711" || w.record(g.Account.ID, "one").Subject != "4711" {
 			t.Fatalf("got %+v, %v", g, err)
 		}
 		if got := w.details(audit.AccountAdopted); len(got) != 2 {
