@@ -10,32 +10,29 @@ import (
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
-// Forward sends a client's request to the legacy server, with the body that was read of it,
-// and returns the answer as it is, redirects and errors included. path is what follows the
-// mount's prefix. The error is CodeUnavailable: there is no answer to pass on.
+// passed are the headers of a client's request that go on. Any other could name somebody else
+// to the server, or have it read the request in another way, and what the client says of its
+// connection concerns this one alone.
+var passed = []string{
+	"Authorization", "Authentication", "X-Csrf-Token", "Content-Type",
+	"Accept", "Accept-Language", "User-Agent", "Origin", "Referer",
+}
+
+// Forward sends a client's request to the legacy server, with the body that was read of it
+// and without a query, and returns the answer as it is, redirects and errors included. path
+// is what follows the mount's prefix. The error is CodeUnavailable: there is no answer to pass on.
 func (c *Client) Forward(ctx context.Context, r *http.Request, path string, body []byte, cl auth.Client) (*Answer, error) {
 	out, err := c.newRequest(ctx, r.Method, path, body, cl)
 	if err != nil {
 		return nil, err
 	}
-	out.URL.RawQuery = r.URL.RawQuery
-	address := out.Header["X-Forwarded-For"]
-	out.Header = endToEnd(r.Header)
-	for name := range out.Header {
-		if forwardedBy(name) {
-			delete(out.Header, name)
+	for _, name := range passed {
+		if values := r.Header[name]; values != nil {
+			out.Header[name] = values
 		}
-	}
-	// The body is passed on as it is, so nothing may have been done to it that only the
-	// client can undo, and nothing is asked before it is sent.
-	for _, name := range []string{"Accept-Encoding", "Expect", "Content-Length", "Host"} {
-		out.Header.Del(name)
 	}
 	if out.Header["User-Agent"] == nil {
 		out.Header["User-Agent"] = []string{""} // none, in place of Go's
-	}
-	if address != nil {
-		out.Header["X-Forwarded-For"] = address
 	}
 	a, p, err := c.send(ctx, out, maxForward, cl)
 	if err != nil {
@@ -83,10 +80,4 @@ func endToEnd(h http.Header) http.Header {
 		out.Del(name)
 	}
 	return out
-}
-
-// forwardedBy tells whether a header is what a proxy says of its client.
-func forwardedBy(name string) bool {
-	return name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || name == "X-Client-Ip" || name == "True-Client-Ip" ||
-		name == "Cf-Connecting-Ip" || strings.HasPrefix(name, "X-Forwarded-")
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -14,15 +13,17 @@ import (
 )
 
 // What a server may take for a name, a password, a token or a code, in lower case and
-// without signs.
+// without signs. What has no kind of its own here stands for nothing that any route reads.
 var meanings = map[string]func(auth.Sent) string{}
 
 func init() {
 	for names, of := range map[string]func(auth.Sent) string{
-		"user username usr uid userid login loginname loginid email emailaddress mail account accountname": func(s auth.Sent) string { return s.Name },
-		"password passwd pass pwd passphrase":             func(s auth.Sent) string { return string(s.Password) },
-		"token ticket":                                    func(s auth.Sent) string { return string(s.Token) },
-		"totp otp code mfacode totpcode otpcode passcode": func(s auth.Sent) string { return string(s.Code) },
+		"user username usr uid userid userlogin login loginname loginid logon email emailaddress useremail mail upn account accountname identifier jusername": func(s auth.Sent) string { return s.Name },
+		"password passwd pass pwd passphrase passwort userpassword userpass jpassword":                                                                        func(s auth.Sent) string { return string(s.Password) },
+		"token ticket refreshtoken refresh": func(s auth.Sent) string { return string(s.Token) },
+		"totp totpcode totptoken otp otpcode onetimecode onetimepassword code mfa mfacode mfatoken passcode pin twofactorcode fa facode verificationcode": func(s auth.Sent) string { return string(s.Code) },
+		"accesstoken idtoken authtoken authorization authentication auth bearer jwt credential credentials apikey secret clientsecret granttype assertion samlresponse " +
+			"csrf csrftoken xcsrftoken xsrf xsrftoken session sessionid sid cookie method httpmethod": func(auth.Sent) string { return "" },
 	} {
 		for name := range strings.FieldsSeq(names) {
 			meanings[name] = of
@@ -40,6 +41,8 @@ func means(name string) func(auth.Sent) string {
 			return r
 		case r == 'ſ': // as Unicode folds it
 			return 's'
+		case r == 'ı', r == 'İ': // as Turkish does
+			return 'i'
 		case r == '\u212a': // the sign of Kelvin
 			return 'k'
 		}
@@ -48,47 +51,37 @@ func means(name string) func(auth.Sent) string {
 }
 
 // other tells whether a member could be read as another credential than the one that was
-// read. What a request of this kind has none of, none may be guessed at by it.
+// read: one of a kind that the request was read to have none of, as well.
 func other(name, value string, s auth.Sent) bool {
 	of := means(name)
-	return of != nil && of(s) != "" && of(s) != value
+	return of != nil && of(s) != value
 }
 
-func ambiguous(where string) error {
-	return auth.Errorf(auth.CodeInvalidInput, "%s holds a second credential", where)
-}
+// inHeader are the dialects whose credential is in a header, and which document no body.
+var inHeader = map[auth.Dialect]bool{"cloudio": true, "nomic": true}
 
 // onward is the request as it is sent on: with nothing in it that the other server could
-// take for another credential than the one that is checked and counted here.
-func onward(r *http.Request, body []byte, s auth.Sent) (*http.Request, []byte, error) {
-	out := &http.Request{Method: r.Method, URL: &url.URL{RawQuery: r.URL.RawQuery}, Header: r.Header.Clone()}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, nil, auth.Errorf(auth.CodeInvalidInput, "the query can't be read")
-	}
-	for name, values := range query {
-		for _, value := range values {
-			if other(name, value, s) {
-				return nil, nil, ambiguous("the query")
-			}
-		}
-	}
-	for _, name := range foreignHeaders {
-		out.Header.Del(name)
-	}
+// take for another credential than the one that is checked and counted here. Which headers
+// go on at all, [legacy.Client.Forward] says.
+func onward(r *http.Request, d auth.Dialect, body []byte, s auth.Sent) (*http.Request, []byte, error) {
+	out := &http.Request{Method: r.Method, Header: r.Header.Clone()}
 	for _, name := range []string{"Authorization", "Authentication"} {
-		if len(out.Header[name]) > 0 && !carries(out.Header[name], s) {
+		if !inHeader[d] || !carries(out.Header[name], s) {
 			out.Header.Del(name)
 		}
 	}
 	if err := encoded(out.Header); err != nil {
 		return nil, nil, err
 	}
-	if len(body) == 0 {
+	members, err := strictjson.Object(body)
+	switch {
+	case !isJSON(out.Header):
+		out.Header.Del("Content-Type") // of a route that does not look at it
+		body = nil
+	case len(body) == 0 || err != nil || inHeader[d] && len(members) > 0:
 		return out, nil, nil
 	}
-	if _, err := strictjson.Object(body); err != nil || !isJSON(out.Header) { // of a route that does not look at it
-		out.Header.Del("Content-Type")
+	if len(body) == 0 {
 		return out, nil, nil
 	}
 	if err := scan(body, s); err != nil {
@@ -98,13 +91,6 @@ func onward(r *http.Request, body []byte, s auth.Sent) (*http.Request, []byte, e
 		out.Header["Content-Type"] = []string{"application/json"} // as it was read
 	}
 	return out, body, nil
-}
-
-// foreignHeaders say how a request is to be read, or who sends it, to servers that take the
-// word of a proxy for that.
-var foreignHeaders = []string{
-	"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "X-Original-Method",
-	"Remote-User", "X-Remote-User", "X-Authenticated-User", "X-Webauth-User", "X-Auth-Request-User", "X-Auth-Request-Email", "X-User",
 }
 
 // carries tells whether a header has the credential that was read.
@@ -124,6 +110,9 @@ func carries(values []string, s auth.Sent) bool {
 func encoded(h http.Header) error {
 	if h["Content-Encoding"] != nil {
 		return auth.Errorf(auth.CodeUnsupportedType, "the body must have no Content-Encoding")
+	}
+	if len(h["Content-Type"]) > 1 {
+		return auth.Errorf(auth.CodeUnsupportedType, "the body must have one Content-Type")
 	}
 	if _, params, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
 		if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
@@ -146,7 +135,7 @@ func scan(body []byte, s auth.Sent) error {
 		return auth.Errorf(auth.CodeInvalidInput, "the body can't be read")
 	}
 	if within(value, s) {
-		return ambiguous("the body")
+		return auth.Errorf(auth.CodeInvalidInput, "the body holds a second credential")
 	}
 	return nil
 }
@@ -155,23 +144,9 @@ func within(value any, s auth.Sent) bool {
 	switch v := value.(type) {
 	case map[string]any:
 		for name, member := range v {
-			switch m := member.(type) {
-			case nil:
-			case string:
-				if other(name, m, s) {
-					return true
-				}
-			case map[string]any, []any:
-				if within(m, s) {
-					return true
-				}
-				if _, list := m.([]any); list && other(name, "", s) {
-					return true
-				}
-			default:
-				if other(name, "", s) {
-					return true
-				}
+			text, isText := member.(string)
+			if member != nil && (other(name, text, s) || !isText && means(name) != nil) || within(member, s) {
+				return true
 			}
 		}
 	case []any:

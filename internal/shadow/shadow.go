@@ -38,7 +38,7 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := &copied{ReadCloser: r.Body}
 	defer body.wipe()
-	x := &exchange{request: r, body: body, relay: &legacy.Relay{Path: h.path}}
+	x := &exchange{request: r, dialect: h.mount.Dialect, body: body, relay: &legacy.Relay{Path: h.path}}
 	own := &recorder{header: w.Header().Clone()}
 	again := r.WithContext(context.WithValue(r.Context(), auth.ShadowedKey{}, x))
 	again.Body = body
@@ -78,6 +78,7 @@ func (h *handler) count(r *http.Request, x *exchange, status int) {
 // exchange is one request on its way. It is an auth.Shadowed.
 type exchange struct {
 	request *http.Request
+	dialect auth.Dialect
 	body    *copied
 	relay   *legacy.Relay
 	sent    auth.Sent
@@ -87,7 +88,7 @@ type exchange struct {
 
 // Sending is of auth.Shadowed, as those that follow.
 func (x *exchange) Sending(ctx context.Context, s auth.Sent) (context.Context, error) {
-	out, body, err := onward(x.request, x.body.data, s)
+	out, body, err := onward(x.request, x.dialect, x.body.data, s)
 	if err != nil {
 		return nil, err
 	}
