@@ -161,7 +161,8 @@ func (s *Service) sessionOfRecord(ctx context.Context, t *foreignToken, r Foreig
 	return s.admit(ctx, t, r, true)
 }
 
-// newForeign is what is to be known of a JWT that nobody has seen here.
+// newForeign is what is to be known of a JWT that nobody has seen here. Its subject is an alias:
+// the number that an account has from this server's counter is somebody else's at the other.
 func (s *Service) newForeign(ctx context.Context, t *foreignToken) (r ForeignRecord, err error) {
 	r = ForeignRecord{
 		RealmID: t.realm, Hash: t.hash, Dialect: t.mount.Dialect, Kind: foreignJWT, Key: t.key.ID,
@@ -177,7 +178,7 @@ func (s *Service) newForeign(ctx context.Context, t *foreignToken) (r ForeignRec
 	if t.key.ExpiresAt.Before(r.ExpiresAt) {
 		r.ExpiresAt = t.key.ExpiresAt
 	}
-	rec, err := s.bySubject(ctx, t.realm, t.mount.Dialect, subject)
+	rec, err := s.store.AccountBySubject(ctx, t.realm, t.mount.Dialect, subject)
 	if errors.Is(err, ErrNotFound) {
 		return r, Because(CodeTokenInvalid, "no account has the subject %q in %s: import it, or set the alias", subject, t.mount.Dialect)
 	}
@@ -190,24 +191,6 @@ func (s *Service) newForeign(ctx context.Context, t *foreignToken) (r ForeignRec
 		err = Because(CodeTokenInvalid, "issued to an account that was deleted, and had the subject %q", subject)
 	}
 	return r, err
-}
-
-// bySubject finds the account that a dialect calls so: by its alias, or by what it is called
-// without one.
-func (s *Service) bySubject(ctx context.Context, realm uuid.UUID, d Dialect, subject string) (rec AccountRecord, err error) {
-	rec, err = s.store.AccountBySubject(ctx, realm, d, subject)
-	if !errors.Is(err, ErrNotFound) {
-		return rec, err
-	}
-	if id, ok := ParseID(subject); ok {
-		rec, err = s.store.AccountByID(ctx, realm, id, d)
-	} else if n, bad := strconv.ParseInt(subject, 10, 64); bad == nil && n > 0 {
-		rec, err = s.store.AccountByNumber(ctx, realm, n, d)
-	}
-	if err == nil && s.subject(rec, d) != subject {
-		err = ErrNotFound
-	}
-	return rec, err
 }
 
 // foreignBearer reads the session of an opaque token that another server issued.

@@ -94,6 +94,21 @@ func newOldHouse(t *testing.T, newWorld worldMaker, options ...func(*auth.Option
 	return h
 }
 
+// account makes one that the old server calls by the number that it has here.
+func (h *oldHouse) account(name string) auth.Account {
+	h.t.Helper()
+	a := h.world.account(name)
+	h.alias(a)
+	return a
+}
+
+func (h *oldHouse) alias(a auth.Account) {
+	h.t.Helper()
+	if err := h.svc.SetAlias(h.ctx, h.realm.ID, a.ID, numbered, strconv.FormatInt(a.Number, 10), client); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // importKey imports the RSA key of the old servers for a dialect.
 func (h *oldHouse) importKey(d auth.Dialect, kid string) keyring.Foreign {
 	h.t.Helper()
@@ -374,6 +389,7 @@ func TestThreat45_ForeignTokenOfADeletedAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.alias(next)
 	for _, tok := range []string{seen, unseen, bearer} {
 		if who, err := h.identify(tok); auth.CodeOf(err) != auth.CodeTokenInvalid {
 			t.Errorf("%+v, %v", who, err)
@@ -385,7 +401,7 @@ func TestThreat45_ForeignTokenOfADeletedAccount(t *testing.T) {
 	}
 }
 
-// Who is meant: by alias, by what the dialect calls accounts, and by nothing else.
+// Who is meant: by alias, and by nothing else.
 func TestForeign_Subjects(t *testing.T) {
 	h := newOldHouse(t, newWorld)
 	a, b := h.account("steve"), h.account("john")
@@ -393,11 +409,15 @@ func TestForeign_Subjects(t *testing.T) {
 	if err := h.svc.SetAlias(h.ctx, h.realm.ID, a.ID, numbered, "u-7", client); err != nil {
 		t.Fatal(err)
 	}
+	stranger := h.world.account("carl") // its number is another's at the old server
+	if _, err := h.svc.SubjectAccount(h.ctx, h.realm.ID, numbered, "3"); auth.CodeOf(err) != auth.CodeNotFound {
+		t.Errorf("a token of the subject 3 is imported for carl: %v", err)
+	}
 	for subject, want := range map[string]uuid.UUID{
 		"u-7": a.ID, "2": b.ID,
 		"1":   uuid.Nil, // an alias takes the place of the number
 		"U-7": uuid.Nil, "02": uuid.Nil, "+2": uuid.Nil, "2 ": uuid.Nil, "steve": uuid.Nil, "": uuid.Nil,
-		b.ID.String(): uuid.Nil,
+		"3": uuid.Nil, b.ID.String(): uuid.Nil, stranger.ID.String(): uuid.Nil,
 	} {
 		who, err := h.identify(h.old(subject))
 		if want == uuid.Nil {

@@ -98,11 +98,12 @@ func (s *Service) ImportTokens(ctx context.Context, realm uuid.UUID, tokens []Fo
 	return n, err
 }
 
-// SubjectAccount finds the account that a dialect calls so.
+// SubjectAccount finds the account that has an alias: what it is called without one is this
+// server's word, and not the other's.
 func (s *Service) SubjectAccount(ctx context.Context, realm uuid.UUID, d Dialect, subject string) (Account, error) {
-	rec, err := s.bySubject(ctx, realm, d, subject)
+	rec, err := s.store.AccountBySubject(ctx, realm, d, subject)
 	if errors.Is(err, ErrNotFound) {
-		return Account{}, Errorf(CodeNotFound, "no account has the subject %q in %s", subject, d)
+		return Account{}, Errorf(CodeNotFound, "no account has the subject %q in %s: import it, or set the alias", subject, d)
 	}
 	return rec.Account, storeError(err)
 }

@@ -231,6 +231,9 @@ func TestThreat29_ForeignAudienceAndIssuer(t *testing.T) {
 func TestThreat30_ForeignDoors(t *testing.T) {
 	h := newOldHouse(t, newWorld)
 	a := h.account("steve")
+	if err := h.svc.SetAlias(h.ctx, h.realm.ID, a.ID, refreshed, a.ID.String(), client); err != nil {
+		t.Fatal(err)
+	}
 	h.importKey(refreshed, "old")
 	id, access := h.old(a.ID.String(), token.Claims{"token_use": "id"}), h.old(a.ID.String(), token.Claims{"token_use": "access"})
 	h.refused("an id token", id)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ostiary/ostiary/internal/password"
@@ -112,12 +113,30 @@ func (im *Importer) names(m importMembers, a *ImportedAccount, _ *importNotes) e
 		}
 		a.Aliases[Dialect(d)] = subject
 	}
+	im.numberAlias(m, a)
 	for _, role := range a.Roles {
 		if !AccessName.MatchString(role) {
 			return refuseLine("malformed", "roles: %s is no name of a role", quoted([]string{role}))
 		}
 	}
 	return nil
+}
+
+// numberAlias notes that the number of a line is what its source calls the account, if that goes
+// by numbers: tokens of the source are found by aliases alone.
+func (im *Importer) numberAlias(m importMembers, a *ImportedAccount) {
+	by := im.s.dialects[a.Source].Subject
+	if a.Source == "" || m.Number == nil || by == nil || a.Aliases[a.Source] != "" {
+		return
+	}
+	number := strconv.FormatInt(*m.Number, 10)
+	if by(Account{Number: *m.Number}) != number {
+		return
+	}
+	if a.Aliases == nil {
+		a.Aliases = map[Dialect]string{}
+	}
+	a.Aliases[a.Source] = number
 }
 
 // passwords are those of the account, and of its sources.

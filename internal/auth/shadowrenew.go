@@ -136,7 +136,7 @@ func (s *Service) renewThere(ctx context.Context, m *Mount, x Shadowed, presente
 // as an imported one, of the account that it names.
 func (s *Service) learnUnknown(ctx context.Context, m *Mount, who *Newcomer) error {
 	unknown := Because(CodeTokenInvalid, "a token of the legacy server that is not known here")
-	rec, err := s.bySubject(ctx, m.RealmID, m.Dialect, who.Subject)
+	rec, err := s.store.AccountBySubject(ctx, m.RealmID, m.Dialect, who.Subject)
 	if errors.Is(err, ErrNotFound) {
 		return unknown
 	}
