@@ -179,16 +179,17 @@ func (s *Service) newForeign(ctx context.Context, t *foreignToken) (r ForeignRec
 		r.ExpiresAt = t.key.ExpiresAt
 	}
 	rec, err := s.store.AccountBySubject(ctx, t.realm, t.mount.Dialect, subject)
-	if errors.Is(err, ErrNotFound) {
-		return r, Because(CodeTokenInvalid, "no account has the subject %q in %s: import it, or set the alias", subject, t.mount.Dialect)
-	}
-	if err != nil {
+	unknown := errors.Is(err, ErrNotFound)
+	if err != nil && !unknown {
 		return r, err
 	}
 	r.AccountID = rec.ID
 	gone, err := s.store.SubjectGone(ctx, t.realm, t.mount.Dialect, subject)
 	if err == nil && r.CreatedAt.Before(gone) {
-		err = Because(CodeTokenInvalid, "issued to an account that was deleted, and had the subject %q", subject)
+		err = barred("issued to an account that was deleted, and had the subject %q", subject)
+	}
+	if err == nil && unknown {
+		err = Because(CodeTokenInvalid, "no account has the subject %q in %s: import it, or set the alias", subject, t.mount.Dialect)
 	}
 	return r, err
 }

@@ -332,7 +332,10 @@ func TestForeign_EndsWithAll(t *testing.T) {
 				}
 			}
 			h.advance(2 * time.Second)
-			h.mustIdentify(h.old("1"))
+			_, err := h.identify(h.old("1")) // of a login by a password that is not the account's any more
+			h.wantCode(err, auth.CodeTokenInvalid)
+			h.put(a, auth.SourceHash{Source: numbered})
+			h.mustIdentify(h.old("1", token.Claims{"jti": "by its password there"}))
 			if n := len(h.sessions(a.ID)); n != 1 {
 				t.Errorf("%d sessions", n)
 			}
@@ -362,9 +365,19 @@ func TestThreat19_ForeignTokenAfterFactor(t *testing.T) {
 	h := newOldHouse(t, newWorld)
 	a := h.account("steve")
 	h.importKey(numbered, "old")
+	before := h.importRaw(refreshed, auth.ForeignRefresh, a.ID, h.clock().Add(-time.Minute))
 	h.enroll(a)
 	_, err := h.identify(h.old("1"))
 	h.wantCode(err, auth.CodeTokenInvalid)
+	_, err = h.identify(h.importTokens(opaque, auth.ForeignBearer, a.ID))
+	h.wantCode(err, auth.CodeTokenInvalid)
+	_, _, err = h.refresh(h.importTokens(refreshed, auth.ForeignRefresh, a.ID))
+	h.wantCode(err, auth.CodeTokenInvalid)
+	defer func() {
+		if _, _, err := h.refresh(before); auth.CodeOf(err) == auth.CodeTokenInvalid {
+			t.Errorf("issued before the factor: %v", err)
+		}
+	}()
 	if n := len(h.sessions(a.ID)); n != 0 {
 		t.Errorf("%d sessions", n)
 	}

@@ -121,13 +121,13 @@ func (s *Service) mayAdopt(ctx context.Context, tx Reader, r ForeignRecord, hold
 		rec, err = tx.AccountByID(ctx, r.RealmID, r.AccountID, r.Dialect)
 	}
 	if errors.Is(err, ErrNotFound) {
-		return Because(CodeTokenInvalid, "its account is gone")
+		return barred("its account is gone")
 	}
 	if err != nil {
 		return err
 	}
 	if rec.Disabled {
-		return Because(CodeTokenInvalid, "account %s is disabled", rec.ID)
+		return barred("account %s is disabled", rec.ID)
 	}
 	cutoff, err := tx.SessionCutoff(ctx, r.RealmID, r.AccountID)
 	if err != nil {
@@ -136,11 +136,21 @@ func (s *Service) mayAdopt(ctx context.Context, tx Reader, r ForeignRecord, hold
 	if r.CreatedAt.Before(cutoff) {
 		return Because(CodeSessionEnded, "issued before %s, when all sessions of account %s were ended", cutoff.Format(time.RFC3339), rec.ID)
 	}
+	if r.Kind == foreignJWT && !cutoff.IsZero() && rec.sourceOf(r.Dialect).Source == "" {
+		return Because(CodeTokenInvalid, "all sessions of account %s were ended at %s, and %s does not know its password any more", rec.ID, cutoff.Format(time.RFC3339), r.Dialect)
+	}
 	// What was issued before is older than the factor. What others issue later asked for none.
-	if r.Kind == foreignJWT && s.factorState(rec.Factor) == FactorConfirmed && !r.CreatedAt.Before(rec.Factor.ConfirmedAt.Truncate(time.Second)) {
+	if s.factorState(rec.Factor) == FactorConfirmed && !r.CreatedAt.Before(rec.Factor.ConfirmedAt.Truncate(time.Second)) {
 		return Because(CodeTokenInvalid, "issued when account %s had a second factor here, by a server that did not ask for it", rec.ID)
 	}
 	return nil
+}
+
+// errBarred is why a token of another server is refused, and that server is not asked either.
+var errBarred = errors.New("barred here")
+
+func barred(cause string, args ...any) error {
+	return Because(CodeTokenInvalid, "%w: "+cause, append([]any{errBarred}, args...)...)
 }
 
 func (s *Service) adopted(t *foreignToken, r ForeignRecord, cl Client) audit.Event {

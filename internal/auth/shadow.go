@@ -8,7 +8,7 @@ import (
 // Shadowed is a request whose mount may have it answered by the server that it takes over
 // from. It is in the request's context under ShadowedKey.
 type Shadowed interface {
-	// Own is told that this server answers the request.
+	// Own is told that this server answers the request, whatever the Elder has said.
 	Own()
 	// Sending returns a context in which the Elder's next question is the request itself. It
 	// refuses one that another server could read in another way than was read here: what it

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -27,6 +28,7 @@ func (s *Service) refreshShadowed(ctx context.Context, m *Mount, presented Secre
 		return nil, false, nil
 	}
 	var rec *SessionRecord
+	var known *ForeignRecord
 	r, err := s.store.ForeignToken(ctx, m.RealmID, hash)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -39,8 +41,15 @@ func (s *Service) refreshShadowed(ctx context.Context, m *Mount, presented Secre
 		}
 	case !r.SpentAt.IsZero():
 		return nil, true, Because(CodeTokenInvalid, "the refresh token was made void here")
+	default: // it was imported
+		switch err := s.mayAdopt(ctx, s.store, r, nil); {
+		case err == nil:
+			known = &r
+		case CodeOf(err) != CodeTokenInvalid || errors.Is(err, errBarred):
+			return nil, true, err
+		}
 	}
-	g, err = s.renewThere(ctx, m, x, presented, rec, cl)
+	g, err = s.renewThere(ctx, m, x, presented, rec, known, cl)
 	return g, true, err
 }
 
@@ -60,8 +69,12 @@ func (s *Service) renewShadowed(ctx context.Context, m *Mount, p Presented, cl C
 		rec = &f.rec
 	case CodeSessionEnded, CodeUnavailable, CodeInternal:
 		return nil, true, err
+	default:
+		if errors.Is(err, errBarred) {
+			return nil, true, err
+		}
 	}
-	g, err = s.renewThere(ctx, m, x, Secret(p.Token), rec, cl)
+	g, err = s.renewThere(ctx, m, x, Secret(p.Token), rec, nil, cl)
 	return g, true, err
 }
 
@@ -82,8 +95,8 @@ func (s *Service) shadowedSession(ctx context.Context, m *Mount, id uuid.UUID) (
 }
 
 // renewThere sends a token on to the Elder that issued it, and remembers what that gives for it
-// with the session that it belongs to here (nil: none is known).
-func (s *Service) renewThere(ctx context.Context, m *Mount, x Shadowed, presented Secret, rec *SessionRecord, cl Client) (*Grant, error) {
+// with the session that it belongs to here (nil: none is known), or as known, which was imported.
+func (s *Service) renewThere(ctx context.Context, m *Mount, x Shadowed, presented Secret, rec *SessionRecord, known *ForeignRecord, cl Client) (*Grant, error) {
 	elder, ok := m.Elder.(Renewer)
 	if !ok {
 		return nil, Because(CodeTokenInvalid, "the legacy server renews no tokens")
@@ -109,10 +122,15 @@ func (s *Service) renewThere(ctx context.Context, m *Mount, x Shadowed, presente
 		return nil, elderAway(err)
 	}
 	Use(ctx, UsedRelayed)
-	x.Judged("", own)
 	if own != "" {
-		return nil, s.learnUnknown(ctx, m, who)
+		if err := s.notBarred(ctx, m, who); err != nil {
+			x.Own() // a renewed token is not for whoever was shut out here
+			return nil, err
+		}
+		x.Judged("", own)
+		return nil, s.learnUnknown(ctx, m, who, known)
 	}
+	x.Judged("", own)
 	now := s.now()
 	cl.token = audit.TokenTag(string(presented))
 	err = s.change(ctx, func(tx Tx) error {
@@ -132,33 +150,70 @@ func (s *Service) renewThere(ctx context.Context, m *Mount, x Shadowed, presente
 	return s.grant(m, rec.Account, rec.Session, now), nil
 }
 
-// learnUnknown remembers the refresh token that the Elder gave for one that is not known here:
-// as an imported one, of the account that it names.
-func (s *Service) learnUnknown(ctx context.Context, m *Mount, who *Newcomer) error {
-	unknown := Because(CodeTokenInvalid, "a token of the legacy server that is not known here")
+// notBarred sees that what the Elder has said is of nobody who is disabled here, or was deleted.
+func (s *Service) notBarred(ctx context.Context, m *Mount, who *Newcomer) error {
 	rec, err := s.store.AccountBySubject(ctx, m.RealmID, m.Dialect, who.Subject)
 	if errors.Is(err, ErrNotFound) {
+		var gone time.Time
+		if gone, err = s.store.SubjectGone(ctx, m.RealmID, m.Dialect, who.Subject); !gone.IsZero() {
+			return barred("the account with the subject %q was deleted", who.Subject)
+		}
+	}
+	for _, name := range []string{who.Username, who.Email} {
+		key := nameKey(name)
+		if key == "" || err != nil || rec.ID != uuid.Nil {
+			continue
+		}
+		if rec, err = s.store.AccountByName(ctx, m.RealmID, key, m.Dialect); !errors.Is(err, ErrNotFound) {
+			continue
+		}
+		var gone bool
+		if gone, err = s.store.NameGone(ctx, m.RealmID, key); gone {
+			return barred("the account of this name was deleted")
+		}
+	}
+	if err == nil && rec.Disabled {
+		return barred("account %s is disabled", rec.ID)
+	}
+	return storeError(err)
+}
+
+// learnUnknown remembers the refresh token that the Elder gave for one that has no session here:
+// as an imported one, of the account that it names, and of the login of the one that it was given
+// for. Nothing, if that is not known, and the account has something that the login may have been
+// without: a second factor, or sessions that were ended.
+func (s *Service) learnUnknown(ctx context.Context, m *Mount, who *Newcomer, known *ForeignRecord) error {
+	unknown := Because(CodeTokenInvalid, "a token of the legacy server that is not known here")
+	rec, err := s.store.AccountBySubject(ctx, m.RealmID, m.Dialect, who.Subject)
+	if errors.Is(err, ErrNotFound) || err == nil && known != nil && known.AccountID != rec.ID {
 		return unknown
 	}
 	if err != nil {
 		return storeError(err)
 	}
-	now := s.now()
 	err = s.change(ctx, func(tx Tx) error {
+		if err := tx.HoldAccount(ctx, m.RealmID, rec.ID); err != nil {
+			return err
+		}
+		issued, err := s.issuedTo(ctx, tx, rec.ID, m, known)
+		if err != nil || issued.IsZero() {
+			return err
+		}
 		for _, t := range who.Tokens {
 			hash, ok := token.HashForeign(string(t.Text))
 			if !ok || !s.takes(m.Dialect, t.Kind) {
 				continue
 			}
 			r := ForeignRecord{
-				RealmID: m.RealmID, Hash: hash, AccountID: rec.ID, Dialect: m.Dialect, Kind: t.Kind, CreatedAt: now, ExpiresAt: t.ExpiresAt,
+				RealmID: m.RealmID, Hash: hash, AccountID: rec.ID, Dialect: m.Dialect, Kind: t.Kind, CreatedAt: issued, ExpiresAt: t.ExpiresAt,
 			}
 			if r.ExpiresAt.IsZero() {
-				r.ExpiresAt = now.Add(m.SessionMax)
+				r.ExpiresAt = s.now().Add(m.SessionMax)
 			}
 			if _, err := tx.InsertForeignToken(ctx, r); err != nil {
 				return err
 			}
+			s.learned.Store(true)
 		}
 		return nil
 	})
@@ -166,4 +221,20 @@ func (s *Service) learnUnknown(ctx context.Context, m *Mount, who *Newcomer) err
 		return err
 	}
 	return unknown
+}
+
+// issuedTo is when what the Elder gives now counts as issued; zero: it is nothing here.
+func (s *Service) issuedTo(ctx context.Context, tx Tx, id uuid.UUID, m *Mount, known *ForeignRecord) (time.Time, error) {
+	if known != nil {
+		return known.CreatedAt, nil
+	}
+	rec, err := tx.AccountByID(ctx, m.RealmID, id, m.Dialect)
+	if err != nil {
+		return time.Time{}, err
+	}
+	cutoff, err := tx.SessionCutoff(ctx, m.RealmID, id)
+	if err != nil || !cutoff.IsZero() || rec.Disabled || s.factorOf(&rec) == FactorConfirmed || s.factorOf(&rec) == FactorElsewhere {
+		return time.Time{}, err
+	}
+	return s.now(), nil
 }

@@ -46,7 +46,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(own, again)
 	took := time.Since(began)
 	theirs := x.relay.Answer
-	if theirs == nil || own.status == http.StatusServiceUnavailable { // nothing was decided, or nothing is to be told
+	if theirs == nil || x.own || own.status == http.StatusServiceUnavailable { // nothing was decided, or nothing is to be told
 		own.send(w)
 		h.count(r, x, own.status)
 		return
