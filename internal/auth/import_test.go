@@ -1,7 +1,9 @@
 package auth_test
 
 import (
+	"context"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -200,6 +202,11 @@ func TestImport_SameLine(t *testing.T) {
 	if im.New != 1 || im.Formats["bcrypt$4"] != 1 || im.ShortTOTP != 1 || !slices.Equal(im.Roles, []string{"admin", "clerk"}) {
 		t.Errorf("got %+v", im.ImportCounts)
 	}
+	im = w.imports(`{"realm":"default","id":"elsewhere","email":"ada@example.com","username":"Ada","org":"a, \"b\"","email_verified":true,"number":7,"roles":["admin","clerk"],`+
+		`"aliases":{"two":"old 7"},"password_hash":"`+bcryptOf+`","totp_secret":"JBSWY3DPEHPK3PXP","recovery_codes":["old-code-2","old-code-1"],"kind":"person","disabled":null}`, auth.ImportOptions{})
+	if im.New != 0 || im.Unchanged != 1 {
+		t.Errorf("the same in another order: %+v", im.ImportCounts)
+	}
 	im = w.imports("username,email,email_verified,number,roles,aliases.two,password_hash,totp_secret,recovery_codes,org,disabled\n"+
 		`Ada,ada@example.com,true,7,admin;clerk,old 7,`+bcryptOf+`,JBSWY3DPEHPK3PXP====,old-code-2 old-code-1,"a, ""b""",false`, auth.ImportOptions{})
 	if im.New != 0 || im.Unchanged != 1 {
@@ -349,7 +356,10 @@ func TestImport_Conflicts(t *testing.T) {
 func TestImport_Numbers(t *testing.T) {
 	onEngines(t, func(t *testing.T, newWorld worldMaker) {
 		w := newWorld(t)
-		w.account("ada") // 1
+		ada := w.account("ada") // 1
+		if err := w.svc.SetAlias(w.ctx, w.realm.ID, ada.ID, "one", "35", client); err != nil {
+			t.Fatal(err)
+		}
 		var text strings.Builder
 		for i := range 30 {
 			fmt.Fprintf(&text, `{"username":"u%d"}`+"\n", i)
@@ -362,14 +372,14 @@ func TestImport_Numbers(t *testing.T) {
 		if err != nil || len(problems) > 0 || im.New != 61 {
 			t.Fatalf("%v, %v, %+v", problems, err, im)
 		}
-		seen := map[int64]bool{50: true}
+		seen := map[int64]bool{35: true, 50: true}
 		for _, h := range w.holdings() {
 			if seen[h.Number] || strings.HasPrefix(h.Username, "v") && fmt.Sprint("v", h.Number-3) != h.Username {
 				t.Errorf("%s has %d", h.Username, h.Number)
 			}
 			seen[h.Number] = true
 		}
-		if b := w.account("bob"); b.Number != 64 || seen[b.Number] {
+		if b := w.account("bob"); b.Number != 65 || seen[b.Number] {
 			t.Errorf("the next has %d", b.Number)
 		}
 	})
@@ -563,5 +573,61 @@ func TestImport_Meanwhile(t *testing.T) {
 	}
 	if list := w.holdings(); len(list) != 1 {
 		t.Errorf("%d accounts: a transaction was half done", len(list))
+	}
+}
+
+// lossy is a store that loses the answer to a commit.
+type lossy struct {
+	auth.Store
+	lose bool
+}
+
+func (s *lossy) InTx(ctx context.Context, fn func(auth.Tx) error) error {
+	err := s.Store.InTx(ctx, fn)
+	if err == nil && s.lose && auth.IsAlone(ctx) {
+		s.lose = false
+		return &auth.Error{Code: auth.CodeUnavailable, Cause: errors.New("the answer is lost")}
+	}
+	return err
+}
+
+// TestImport_CommitLost: a transaction that was stored, though nobody said so, is not done twice.
+func TestImport_CommitLost(t *testing.T) {
+	st := &lossy{}
+	w := newWorld(t, func(o *auth.Options) { st.Store, o.Store = o.Store, st })
+	st.lose = true
+	im := w.imports(`{"username":"ada"}`+"\n"+`{"username":"bob"}`, auth.ImportOptions{})
+	if list := w.holdings(); st.lose || im.New != 2 || im.Unchanged != 0 || len(list) != 2 {
+		t.Errorf("%+v, %d accounts", im.ImportCounts, len(list))
+	}
+}
+
+// TestImport_NumberMeanwhile: somebody may go by a number that is next, between two transactions.
+func TestImport_NumberMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	im, err := w.svc.NewImporter(w.ctx, w.realm, auth.ImportOptions{}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := importLines(`{"username":"ada"}` + "\n" + `{"username":"bob"}` + "\n" + `{"username":"eve"}`)
+	for _, g := range prepare(im, lines, 1) {
+		if _, err := im.Check(w.ctx, g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, g := range prepare(im, lines, 1) {
+		if _, err := im.Add(w.ctx, g); err != nil {
+			t.Fatal(err)
+		}
+		ada, err := w.svc.FindAccount(w.ctx, w.realm.ID, "ada")
+		if err == nil && i == 1 {
+			err = w.svc.SetAlias(w.ctx, w.realm.ID, ada.ID, "one", "3", client)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list := w.holdings(); len(list) != 3 || list[1].Number != 2 || list[2].Number != 4 {
+		t.Errorf("got %+v", list)
 	}
 }
