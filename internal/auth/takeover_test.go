@@ -436,7 +436,32 @@ func TestTakeover_AtOnce(t *testing.T) {
 		if n := len(w.details(audit.SignInFailed)) + len(w.details(audit.AdoptionRefused)); n != 0 {
 			t.Errorf("%d failures in the log", n)
 		}
+		if adopted, learned := len(w.details(audit.AccountAdopted)), len(w.details(audit.PasswordLearned)); adopted != 1 || learned != 1 {
+			t.Errorf("%d accounts were taken over, and %d passwords", adopted, learned)
+		}
 	})
+}
+
+// Where a server is taken over whose accounts go by numbers, nobody else gets one of these.
+func TestTakeover_Numbers(t *testing.T) {
+	w, one, two := takenOver(t, newWorld)
+	two.old.account("bob")
+	w.mustPassport(w.ticket("bob"), "")
+	bob, err := w.svc.FindAccount(w.ctx, w.realm.ID, "bob")
+	if err != nil || bob.Number <= 1_000_000_000 || bob.Number > 1<<31-1 {
+		t.Fatalf("got %+v, %v", bob, err)
+	}
+	one.change = func(n *auth.Newcomer) { n.Subject = "1" }
+	one.old.account("ada")
+	if g := w.signIn("ada"); g.Account.Number != 1 || g.Subject != "1" {
+		t.Errorf("got %+v", g)
+	}
+	w.one.Elder = nil
+	two.old.account("cleo")
+	w.mustPassport(w.ticket("cleo"), "")
+	if cleo, err := w.svc.FindAccount(w.ctx, w.realm.ID, "cleo"); err != nil || cleo.Number != bob.Number+1 {
+		t.Errorf("got %+v, %v", cleo, err)
+	}
 }
 
 // A crowd of them ends well, too, within the budgets of names that nobody has: those that wait

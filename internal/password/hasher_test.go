@@ -351,6 +351,18 @@ func TestThreat02_SeveralHashes(t *testing.T) {
 	if least > both {
 		t.Errorf("a check that fails takes %s, and the floor is %s", least, both)
 	}
+	// The first is right, and the second is tried all the same where that must not show.
+	alike := time.Hour
+	for range 5 {
+		res, err := h.VerifyAny(t.Context(), []string{one, two}, horse, true)
+		if err != nil || !res.OK || res.Which != 0 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		alike = min(alike, res.Took)
+	}
+	if alike < least*3/4 {
+		t.Errorf("a check that fails takes %s, and one that may be refused %s", least, alike)
+	}
 }
 
 // What another server judges costs what a wrong password does, and has its hash at the end.
