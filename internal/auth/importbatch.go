@@ -314,7 +314,7 @@ func (b *importBatch) freeNumbers(numbers []int64) ([]int64, error) {
 	}
 	subjects, err := b.tx.SubjectsTaken(b.ctx, b.realm.ID, texts)
 	for _, s := range subjects {
-		if n, ok := asNumber(s.Subject); ok {
+		if n, ok := asNumber(s.Subject); ok && MayBeNumber(s.Dialect) {
 			taken[n] = s.Account
 		}
 	}

@@ -56,7 +56,7 @@ func (im *Importer) claim(e *ImportEntry, fate *lineFate) *importProblem {
 	}
 	for d, subject := range a.Aliases {
 		mine := []claim{claimOf("alias "+string(d), subject)}
-		if n, ok := asNumber(subject); ok {
+		if n, ok := asNumber(subject); ok && MayBeNumber(d) {
 			mine = append(mine, claimOf("number", strconv.FormatInt(n, 10)))
 			im.reserved[n] = struct{}{}
 		}
@@ -334,15 +334,16 @@ func (f *findings) identifiers(e *ImportEntry) *importProblem {
 			return &importProblem{kind: "number", account: id, reason: fmt.Sprintf("the number %d is that of account %s", a.Number, id)}
 		}
 		for _, t := range f.subjects[strconv.FormatInt(a.Number, 10)] {
-			if other(t.Account) {
+			if other(t.Account) && MayBeNumber(t.Dialect) {
 				return &importProblem{kind: "number", account: t.Account, reason: fmt.Sprintf("account %s goes by the number %d in %s", t.Account, a.Number, t.Dialect)}
 			}
 		}
 	}
 	for d, subject := range a.Aliases {
 		n, numeric := asNumber(subject)
+		numeric = numeric && MayBeNumber(d)
 		for _, t := range f.subjects[subject] {
-			if other(t.Account) && (t.Dialect == d || numeric) {
+			if other(t.Account) && (t.Dialect == d || numeric && MayBeNumber(t.Dialect)) {
 				return &importProblem{kind: "alias", account: t.Account, reason: fmt.Sprintf("account %s has the subject %q in %s", t.Account, subject, t.Dialect)}
 			}
 		}

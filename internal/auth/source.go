@@ -167,3 +167,10 @@ type SourceWriter interface {
 	// InsertTicketRelay stores what a legacy server gave for a ticket of ours, sealed.
 	InsertTicketRelay(ctx context.Context, t Ticket, sealed []byte) error
 }
+
+// goesByID are the dialects whose default subject is the account's id.
+var goesByID = []Dialect{"cloudio", "mikrocloud", "senmo"}
+
+// MayBeNumber tells whether a number, as an alias in a dialect, could be taken for that of
+// the account that has it: not where accounts go by their ids. The store says the same in SQL.
+func MayBeNumber(d Dialect) bool { return !slices.Contains(goesByID, d) }

@@ -176,12 +176,13 @@ func (q queries) NumberTaken(ctx context.Context, realm uuid.UUID, n int64) (boo
 	return q.numberTaken(ctx, realm, uuid.Nil, n)
 }
 
-// numberTaken tells whether another account has a number, or goes by it as an alias:
-// a dialect that uses numbers as subjects could not tell the two apart.
+// numberTaken tells whether another account has a number, or goes by it as an alias where
+// auth.MayBeNumber: a dialect that uses numbers as subjects could not tell the two apart.
 func (q queries) numberTaken(ctx context.Context, realm, self uuid.UUID, n int64) (bool, error) {
 	var taken bool
 	err := q.row(ctx, `SELECT EXISTS (SELECT 1 FROM account WHERE realm_id = $1 AND number = $2 AND id <> $4)
-		OR EXISTS (SELECT 1 FROM account_alias WHERE realm_id = $1 AND subject = $3 AND account_id <> $4)`,
+		OR EXISTS (SELECT 1 FROM account_alias WHERE realm_id = $1 AND subject = $3 AND account_id <> $4
+			AND dialect NOT IN ('cloudio', 'mikrocloud', 'senmo'))`,
 		realm[:], n, strconv.FormatInt(n, 10), self[:]).Scan(&taken)
 	return taken, classify(err)
 }
@@ -330,7 +331,7 @@ func (q queries) SetAlias(ctx context.Context, realm, account uuid.UUID, d auth.
 			return cmp.Or(err, auth.ErrConflict)
 		}
 	}
-	if n, err := strconv.ParseInt(subject, 10, 64); err == nil {
+	if n, err := strconv.ParseInt(subject, 10, 64); err == nil && auth.MayBeNumber(d) {
 		if err := q.freeNumber(ctx, auth.Account{ID: account, RealmID: realm, Number: n}); err != nil {
 			return err
 		}

@@ -248,6 +248,14 @@ func accountNumberSkips(w *world) {
 	w.in(func(tx auth.Tx) error { return tx.SetAlias(w.ctx, w.realm, a.ID, "two", "1") })
 	b := w.account("bert")
 	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.SetAlias(w.ctx, w.realm, b.ID, "two", "1") })
+	// Where accounts go by their ids, a number is only a text.
+	for _, d := range []auth.Dialect{"cloudio", "mikrocloud", "senmo"} {
+		w.in(func(tx auth.Tx) error { return tx.SetAlias(w.ctx, w.realm, b.ID, d, "1") })
+	}
+	w.in(func(tx auth.Tx) error { return tx.SetAlias(w.ctx, w.realm, b.ID, "senmo", "5") })
+	if n := w.number(); n != 5 {
+		w.Fatalf("got %d, though 5 is no number in senmo", n)
+	}
 	c := w.person("carl", 2)
 	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.InsertAccount(w.ctx, c, keysOf(c)) })
 }
