@@ -137,7 +137,13 @@ func (s *Service) mayAdopt(ctx context.Context, tx Reader, r ForeignRecord, hold
 		return Because(CodeSessionEnded, "issued before %s, when all sessions of account %s were ended", cutoff.Format(time.RFC3339), rec.ID)
 	}
 	if r.Kind == foreignJWT && !cutoff.IsZero() && rec.sourceOf(r.Dialect).Source == "" {
-		return Because(CodeTokenInvalid, "all sessions of account %s were ended at %s, and %s does not know its password any more", rec.ID, cutoff.Format(time.RFC3339), r.Dialect)
+		own, err := tx.SessionCutoff(ctx, uuid.Nil, r.AccountID) // and not the realm's, which a restore sets
+		if err != nil {
+			return err
+		}
+		if !own.IsZero() {
+			return Because(CodeTokenInvalid, "all sessions of account %s were ended at %s, and %s does not know its password any more", rec.ID, own.Format(time.RFC3339), r.Dialect)
+		}
 	}
 	// What was issued before is older than the factor. What others issue later asked for none.
 	if s.factorState(rec.Factor) == FactorConfirmed && !r.CreatedAt.Before(rec.Factor.ConfirmedAt.Truncate(time.Second)) {
