@@ -17,6 +17,7 @@ func TestJWT_ForeignKeys(t *testing.T) {
 	s := start(t, mounts)
 	run(t, secret, s.binary, "account", "create", "--data", s.data, "--username", username,
 		"--email", username+"@example.com", "--password-stdin", "--number", "7")
+	run(t, "", s.binary, "account", "alias", username, "--dialect", "nomic", "--subject", "7", "--data", s.data)
 	out, err := exec.CommandContext(t.Context(), tool(t, "node"), "../../test/peers/issue.mjs", "https://old.example.com", "7").Output()
 	if err != nil {
 		t.Fatal(err)
