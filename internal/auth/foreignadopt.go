@@ -145,8 +145,9 @@ func (s *Service) mayAdopt(ctx context.Context, tx Reader, r ForeignRecord, hold
 			return Because(CodeTokenInvalid, "all sessions of account %s were ended at %s, and %s does not know its password any more", rec.ID, own.Format(time.RFC3339), r.Dialect)
 		}
 	}
-	// What was issued before is older than the factor. What others issue later asked for none.
-	if s.factorState(rec.Factor) == FactorConfirmed && !r.CreatedAt.Before(rec.Factor.ConfirmedAt.Truncate(time.Second)) {
+	// What was issued before is older than the factor. What others sign later asked for none. When
+	// an opaque token was issued is not known: it was imported by an operator, whose word it is.
+	if r.Kind == foreignJWT && s.factorState(rec.Factor) == FactorConfirmed && !r.CreatedAt.Before(rec.Factor.ConfirmedAt.Truncate(time.Second)) {
 		return Because(CodeTokenInvalid, "issued when account %s had a second factor here, by a server that did not ask for it", rec.ID)
 	}
 	return nil
