@@ -22,6 +22,9 @@ func sessions(b *testing.B, s *Store, n int) (ids []uuid.UUID) {
 	ctx := b.Context()
 	err := s.InTx(ctx, func(tx auth.Tx) error {
 		ids = nil
+		if err := tx.InsertRealm(ctx, auth.Realm{ID: testRealm, Name: "bench", RefreshKey: []byte{1}, CreatedAt: benchNow}); err != nil {
+			return err
+		}
 		for i := range n {
 			a := auth.Account{ID: uuid.Must(uuid.NewV7()), RealmID: testRealm, Number: int64(i + 1), Kind: auth.KindPerson,
 				Username: "user" + strconv.Itoa(i), Email: strconv.Itoa(i) + "@example.com", DisplayName: "Some User", CreatedAt: benchNow}
