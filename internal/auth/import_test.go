@@ -631,3 +631,21 @@ func TestImport_NumberMeanwhile(t *testing.T) {
 		t.Errorf("got %+v", list)
 	}
 }
+
+// What an operator has disabled here, and what a line does not mention, an update leaves as it is.
+func TestImport_UpdateLeaves(t *testing.T) {
+	w := newWorld(t)
+	w.imports(`{"username":"v1","email":"v1@example.com","display_name":"Vee","org":"acme"}`, auth.ImportOptions{Source: "one"})
+	a, err := w.svc.FindAccount(w.ctx, w.realm.ID, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.svc.SetDisabled(w.ctx, w.realm.ID, a.ID, true, client); err != nil {
+		t.Fatal(err)
+	}
+	w.imports(`{"username":"v1","org":"other"}`, auth.ImportOptions{Source: "one", Update: true})
+	b, err := w.svc.FindAccount(w.ctx, w.realm.ID, "v1@example.com")
+	if err != nil || !b.Disabled || b.Email != a.Email || b.DisplayName != "Vee" || b.Org != "other" {
+		t.Errorf("%+v, %v", b, err)
+	}
+}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -35,8 +36,10 @@ func (b *importBatch) tell(kind audit.Kind, account uuid.UUID, d Dialect, detail
 
 func (b *importBatch) updateNames(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
 	a, from := rec.Account, &e.account
-	a.Username, a.Email, a.EmailVerified = from.Username, from.Email, from.EmailVerified
-	a.DisplayName, a.Org = from.DisplayName, from.Org
+	if from.Email != "" {
+		a.Email, a.EmailVerified = from.Email, from.EmailVerified
+	}
+	a.Username, a.DisplayName, a.Org = cmp.Or(from.Username, a.Username), cmp.Or(from.DisplayName, a.DisplayName), cmp.Or(from.Org, a.Org)
 	if e.number {
 		a.Number = from.Number
 	}
@@ -45,7 +48,11 @@ func (b *importBatch) updateNames(ctx context.Context, rec AccountRecord, e *Imp
 		return nil
 	}
 	a.UpdatedAt = b.now
-	if err := updateNames(ctx, b.tx, rec.Account, a, from.NameKeys); err != nil {
+	keys, err := nameKeys(a.Username, a.Email)
+	if err != nil {
+		return err
+	}
+	if err := updateNames(ctx, b.tx, rec.Account, a, keys); err != nil {
 		return err
 	}
 	return b.tell(audit.AccountUpdated, a.ID, "", strings.Join(fields, " "))
@@ -61,20 +68,16 @@ func (b *importBatch) updateAccess(ctx context.Context, rec AccountRecord, e *Im
 			return b.roleGone(err)
 		}
 	}
-	if e.account.Disabled == rec.Disabled {
+	if !e.account.Disabled || rec.Disabled { // who was disabled here stays so
 		return nil
 	}
-	kind := audit.AccountEnabled
-	if e.account.Disabled {
-		kind = audit.AccountDisabled
-		if _, err := b.tx.EndSessions(ctx, rec.ID, uuid.Nil, "account_disabled", b.now); err != nil {
-			return err
-		}
-	}
-	if _, err := b.tx.SetDisabled(ctx, b.realm.ID, rec.ID, e.account.Disabled, b.now); err != nil {
+	if _, err := b.tx.EndSessions(ctx, rec.ID, uuid.Nil, "account_disabled", b.now); err != nil {
 		return err
 	}
-	return b.tell(kind, rec.ID, "", "")
+	if _, err := b.tx.SetDisabled(ctx, b.realm.ID, rec.ID, true, b.now); err != nil {
+		return err
+	}
+	return b.tell(audit.AccountDisabled, rec.ID, "", "")
 }
 
 func (b *importBatch) updateAliases(ctx context.Context, rec AccountRecord, e *ImportEntry) error {

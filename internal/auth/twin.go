@@ -81,9 +81,10 @@ func (s *Service) joinTwin(ctx context.Context, rec AccountRecord, pass Secret, 
 	return nil
 }
 
-// twinsOf are the accounts that a name of one finds in any dialect.
+// twinsOf are the accounts with the same e-mail address as one, in any dialect: a username that
+// two have says nothing, whatever their passwords are.
 func (s *Service) twinsOf(ctx context.Context, rec AccountRecord) (twins []AccountRecord, err error) {
-	keys, err := nameKeys(rec.Username, rec.Email)
+	keys, err := nameKeys("", rec.Email)
 	if err != nil {
 		return nil, nil //nolint:nilerr // it has no name that others could have
 	}
@@ -103,7 +104,7 @@ func (s *Service) twinsOf(ctx context.Context, rec AccountRecord) (twins []Accou
 				return nil, err
 			}
 			seen = append(seen, twin.ID)
-			if twin.Kind == KindPerson && !twin.Disabled && twin.Elsewhere == "" && s.factorState(twin.Factor) != FactorConfirmed {
+			if nameKey(twin.Email) == key && twin.Kind == KindPerson && !twin.Disabled && twin.Elsewhere == "" && s.factorState(twin.Factor) != FactorConfirmed {
 				twins = append(twins, twin)
 			}
 		}
