@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/config"
 )
@@ -40,7 +41,7 @@ func TestReload_Fixed(t *testing.T) {
 // The address stays, whatever the file says now: it must not be left without its proxy.
 func TestReload_KeepsTheProxy(t *testing.T) {
 	s := &server{app: &app{set: &config.Shared{}}, settings: config.Server{
-		Listen: "0.0.0.0:80", TrustedProxy: []string{"10.0.0.1"}, MaxConnections: 1, SourceConnections: 1, SourceRequests: 1,
+		Listen: "0.0.0.0:80", TrustedProxy: []string{"10.0.0.1"}, MaxConnections: 1, SourceConnections: 1, SourceRequests: 1, UsageKeep: config.Duration(24 * time.Hour),
 	}}
 	err := s.apply(s.set, config.Server{Listen: "127.0.0.1:80"})
 	if err == nil || !strings.Contains(err.Error(), "listen: 0.0.0.0:80 is not a loopback address") {

@@ -25,6 +25,7 @@ func TestDocs_Dialects(t *testing.T) {
 	run(t, "quiet otters juggle lanterns", s.binary, "account", "create", "--data", s.data, "--username", "ada",
 		"--email", "ada@example.com", "--display-name", "Ada Lovelace", "--org", "acme", "--password-stdin")
 	pages, err := filepath.Glob("../../docs/dialects/*.md")
+	pages = slices.DeleteFunc(pages, func(page string) bool { return filepath.Base(page) == "declared.md" }) // tested beside its format
 	if err != nil || len(pages) != 4 {
 		t.Fatal(pages, err)
 	}
