@@ -19,12 +19,13 @@ check: bin/golangci-lint-$(GOLANGCI) ## format, vet, and linters
 	./scripts/format.sh
 	go vet ./...
 	bin/golangci-lint-$(GOLANGCI) run ./...
+	cd bench && go vet ./... && ../bin/golangci-lint-$(GOLANGCI) run ./...
 
 fuzz: ## every fuzz target, one at a time
 	FUZZTIME=$(FUZZTIME) ./scripts/fuzz.sh
 
 bench: ## every figure of the README, in one run
-	go run ./internal/bench $(BENCHFLAGS)
+	cd bench && go run . $(BENCHFLAGS)
 
 attack: ## what the threat model names and can be tried from outside, on a real server, a line each; installs what it needs
 	./scripts/attack.sh $(ATTACKFLAGS)

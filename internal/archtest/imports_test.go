@@ -36,7 +36,6 @@ var places = map[string]string{
 	"internal/archtest":            layerTest,
 	"internal/attack":              layerTest,
 	"internal/rehearsal":           layerTest,
-	"internal/bench":               layerTest,
 	"internal/peertest":            layerTest,
 	"internal/deploytest":          layerTest,
 	"internal/pgtest":              layerTest,

@@ -16,7 +16,7 @@ import (
 
 // What is measured must be what "make build" makes.
 func TestBuild_AsMakefile(t *testing.T) {
-	makefile, err := os.ReadFile("../../Makefile")
+	makefile, err := os.ReadFile("../Makefile")
 	if err != nil {
 		t.Fatal(err)
 	}

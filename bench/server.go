@@ -62,8 +62,8 @@ func newServer(ctx context.Context, binary, dir string) (*server, error) {
 	if binary == "" {
 		binary = filepath.Join(dir, "ostiary")
 		progress("building ./cmd/ostiary")
-		build := exec.CommandContext(ctx, "go", append(buildFlags, "-o", binary, "github.com/ostiary/ostiary/cmd/ostiary")...)
-		build.Env, build.Stderr = append(os.Environ(), buildEnv), os.Stderr
+		build := exec.CommandContext(ctx, "go", append(buildFlags, "-o", binary, "./cmd/ostiary")...)
+		build.Dir, build.Env, build.Stderr = "..", append(os.Environ(), buildEnv), os.Stderr
 		if err := build.Run(); err != nil {
 			return nil, fmt.Errorf("build the server: %w", err)
 		}

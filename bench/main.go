@@ -11,11 +11,11 @@
 // net/http handler under the same load, whose answers have the same header. What the
 // server takes of the processors for each of these is told beside.
 //
-//	go run ./internal/bench             a minute and a half, after the build
-//	go run ./internal/bench -short      half a minute
-//	go run ./internal/bench -only login,verify
-//	go run ./internal/bench -only engines       PostgreSQL beside SQLite
-//	go run ./internal/bench -only growth        a million accounts beside a thousand; ten minutes
+//	go run .             a minute and a half, after the build
+//	go run . -short      half a minute
+//	go run . -only login,verify
+//	go run . -only engines       PostgreSQL beside SQLite
+//	go run . -only growth        a million accounts beside a thousand; ten minutes
 package main
 
 import (
