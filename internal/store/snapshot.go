@@ -157,17 +157,21 @@ func isOwnFact(t backup.Table, row backup.Row) bool {
 	return t.Name == "store_info" && slices.Contains(ownFacts, row[0].(string))
 }
 
-// check sees that a row has what its table says: an engine may have other types.
+// check sees that a row has what its table says: an engine may have other types. Bytes that
+// are empty come from SQLite's driver as nil, which other drivers write as NULL.
 func check(t backup.Table, row backup.Row) error {
 	for i, c := range t.Columns {
 		ok := false
-		switch row[i].(type) {
+		switch v := row[i].(type) {
 		case int64:
 			ok = c.Kind == backup.Integer
 		case string:
 			ok = c.Kind == backup.Text
 		case []byte:
 			ok = c.Kind == backup.Bytes
+			if v == nil {
+				row[i] = []byte{}
+			}
 		case nil:
 			ok = c.Nullable
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -225,6 +226,79 @@ func endsWhatBegan(t *testing.T, from, to *Store) {
 	}
 	if v, err := to.Value(ctx, "later"); v != "x" || err != nil {
 		t.Errorf("a fact: %q %v", v, err)
+	}
+}
+
+// TestCopy_EveryEngine: what is empty and what is NULL stay that, from each engine to each,
+// by a copy and by a backup.
+func TestCopy_EveryEngine(t *testing.T) {
+	stores := []*Store{create(t), createPostgres(t), create(t), createPostgres(t)}
+	load := func(s *Store, fill func(l *Loader) error) {
+		t.Helper()
+		l, err := s.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if err := l.Empty(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := fill(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load(stores[0], func(l *Loader) error {
+		for _, table := range Tables {
+			var rows []backup.Row
+			for i := range 12 {
+				rows = append(rows, extremes(table, i))
+			}
+			if err := l.Insert(t.Context(), table, rows); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var want string
+	for i, s := range stores {
+		snap, err := s.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer snap.Close()
+		var file bytes.Buffer
+		w, err := backup.NewWriter(&file, backup.Header{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums, err := snap.Dump(t.Context(), w, nil)
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			want = sums.Digest()
+		}
+		if got := sums.Digest(); got != want {
+			t.Errorf("after %d copies the digest is another one", i)
+		}
+		for _, to := range stores[i+1:] {
+			load(to, func(l *Loader) error {
+				r, err := backup.NewReader(&file)
+				if err != nil {
+					return err
+				}
+				_, err = l.Restore(t.Context(), r, func(backup.Table, backup.Row) {}, nil)
+				return err
+			})
+			load(to, func(l *Loader) error {
+				_, _, err := l.Copy(t.Context(), snap, nil)
+				return err
+			})
+			break
+		}
 	}
 }
 
