@@ -153,27 +153,27 @@ func TestStretch(t *testing.T) {
 	}
 }
 
-// SHA-crypt hashes the password in every round; Stretch must cover that.
+// SHA-crypt hashes the password in every round; Stretch and the margin of Floor must cover
+// that, counted in the blocks that SHA-2 goes through.
 func TestStretch_SHACrypt(t *testing.T) {
-	for _, scheme := range []string{"sha256crypt$81920", "sha512crypt$81920"} {
-		s, err := sampleOf(scheme)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cost := func(password string) time.Duration {
-			least := time.Hour
-			for range 3 {
-				start := time.Now()
-				_, _ = s.match(nil, []byte(password))
-				least = min(least, time.Since(start))
+	for _, hash := range []struct{ size, block, end int }{{32, 64, 9}, {64, 128, 17}} {
+		blocks := func(password string) (n int) {
+			for round := range 5000 {
+				size := hash.size + len(password)
+				if round%3 != 0 {
+					size += 16 // the salt
+				}
+				if round%7 != 0 {
+					size += len(password)
+				}
+				n += (size + hash.end + hash.block - 1) / hash.block
 			}
-			return least
+			return n
 		}
-		base := cost(probe)
-		for _, n := range []int{40, 64, 100, 200, 511} {
+		for n := range longestCrypt + 1 {
 			password := strings.Repeat("x", n)
-			if got, limit := cost(password), 2*base*time.Duration(Stretch(password)); got > limit {
-				t.Errorf("%s: %d bytes take %v, more than %v", scheme, n, got, limit)
+			if got, limit := blocks(password), 2*blocks(probe)*Stretch(password); got > limit {
+				t.Errorf("of %d-byte blocks, %d bytes take %d, more than %d", hash.block, n, got, limit)
 			}
 		}
 	}
