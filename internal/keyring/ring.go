@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"cmp"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/seal"
@@ -42,7 +47,20 @@ func (k *key) alive(now time.Time) bool { return k.expiresAt.IsZero() || now.Bef
 // who must keep processors free for other work bound the number of signatures made at once.
 type SigningKey struct {
 	kid, algorithm string
-	jwt, assertion jose.Signer // which differ in typ
+	jwt, assertion string // protected headers, encoded, which differ in typ
+	private        crypto.Signer
+}
+
+func newSigningKey(kid, algorithm string, private crypto.Signer) (*SigningKey, error) {
+	k := &SigningKey{kid: kid, algorithm: algorithm, private: private}
+	for typ, encoded := range map[string]*string{"JWT": &k.jwt, "at+jwt": &k.assertion} {
+		header, err := json.Marshal(map[string]string{"alg": algorithm, "kid": kid, "typ": typ})
+		if err != nil {
+			return nil, err
+		}
+		*encoded = base64.RawURLEncoding.EncodeToString(header)
+	}
+	return k, nil
 }
 
 // Kid is the key's name in the header of what it signs.
@@ -61,12 +79,35 @@ func (k *SigningKey) SignAssertion(payload []byte) (string, error) {
 	return k.sign(k.assertion, payload)
 }
 
-func (k *SigningKey) sign(signer jose.Signer, payload []byte) (string, error) {
-	jws, err := signer.Sign(payload)
+// sign follows RFC 7515 section 5.1.
+func (k *SigningKey) sign(header string, payload []byte) (string, error) {
+	compact := make([]byte, 0, len(header)+len(payload)*4/3+512)
+	compact = append(append(compact, header...), '.')
+	compact = base64.RawURLEncoding.AppendEncode(compact, payload)
+	signature, err := k.signature(compact)
 	if err != nil {
 		return "", fmt.Errorf("keyring: sign with %s: %w", k.kid, err)
 	}
-	return jws.CompactSerialize()
+	return string(base64.RawURLEncoding.AppendEncode(append(compact, '.'), signature)), nil
+}
+
+// signature is that of RFC 7518 sections 3.3 and 3.4, and of RFC 8037 section 3.1.
+func (k *SigningKey) signature(input []byte) ([]byte, error) {
+	sum := sha256.Sum256(input)
+	switch private := k.private.(type) {
+	case ed25519.PrivateKey:
+		return ed25519.Sign(private, input), nil
+	case *ecdsa.PrivateKey:
+		r, s, err := ecdsa.Sign(rand.Reader, private, sum[:])
+		if err != nil {
+			return nil, err
+		}
+		signature := make([]byte, 64) // 32 bytes each, on P-256
+		r.FillBytes(signature[:32])
+		s.FillBytes(signature[32:])
+		return signature, nil
+	}
+	return k.private.Sign(rand.Reader, sum[:], crypto.SHA256) // RSA: PKCS #1 v1.5
 }
 
 // Open unseals the keys of one realm. It fails as a whole if any of them does not open, is not the key
@@ -123,15 +164,9 @@ func open(master seal.Key, record Record) (*key, error) {
 	if spki, err := x509.MarshalPKIXPublicKey(public); err != nil || kid != record.Kid || !bytes.Equal(spki, record.Public) {
 		return nil, errors.New("the record's kid or public key is not the private key's")
 	}
-	signing := &SigningKey{kid: kid, algorithm: record.Algorithm}
-	for typ, signer := range map[jose.ContentType]*jose.Signer{"JWT": &signing.jwt, "at+jwt": &signing.assertion} {
-		*signer, err = jose.NewSigner(jose.SigningKey{
-			Algorithm: jose.SignatureAlgorithm(record.Algorithm),
-			Key:       jose.JSONWebKey{Key: private, KeyID: kid},
-		}, (&jose.SignerOptions{}).WithType(typ))
-		if err != nil {
-			return nil, err
-		}
+	signing, err := newSigningKey(kid, record.Algorithm, private)
+	if err != nil {
+		return nil, err
 	}
 	return &key{
 		realm:     record.RealmID,
