@@ -69,6 +69,7 @@ var places = map[string]string{
 	"internal/backup":              layerLeaf,
 	"internal/keyring":             layerLeaf,
 	"internal/parity":              layerLeaf,
+	"internal/pattern":             layerLeaf,
 	"internal/password":            layerLeaf,
 	"internal/recent":              layerLeaf,
 	"internal/seal":                layerLeaf,

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -11,10 +10,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/pattern"
 )
 
 // AccessName is what roles and datasources can be called.
-var AccessName = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
+var AccessName = pattern.New(`^[A-Za-z0-9._:-]{1,64}$`)
 
 // The server's own roles, which every realm has: what a service account may ask.
 const (

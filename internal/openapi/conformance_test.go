@@ -16,7 +16,7 @@ import (
 
 // unprovoked are the answers that are described and that no request of a test can get.
 var unprovoked = map[string]string{
-	"GET /ostiary/openapi.json 500": "the document is made at the start; only a panic could keep it from being sent",
+	"GET /ostiary/openapi.json 500": "the document is of the program itself; only a panic could keep it from being made",
 }
 
 func (h *house) description(t *testing.T, prefix string) *description {

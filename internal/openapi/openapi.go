@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/web"
@@ -33,10 +34,11 @@ var spec embed.FS
 // Route serves the description of a place: of everything under /ostiary/, and of the
 // dialects that are mounted there, but for those that a file declares.
 func Route(host, prefix string, mounts []*auth.Mount) web.Route {
-	document, err := json.Marshal(describe(host, prefix, mounts))
+	// Made when it is first asked for: most servers never are, and it takes milliseconds of a start.
+	document := sync.OnceValues(func() (json.RawMessage, error) { return json.Marshal(describe(host, prefix, mounts)) })
 	return web.Route{Host: host, Path: prefix + Path, Handler: web.Endpoint[web.None, json.RawMessage]{
 		Methods: []string{http.MethodGet}, Body: web.BodyUnread, CacheControl: "public, max-age=300",
-		Run: func(context.Context, *web.Request, web.None) (json.RawMessage, error) { return document, err },
+		Run: func(context.Context, *web.Request, web.None) (json.RawMessage, error) { return document() },
 	}}
 }
 

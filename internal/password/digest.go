@@ -12,8 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"regexp"
 	"strings"
+
+	"github.com/ostiary/ostiary/internal/pattern"
 )
 
 // digest is a fast hash of a password and a salt, put together as a template says:
@@ -21,7 +22,7 @@ import (
 // between them, one has to fit: some systems write two kinds of hash alike.
 var digest = &format{
 	name: "digest", prefixes: []string{"digest"},
-	shape:  regexp.MustCompile(`^\$digest\$([ -#%-~]{1,` + fmt.Sprint(longestTemplate) + `})\$(` + std64 + `*)\$(` + std64 + `{22,})$`),
+	shape:  pattern.New(`^\$digest\$([ -#%-~]{1,` + fmt.Sprint(longestTemplate) + `})\$(` + std64 + `*)\$(` + std64 + `{22,})$`),
 	params: func([]string) ([]int, error) { return nil, nil },
 	cost:   func([]int) (int, error) { return 0, nil },
 	decode: func(_ string, group []string) (func([]byte) (bool, error), error) {
@@ -81,8 +82,8 @@ var digests = map[string]func() hash.Hash{
 }
 
 var (
-	callBegin = regexp.MustCompile(`^(hmac-)?(md5|sha1|sha224|sha256|sha384|sha512)\(`)
-	hexBytes  = regexp.MustCompile(`^\{hex:((?:[0-9A-Fa-f]{2})+)\}`)
+	callBegin = pattern.New(`^(hmac-)?(md5|sha1|sha224|sha256|sha384|sha512)\(`)
+	hexBytes  = pattern.New(`^\{hex:((?:[0-9A-Fa-f]{2})+)\}`)
 )
 
 // parseTemplate reads one template. Its error tells where it goes wrong.

@@ -4,9 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"math/bits"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/ostiary/ostiary/internal/pattern"
 )
 
 // ForeignOptions say of a hash what another system keeps apart from it. Only a bare hash
@@ -163,7 +164,7 @@ func werkzeugScrypt(name, rest string) (string, error) {
 	return scryptForm("scrypt of Werkzeug", [3]string{p[1], p[2], p[3]}, field[0], key)
 }
 
-var wholeNumber = regexp.MustCompile(`^` + number + `$`)
+var wholeNumber = pattern.New(`^` + number + `$`)
 
 func scryptForm(name string, p [3]string, salt string, key []byte) (string, error) {
 	for i, what := range []string{"N", "r", "p"} {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -17,16 +16,18 @@ import (
 	"github.com/go-crypt/crypt/algorithm/scrypt"
 	"github.com/go-crypt/crypt/algorithm/shacrypt"
 	xyescrypt "github.com/go-crypt/x/yescrypt"
+
+	"github.com/ostiary/ostiary/internal/pattern"
 )
 
 // A format is one way to write a hash.
 type format struct {
 	name     string
-	prefixes []string       // what its hashes begin with
-	shape    *regexp.Regexp // the whole hash; the groups are for params
-	class    string         // Scheme's way to write the parameters
-	rounded  bool           // Scheme rounds the first parameter up
-	longest  int            // a longer password, in bytes, is never right; 0: any length
+	prefixes []string         // what its hashes begin with
+	shape    *pattern.Pattern // the whole hash; the groups are for params
+	class    string           // Scheme's way to write the parameters
+	rounded  bool             // Scheme rounds the first parameter up
+	longest  int              // a longer password, in bytes, is never right; 0: any length
 
 	params func(group []string) ([]int, error)
 	cost   func(p []int) (memoryKiB int, err error) // refuses what is out of range
@@ -91,13 +92,13 @@ func init() {
 	add(argon2Format("argon2d", crypt(argon2.Decode)))
 	add(&format{
 		name: "bcrypt", prefixes: []string{"2a", "2b", "2y"}, // not 2x, the hashes of a broken implementation
-		shape: regexp.MustCompile(`^\$2[aby]\$([0-9]{2})\$` + ab64 + `{53}$`),
+		shape: pattern.New(`^\$2[aby]\$([0-9]{2})\$` + ab64 + `{53}$`),
 		class: "%d", longest: longestBcrypt, params: numbers, cost: bcryptCost, decode: crypt(bcrypt.Decode),
 		sample: func(p []int) string { return fmt.Sprintf("$2b$%02d$%s", p[0], strings.Repeat(".", 53)) },
 	})
 	add(&format{ // passlib's version 2: bcrypt over HMAC-SHA256 of the password
 		name: "bcrypt-sha256", prefixes: []string{"bcrypt-sha256"},
-		shape: regexp.MustCompile(`^\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{1,2})\$` + ab64 + `{22}\$` + ab64 + `{31}$`),
+		shape: pattern.New(`^\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{1,2})\$` + ab64 + `{22}\$` + ab64 + `{31}$`),
 		class: "%d", params: numbers, cost: bcryptCost, decode: crypt(bcrypt.Decode),
 		sample: func(p []int) string {
 			return fmt.Sprintf("$bcrypt-sha256$v=2,t=2b,r=%d$%s$%s", p[0], strings.Repeat(".", 22), strings.Repeat(".", 31))
@@ -105,7 +106,7 @@ func init() {
 	})
 	add(&format{
 		name: "scrypt", prefixes: []string{"scrypt"},
-		shape: regexp.MustCompile(`^\$scrypt\$ln=` + number + `,r=` + number + `,p=` + number + `\$` + std64 + `*\$` + std64 + `{22,}$`),
+		shape: pattern.New(`^\$scrypt\$ln=` + number + `,r=` + number + `,p=` + number + `\$` + std64 + `*\$` + std64 + `{22,}$`),
 		class: "ln=%d,r=%d,p=%d", params: numbers, cost: scryptCost, decode: crypt(scrypt.Decode),
 		sample: func(p []int) string {
 			return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d$%s$%s", p[0], p[1], p[2], zeros, zeros)
@@ -113,7 +114,7 @@ func init() {
 	})
 	add(&format{ // libxcrypt's default parameters "j", N and r as one character each
 		name: "yescrypt", prefixes: []string{"y"},
-		shape: regexp.MustCompile(`^\$y\$j([./0-9A-H])([./0-9A-T])\$(` + ab64 + `*)\$` + ab64 + `{43}$`),
+		shape: pattern.New(`^\$y\$j([./0-9A-H])([./0-9A-T])\$(` + ab64 + `*)\$` + ab64 + `{43}$`),
 		class: "ln=%d,r=%d", longest: longestCrypt, params: yescryptParams, decode: crypt(scrypt.Decode),
 		cost: func(p []int) (int, error) { return scryptCost([]int{p[0], p[1], 1}) },
 		sample: func(p []int) string {
@@ -128,7 +129,7 @@ func init() {
 	} {
 		f := &format{
 			name: "pbkdf2-" + v.name, prefixes: []string{"pbkdf2-" + v.name},
-			shape: regexp.MustCompile(`^\$pbkdf2` + v.ids + `\$` + number + `\$` + ab64 + `*\$(` + ab64 + `{22,})$`),
+			shape: pattern.New(`^\$pbkdf2` + v.ids + `\$` + number + `\$` + ab64 + `*\$(` + ab64 + `{22,})$`),
 			class: "i=%d,blocks=%d", rounded: true, decode: crypt(pbkdf2.Decode),
 			params: func(group []string) ([]int, error) {
 				n, err := strconv.Atoi(group[0])
@@ -149,7 +150,7 @@ func init() {
 	add(shaCryptFormat("sha512crypt", "6", 86))
 	add(&format{
 		name: "md5crypt", prefixes: []string{"1"},
-		shape:   regexp.MustCompile(`^\$1\$` + saltCh + `{1,8}\$` + ab64 + `{22}$`),
+		shape:   pattern.New(`^\$1\$` + saltCh + `{1,8}\$` + ab64 + `{22}$`),
 		longest: longestCrypt, params: numbers, decode: crypt(md5crypt.Decode),
 		cost:   func([]int) (int, error) { return 0, nil },
 		sample: func([]int) string { return "$1$........$" + strings.Repeat(".", 22) },
@@ -173,7 +174,7 @@ func argon2Format(name string, decode decoder) *format {
 	return &format{
 		name: name, prefixes: []string{name},
 		// RFC 9106, section 3.1: a salt of at least 8 bytes; tags under 16 bytes are refused as too weak.
-		shape: regexp.MustCompile(`^\$` + name + `\$v=19\$m=` + number + `,t=` + number + `,p=` + number + `\$(` + std64 + `{11,})\$(` + std64 + `{22,})$`),
+		shape: pattern.New(`^\$` + name + `\$v=19\$m=` + number + `,t=` + number + `,p=` + number + `\$(` + std64 + `{11,})\$(` + std64 + `{22,})$`),
 		class: "m=%d,t=%d,p=%d", decode: decode, cost: argon2Cost,
 		params: func(group []string) ([]int, error) { return numbers(group[:3]) },
 		sample: func(p []int) string {
@@ -185,7 +186,7 @@ func argon2Format(name string, decode decoder) *format {
 func shaCryptFormat(name, id string, size int) *format {
 	return &format{
 		name: name, prefixes: []string{id},
-		shape: regexp.MustCompile(`^\$` + id + `\$(?:rounds=` + number + `\$)?` + saltCh + `{1,16}\$` + ab64 + fmt.Sprintf(`{%d}$`, size)),
+		shape: pattern.New(`^\$` + id + `\$(?:rounds=` + number + `\$)?` + saltCh + `{1,16}\$` + ab64 + fmt.Sprintf(`{%d}$`, size)),
 		class: "%d", rounded: true, longest: longestCrypt, decode: crypt(shacrypt.Decode),
 		params: func(group []string) ([]int, error) {
 			if group[0] == "" {

@@ -9,18 +9,19 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/go-crypt/crypt/algorithm/bcrypt"
 	"golang.org/x/crypto/scrypt"
+
+	"github.com/ostiary/ostiary/internal/pattern"
 )
 
 // djangoBcrypt is BCryptSHA256PasswordHasher: bcrypt over the SHA-256 of the password in
 // hex, so that all of it counts.
 var djangoBcrypt = &format{
 	name: "django-bcrypt-sha256", prefixes: []string{"django-bcrypt-sha256"},
-	shape: regexp.MustCompile(`^\$django-bcrypt-sha256\$2[aby]\$([0-9]{2})\$` + ab64 + `{53}$`),
+	shape: pattern.New(`^\$django-bcrypt-sha256\$2[aby]\$([0-9]{2})\$` + ab64 + `{53}$`),
 	class: "%d", params: numbers, cost: bcryptCost,
 	decode: func(text string, _ []string) (func([]byte) (bool, error), error) {
 		d, err := bcrypt.Decode(strings.TrimPrefix(text, "$django-bcrypt-sha256"))
@@ -41,7 +42,7 @@ var djangoBcrypt = &format{
 // ($H$) have it: MD5, 2^n times.
 var phpass = &format{
 	name: "phpass", prefixes: []string{"P", "H"},
-	shape: regexp.MustCompile(`^\$[PH]\$(` + ab64 + `)(` + saltCh + `{8})(` + ab64 + `{22})$`),
+	shape: pattern.New(`^\$[PH]\$(` + ab64 + `)(` + saltCh + `{8})(` + ab64 + `{22})$`),
 	class: "%d", longest: longestCrypt,
 	params: func(group []string) ([]int, error) { return []int{strings.Index(itoa64, group[0])}, nil },
 	cost:   func(p []int) (int, error) { return 0, inRange("log2 of the rounds", p[0], 7, maxPhpassCost) },
@@ -82,7 +83,7 @@ func cryptBase64(b []byte) (text []byte) {
 // $firebase-scrypt$ln=14,r=8$signer key$salt separator$salt$hash, in base64.
 var firebase = &format{
 	name: "firebase-scrypt", prefixes: []string{"firebase-scrypt"},
-	shape:  regexp.MustCompile(`^\$firebase-scrypt\$ln=` + number + `,r=` + number + `\$(` + std64 + `{22,})\$(` + std64 + `*)\$(` + std64 + `*)\$(` + std64 + `{22,})$`),
+	shape:  pattern.New(`^\$firebase-scrypt\$ln=` + number + `,r=` + number + `\$(` + std64 + `{22,})\$(` + std64 + `*)\$(` + std64 + `*)\$(` + std64 + `{22,})$`),
 	class:  "ln=%d,r=%d",
 	params: func(group []string) ([]int, error) { return numbers(group[:2]) },
 	cost:   func(p []int) (int, error) { return scryptCost([]int{p[0], p[1], 1}) },

@@ -3,13 +3,13 @@ package declared
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/dialect"
+	"github.com/ostiary/ostiary/internal/pattern"
 )
 
 // maxFile is the size of a definition, in bytes: far more than a login API has to say.
@@ -70,9 +70,9 @@ func Parse(name string, data []byte, taken ...auth.Dialect) (*Definition, error)
 }
 
 var (
-	dialectName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
-	plainName   = regexp.MustCompile(`^[!-~]{1,255}$`)
-	scopeList   = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$`) // RFC 6749, section 3.3
+	dialectName = pattern.New(`^[a-z][a-z0-9_-]{0,31}$`)
+	plainName   = pattern.New(`^[!-~]{1,255}$`)
+	scopeList   = pattern.New(`^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$`) // RFC 6749, section 3.3
 )
 
 func (r *reader) define(s *section, taken []auth.Dialect) *Definition {

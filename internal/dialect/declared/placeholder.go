@@ -2,7 +2,6 @@ package declared
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/dialect"
+	"github.com/ostiary/ostiary/internal/pattern"
 	"github.com/ostiary/ostiary/internal/token"
 	"github.com/ostiary/ostiary/internal/web"
 )
@@ -168,8 +168,8 @@ func fullExpiry(g *auth.Grant) time.Time {
 }
 
 var (
-	jwtName  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
-	uuidName = regexp.MustCompile(`^uuid(\.[a-z][a-z0-9_]{0,31})?$`)
+	jwtName  = pattern.New(`^[a-z][a-z0-9_]{0,31}$`)
+	uuidName = pattern.New(`^uuid(\.[a-z][a-z0-9_]{0,31})?$`)
 )
 
 // lookup finds a placeholder. A uuid is made for each answer, the same in all of it.

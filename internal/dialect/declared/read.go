@@ -2,12 +2,13 @@ package declared
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/ostiary/ostiary/internal/pattern"
 )
 
 // reader takes values out of the tree, and keeps the first thing that is wrong.
@@ -93,7 +94,7 @@ func (s *section) word(name, def string, allowed ...string) string {
 }
 
 // matching is a text that fits a pattern; noun says which.
-func (s *section) matching(name string, pattern *regexp.Regexp, noun string) string {
+func (s *section) matching(name string, pattern *pattern.Pattern, noun string) string {
 	n := s.text(name)
 	if n == nil {
 		return ""

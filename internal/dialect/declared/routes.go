@@ -4,10 +4,10 @@ import (
 	"maps"
 	"net/http"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ostiary/ostiary/internal/pattern"
 	"github.com/ostiary/ostiary/internal/web"
 )
 
@@ -74,11 +74,11 @@ var bodies = map[string]web.Body{
 }
 
 var (
-	pathText   = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
-	memberName = regexp.MustCompile(`^[A-Za-z0-9_$@:][A-Za-z0-9_$@:-]{0,63}(\.[A-Za-z0-9_$@:][A-Za-z0-9_$@:-]{0,63}){0,7}$`)
-	headerName = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~-]{1,64}$`) // RFC 9110, section 5.6.2
-	schemeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,31}$`)
-	headerText = regexp.MustCompile(`^[ -~]*$`)
+	pathText   = pattern.New(`^(/[A-Za-z0-9._~-]+)+$`)
+	memberName = pattern.New(`^[A-Za-z0-9_$@:][A-Za-z0-9_$@:-]{0,63}(\.[A-Za-z0-9_$@:][A-Za-z0-9_$@:-]{0,63}){0,7}$`)
+	headerName = pattern.New(`^[A-Za-z0-9!#$%&'*+.^_|~-]{1,64}$`) // RFC 9110, section 5.6.2
+	schemeName = pattern.New(`^[A-Za-z][A-Za-z0-9_-]{0,31}$`)
+	headerText = pattern.New(`^[ -~]*$`)
 )
 
 // serversHeaders are those of answers that the server sets itself, or that would let an
