@@ -235,6 +235,15 @@ func (c *accountAlias) Run(a *app) error {
 	})
 }
 
+// someDialect is knownDialect for a flag that may be left out.
+func someDialect(set *config.Shared, text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := knownDialect(set, text)
+	return err
+}
+
 func knownDialect(set *config.Shared, text string) (auth.Dialect, error) {
 	all, err := spoken(set)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -77,15 +78,45 @@ func (c *accountImport) Run(a *app) error {
 
 // withFiles runs fn with the files that --rejects and --report name; each is whole or not there.
 func (c *accountImport) withFiles(fn func(rejects, report io.Writer) error) error {
-	with := func(path string, fn func(w io.Writer) error) error {
+	with := func(flag, path string, fn func(w io.Writer) error) error {
 		if path == "" {
 			return fn(nil)
 		}
-		return writeWhole(path, c.Force, fn)
+		done := false
+		err := writeWhole(path, c.Force, func(w io.Writer) error {
+			err := fn(reportWriter{w, flag, path})
+			done = err == nil
+			return err
+		})
+		if err != nil && done {
+			err = fmt.Errorf("%w; give the command again when that is mended: what is imported stays, and is not imported twice", unwritten(flag, path, err))
+		}
+		return err
 	}
-	return with(c.Rejects, func(rejects io.Writer) error {
-		return with(c.Report, func(report io.Writer) error { return fn(rejects, report) })
+	return with("rejects", c.Rejects, func(rejects io.Writer) error {
+		return with("report", c.Report, func(report io.Writer) error { return fn(rejects, report) })
 	})
+}
+
+// reportWriter names what could not be written.
+type reportWriter struct {
+	io.Writer
+	flag, path string
+}
+
+func (w reportWriter) Write(text []byte) (int, error) {
+	n, err := w.Writer.Write(text)
+	if err != nil {
+		err = unwritten(w.flag, w.path, err)
+	}
+	return n, err
+}
+
+func unwritten(flag, path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok { // it names the file as it is called until it is whole
+		err = e.Err
+	}
+	return fmt.Errorf("--%s: %s can't be written: %w", flag, path, err)
 }
 
 // importPause tells how long an import waits after each transaction. SQLite has one writer at
@@ -188,7 +219,11 @@ func (x *importing) run() (refused, err error) {
 	if x.im, err = x.NewImporter(x.a, x.realm, o, x.by); err != nil {
 		return nil, err
 	}
+	sourced := false
 	sum, err := x.pass("checking", func(entries []*auth.ImportEntry) error {
+		for _, e := range entries {
+			sourced = sourced || e.Sourced()
+		}
 		problems, err := x.im.Check(x.a, entries)
 		return errors.Join(err, x.tell(problems))
 	})
@@ -197,6 +232,8 @@ func (x *importing) run() (refused, err error) {
 		return nil, stopped(x.a, err)
 	case x.im.Lines == 0:
 		return nil, fmt.Errorf("%s, line %d: there is no account in the file", x.file.name, max(1, x.file.lines))
+	case (x.Pending || x.Apart) && !sourced:
+		return nil, misusef("--pending and --apart: need --source, since no line says its source")
 	case x.DryRun:
 		x.summary("would be ")
 		return x.refusal("nothing was to be imported"), nil

@@ -310,3 +310,29 @@ func cpuTime() time.Duration {
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// TestAccountImport_FullDisk: it is said which file had no room, and what is imported all the same.
+func TestAccountImport_FullDisk(t *testing.T) {
+	data, small := emptyStore(t), smallDisk(t, "4k")
+	rejects := filepath.Join(small, "rejects")
+	for _, c := range []struct {
+		lines    int
+		want     string
+		imported int
+	}{
+		{5000, "--rejects: " + rejects + " can't be written: no space left on device\n", 0},
+		{500, "--rejects: " + rejects + " can't be written: no space left on device; give the command again when that is mended: what is imported stays", 1},
+	} {
+		bad := strings.Repeat(`{"username":"eve","username":"mallory"}`+"\n", c.lines)
+		_, errOut, status := command(t, `{"username":"ada"}`+"\n"+bad, "account", "import", "-", "--rejects", rejects, "--data", data)
+		if status != 1 || !strings.Contains(errOut, c.want) {
+			t.Errorf("%d lines: %d %s", c.lines, status, errOut)
+		}
+		if n := strings.Count(must(t, "", "account", "list", "--json", "--data", data), "\n"); n != c.imported {
+			t.Errorf("%d lines: %d accounts", c.lines, n)
+		}
+		if left, err := os.ReadDir(small); err != nil || len(left) != 0 {
+			t.Errorf("left: %v %v", left, err)
+		}
+	}
+}

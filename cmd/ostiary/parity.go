@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,7 +19,8 @@ type parityCmd struct {
 
 func (parityCmd) Help() string {
 	return `Mounts with mode = "shadow" or "split" compare what the legacy server answers with what this one would have. This
-shows what differed, without values: docs/shadow.md says what each kind is, and which can break a client.
+shows what differed, without values: docs/shadow.md says what each kind is, and which can break a client. The exit status
+is 1 unless it is safe to cut over.
 
 Examples:
     ostiary parity
@@ -61,6 +63,9 @@ type parityReport struct {
 }
 
 func (c *parityCmd) Run(a *app) error {
+	if err := someDialect(a.set, c.Dialect); err != nil {
+		return err
+	}
 	return a.inRealm(func(d *desk) error {
 		r := parityReport{of: map[parityJSON]*parityJSON{}, compared: map[routeOf]int64{}, differed: map[routeOf]int64{}}
 		err := d.ParitySince(a, d.realm.ID, parity.Day(c.Since.Time), func(n parity.Count) error {
@@ -140,7 +145,15 @@ func (r *parityReport) print(a *app, f listFlags) error {
 	}
 	v := r.verdict()
 	if f.JSON {
-		return l.json.Encode(v)
+		if err := l.json.Encode(v); err != nil {
+			return err
+		}
+	}
+	if !v.Safe {
+		return errors.New(v.Why)
+	}
+	if f.JSON {
+		return nil
 	}
 	_, err := fmt.Fprintln(a.out, v.Why)
 	return err

@@ -188,7 +188,7 @@ func (o *takeover) parity() (rows map[string]int64, verdict parityVerdict, text 
 	if err := o.p.stop(); err != nil {
 		o.Fatal(err)
 	}
-	text = must(o, "", "parity", "--json", "--data", o.data)
+	text, why, status := command(o, "", "parity", "--json", "--data", o.data)
 	rows = map[string]int64{}
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for _, line := range lines[:len(lines)-1] {
@@ -200,6 +200,9 @@ func (o *takeover) parity() (rows map[string]int64, verdict parityVerdict, text 
 	}
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &verdict); err != nil {
 		o.Fatal(err)
+	}
+	if verdict.Safe != (status == 0) || verdict.Safe != (why == "") || !verdict.Safe && !strings.Contains(why, verdict.Why) {
+		o.Errorf("status %d, %q, and the verdict is %+v", status, why, verdict)
 	}
 	return rows, verdict, text
 }

@@ -44,6 +44,9 @@ type usageLine struct {
 }
 
 func (c *usageCmd) Run(a *app) error {
+	if err := someDialect(a.set, string(c.Dialect)); err != nil {
+		return err
+	}
 	return a.inRealm(func(d *desk) error {
 		lines, err := c.read(a, d)
 		if err != nil {

@@ -53,6 +53,9 @@ type ImportEntry struct {
 	problem *importProblem
 }
 
+// Sourced tells whether the line comes from another server, by itself or by the options.
+func (e *ImportEntry) Sourced() bool { return e.account.Source != "" }
+
 // ImportProblem is why a line is not imported.
 type ImportProblem struct {
 	Entry   *ImportEntry

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -45,23 +44,30 @@ func csvHeader(text []byte, ignoreUnknown bool) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var unknown []string
+	seen := make(map[string]bool, len(columns))
+	var unknown []int // by their numbers: without a header these are values
 	for i, name := range columns {
 		_, isText := csvMembers[name]
 		_, isFlag := csvFlags[name]
 		_, isList := csvLists[name]
 		alias := strings.HasPrefix(name, csvAlias)
-		if slices.Contains(columns[:i], name) {
-			return nil, refuseLine("malformed", "the column %s is there twice", quoted([]string{name}))
-		}
 		if name != "number" && !isText && !isFlag && !isList && !alias {
-			unknown = append(unknown, name)
+			unknown = append(unknown, i+1)
+		} else if seen[name] {
+			return nil, refuseLine("malformed", "column %d has the name of one before", i+1)
 		}
+		seen[name] = true
 	}
-	if len(columns) == 1 && len(unknown) == 1 && strings.ContainsAny(columns[0], ";\t") {
+	switch {
+	case len(columns) == 1 && len(unknown) == 1 && strings.ContainsAny(columns[0], ";\t"):
 		return nil, refuseLine("malformed", "the columns of the first line must have commas between them")
+	case len(unknown) == len(columns):
+		return nil, refuseLine("malformed", "the first line must be the header, with the names of members: none of its columns has one")
+	case len(unknown) > 0 && !ignoreUnknown:
+		return nil, refuseLine("malformed", "the first line must be the header, with the names of members: column %d (of %d such) has none; --ignore-unknown leaves them out",
+			unknown[0], len(unknown))
 	}
-	return columns, unknownMembers(unknown, ignoreUnknown)
+	return columns, nil
 }
 
 // parseImportCSV reads a line of CSV by its columns. An empty value is none.
