@@ -104,6 +104,7 @@ func (accountShow) Help() string {
 // accountDetail is all that "account show" knows.
 type accountDetail struct {
 	accountJSON
+	Names         []string     `json:"names"`                   // beside the username and the address, such as those of a merge
 	Factor        string       `json:"mfa"`                     // none, enrolled, confirmed, or elsewhere
 	Elsewhere     auth.Dialect `json:"mfa_elsewhere,omitempty"` // whose legacy server has asked for it until now
 	RecoveryCodes int          `json:"recovery_codes"`
@@ -149,6 +150,9 @@ func (c *accountShow) Run(a *app) error {
 
 func (d *desk) detail(a *app, acc auth.Account) (detail accountDetail, err error) {
 	if detail.accountJSON, err = d.account(a, acc); err != nil {
+		return detail, err
+	}
+	if detail.Names, err = d.OtherNames(a, acc); err != nil {
 		return detail, err
 	}
 	state, err := d.Factor(a, d.realm.ID, acc.ID)
@@ -224,6 +228,9 @@ func (d accountDetail) print(a *app) error {
 	}
 	if d.Apart != "" {
 		rows = append(rows, []any{"APART", fmt.Sprintf("its names are good in %s alone", d.Apart)})
+	}
+	if len(d.Names) > 0 {
+		rows = append(rows, []any{"ALSO CALLED", strings.Join(d.Names, ", ")})
 	}
 	for _, p := range d.Passwords {
 		rows = append(rows, []any{"PASSWORD OF", p})

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,27 +162,6 @@ func (s *Service) firstHash(ctx context.Context, rec AccountRecord, n NewAccount
 		return &chosen{hash: hash}, nil
 	}
 	return s.choose(ctx, rec, "", n.Password)
-}
-
-// FindAccount finds an account by its username, its e-mail address or its id.
-func (s *Service) FindAccount(ctx context.Context, realm uuid.UUID, name string) (Account, error) {
-	return s.FindAccountAt(ctx, realm, "", name)
-}
-
-// FindAccountAt is FindAccount, and finds as logins in a dialect do: an account that is kept
-// apart there goes before others of the name.
-func (s *Service) FindAccountAt(ctx context.Context, realm uuid.UUID, d Dialect, name string) (Account, error) {
-	var rec AccountRecord
-	var err error
-	if id, ok := ParseID(name); ok {
-		rec, err = s.store.AccountByID(ctx, realm, id, d)
-	} else {
-		rec, err = s.store.AccountByName(ctx, realm, nameKey(name), d)
-	}
-	if errors.Is(err, ErrNotFound) {
-		return Account{}, Errorf(CodeNotFound, "there is no account %q", name)
-	}
-	return rec.Account, storeError(err)
 }
 
 // ListAccounts lists a realm's accounts by id, from the first after the given one.
