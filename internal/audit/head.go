@@ -75,17 +75,24 @@ func (k HeadKey) Sealed(realm uuid.UUID, h SealedHead) bool {
 // Broken is the seal of a head that was once found without a right one: it stays so.
 var Broken = make([]byte, sha256.Size)
 
-// Append gives an event its place behind a head, and returns the new head. It has a seal
+// Append gives events their places behind a head, and returns the new head. It has a seal
 // only if the one before had: what was made up is not made good by what comes after it. A
 // log begins with its realm: one that begins with something else was removed.
-func (k HeadKey) Append(before SealedHead, e *Event) SealedHead {
-	sealed := k.Sealed(e.RealmID, before)
-	if before.Seq == 0 {
-		sealed = e.Kind == RealmCreated
+func (k HeadKey) Append(before SealedHead, events ...*Event) SealedHead {
+	if len(events) == 0 {
+		return before
 	}
-	next := SealedHead{e.Follow(before.Head), Broken}
+	realm := events[0].RealmID
+	sealed := k.Sealed(realm, before)
+	if before.Seq == 0 {
+		sealed = events[0].Kind == RealmCreated
+	}
+	next := SealedHead{before.Head, Broken}
+	for _, e := range events {
+		next.Head = e.Follow(next.Head)
+	}
 	if sealed {
-		next.Seal = k.Seal(e.RealmID, next.Head)
+		next.Seal = k.Seal(realm, next.Head)
 	}
 	return next
 }

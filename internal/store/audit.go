@@ -1,10 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -180,21 +182,30 @@ func (q queries) LastCheckpoint(ctx context.Context, realm uuid.UUID) (audit.Che
 	return c, classify(err)
 }
 
-// InsertEvent takes the next place in the realm's log, which holds off every other entry of
-// the realm until the commit.
-func (q queries) InsertEvent(ctx context.Context, e audit.Event) error {
-	head := audit.SealedHead{Seal: []byte{}}
-	err := q.row(ctx, takePlaces, e.RealmID[:], head.Hash[:], head.Seal, 1).Scan(&head.Seq, bytesOf{head.Hash[:]}, &head.Seal)
-	if err != nil {
-		return classify(err)
+// logsOf are the events of a batch, those of one log together, and the logs always in the same order.
+func logsOf(events []*audit.Event) (logs [][]*audit.Event) {
+	byRealm := func(x, y *audit.Event) int { return bytes.Compare(x.RealmID[:], y.RealmID[:]) }
+	slices.SortStableFunc(events, byRealm)
+	for len(events) > 0 {
+		n := slices.IndexFunc(events, func(e *audit.Event) bool { return byRealm(e, events[0]) != 0 })
+		if n < 0 {
+			n = len(events)
+		}
+		logs, events = append(logs, events[:n]), events[n:]
 	}
-	head.Seq--
-	head = q.auditKey().Append(head, &e)
-	if _, err := q.exec(ctx, insertEvent, eventArgs(e)...); err != nil {
-		return err
-	}
-	_, err = q.exec(ctx, moveHead, e.RealmID[:], head.Hash[:], head.Seal)
-	return err
+	return logs
+}
+
+// takeArgs are those of takePlaces.
+func takeArgs(log []*audit.Event) []any {
+	return []any{log[0].RealmID[:], make([]byte, len(audit.Hash{})), []byte{}, len(log)}
+}
+
+// scanHead reads the head that events follow whose places were taken.
+func scanHead(row scanner, log []*audit.Event) (h audit.SealedHead, err error) {
+	err = row.Scan(&h.Seq, bytesOf{h.Hash[:]}, &h.Seal)
+	h.Seq -= int64(len(log))
+	return h, err
 }
 
 // auditKey is what UseAuditKey has said.
@@ -215,7 +226,7 @@ const (
 const insertEvent = `INSERT INTO audit_event (realm_id, seq, id, at, kind, account_id, session_id, dialect, address, request_id, actor, token, detail, hash)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
-func eventArgs(e audit.Event) []any {
+func eventArgs(e *audit.Event) []any {
 	return []any{
 		e.RealmID[:], e.Seq, e.ID[:], e.At.UnixMicro(), string(e.Kind), nullable(e.Account), nullable(e.Session),
 		e.Dialect, e.Address, e.RequestID, e.Actor, e.Token, e.Detail, e.Hash[:],

@@ -28,7 +28,7 @@ var errLost = errors.New("the commit was lost")
 type batch struct {
 	*lane
 	jobs    []*job
-	events  []audit.Event  // of the jobs that went well
+	events  []*audit.Event // of the jobs that went well
 	ends    map[ending]int // of the guesses that these have ended
 	good    int            // how many have
 	grow    bool           // other jobs may join
@@ -129,7 +129,7 @@ func (b *batch) runJob(i int) (again bool, err error) {
 	}
 	before := b.state
 	b.open()
-	var events []audit.Event
+	var events []*audit.Event
 	var ends []ending
 	j.err = call(j.fn, laneTx{b.tx, &events, &ends})
 	if j.err == nil && b.more(i) { // if what it left to be sent fails, it is this job that does
@@ -202,12 +202,12 @@ func (b *batch) end() error {
 	// A command may have told the log of a million accounts.
 	ctx, cancel := context.WithTimeout(context.Background(), statementLimit+time.Duration(len(b.events))*time.Millisecond)
 	defer cancel()
-	realms := b.realms()
-	heads, err := b.takeHeads(ctx, realms)
+	logs := logsOf(b.events)
+	heads, err := b.takeHeads(ctx, logs)
 	if err != nil {
 		return err
 	}
-	if err := b.tellLogs(ctx, realms, heads); err != nil {
+	if err := b.tellLogs(ctx, logs, heads); err != nil {
 		return err
 	}
 	b.endGuesses()
@@ -243,14 +243,11 @@ func (b *batch) sendCommit(ctx context.Context) error {
 }
 
 // tellLogs writes the events; the last of them with what is sent next.
-func (b *batch) tellLogs(ctx context.Context, realms []uuid.UUID, heads []audit.SealedHead) error {
+func (b *batch) tellLogs(ctx context.Context, logs [][]*audit.Event, heads []audit.SealedHead) error {
 	key := b.tx.auditKey()
-	for i, realm := range realms {
-		for _, e := range b.events {
-			if e.RealmID != realm {
-				continue
-			}
-			heads[i] = key.Append(heads[i], &e)
+	for i, log := range logs {
+		head := key.Append(heads[i], log...)
+		for _, e := range log {
 			b.pipe.keep(insertEvent, eventArgs(e)...)
 			if b.pipe.kept.Len() >= maxLines {
 				if err := b.pipe.flush(ctx); err != nil {
@@ -258,7 +255,7 @@ func (b *batch) tellLogs(ctx context.Context, realms []uuid.UUID, heads []audit.
 				}
 			}
 		}
-		b.pipe.keep(moveHead, realm[:], heads[i].Hash[:], heads[i].Seal)
+		b.pipe.keep(moveHead, log[0].RealmID[:], head.Hash[:], head.Seal)
 	}
 	return nil
 }
@@ -281,15 +278,6 @@ func (b *batch) endGuesses() {
 	}
 }
 
-// realms are those of the events, always in the same order: their logs are held from here on.
-func (b *batch) realms() (realms []uuid.UUID) {
-	for _, e := range b.events {
-		realms = append(realms, e.RealmID)
-	}
-	slices.SortFunc(realms, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
-	return slices.Compact(realms)
-}
-
 // setMark sets the mark of a commit, and tells what selectRefusal does.
 const setMark = `INSERT INTO commit_mark (writer, mark, at) VALUES ($1, $2, $3)
 	ON CONFLICT (writer) DO UPDATE SET mark = excluded.mark, at = excluded.at RETURNING (` + selectRefusal + ")"
@@ -303,21 +291,15 @@ func (b *batch) headWait() int {
 	return max(1, min(headWait, int(left/time.Second)))
 }
 
-// takeHeads sends what is kept, sets the mark, and takes the events' places in the logs.
-func (b *batch) takeHeads(ctx context.Context, realms []uuid.UUID) ([]audit.SealedHead, error) {
+// takeHeads sends what is kept, sets the mark, and takes the events' places in the logs, which
+// are held from here on.
+func (b *batch) takeHeads(ctx context.Context, logs [][]*audit.Event) ([]audit.SealedHead, error) {
 	b.pipe.keep(fmt.Sprintf("SET LOCAL lock_timeout = '%ds'", b.headWait()))
 	b.pipe.keep(setMark, b.id[:], b.mark[:], micros(time.Now()))
-	none := audit.SealedHead{Seal: []byte{}}
-	places := make([]int64, len(realms))
-	for i, realm := range realms {
-		for _, e := range b.events {
-			if e.RealmID == realm {
-				places[i]++
-			}
-		}
-		b.pipe.keep(takePlaces, realm[:], none.Hash[:], none.Seal, places[i])
+	for _, log := range logs {
+		b.pipe.keep(takePlaces, takeArgs(log)...)
 	}
-	results, err := b.pipe.send(ctx, 1+len(realms))
+	results, err := b.pipe.send(ctx, 1+len(logs))
 	if err != nil {
 		return nil, err
 	}
@@ -329,13 +311,11 @@ func (b *batch) takeHeads(ctx context.Context, realms []uuid.UUID) ([]audit.Seal
 	if err := b.refused(refusal); err != nil {
 		return nil, err
 	}
-	heads := make([]audit.SealedHead, len(realms))
-	for i := range realms {
-		h := &heads[i]
-		if err := results.QueryRow().Scan(&h.Seq, bytesOf{h.Hash[:]}, &h.Seal); err != nil {
+	heads := make([]audit.SealedHead, len(logs))
+	for i, log := range logs {
+		if heads[i], err = scanHead(results.QueryRow(), log); err != nil {
 			return nil, err
 		}
-		h.Seq -= places[i]
 	}
 	return heads, results.Close()
 }
@@ -370,7 +350,7 @@ func (b *batch) resolve() (err error) {
 // batch's end, and guesses end there.
 type laneTx struct {
 	queries
-	events *[]audit.Event
+	events *[]*audit.Event
 	ends   *[]ending
 }
 
@@ -380,6 +360,6 @@ func (t laneTx) EndGuess(_ context.Context, k auth.BudgetKey, slot int64) error 
 }
 
 func (t laneTx) InsertEvent(_ context.Context, e audit.Event) error {
-	*t.events = append(*t.events, e)
+	*t.events = append(*t.events, &e)
 	return nil
 }

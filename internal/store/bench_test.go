@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
@@ -142,4 +143,37 @@ func openAll(b *testing.B, s *Store, session uuid.UUID, roles, sources int) {
 	if err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkRefresh is all that a refresh asks: it rotates one of 64 chains, reads the account,
+// and tells the audit log.
+func BenchmarkRefresh(b *testing.B) {
+	s := create(b)
+	ids := sessions(b, s, 64)
+	mount := &auth.Mount{RealmID: testRealm, Dialect: "one", RefreshRetry: time.Minute}
+	var next atomic.Int32
+	b.SetParallelism(32)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		id := ids[int(next.Add(1)-1)%len(ids)]
+		for g := int64(1); pb.Next(); g++ {
+			err := s.InTx(context.Background(), func(tx auth.Tx) error {
+				rot, err := tx.RotateRefresh(context.Background(), mount, id, g, benchNow)
+				if err != nil {
+					return err
+				}
+				if _, err := tx.AccountByID(context.Background(), testRealm, rot.Session.AccountID, "one"); err != nil {
+					return err
+				}
+				return tx.InsertEvent(context.Background(), audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: testRealm, At: benchNow, Kind: audit.TokenRefreshed,
+					Account: rot.Session.AccountID, Session: id, Dialect: "one", Address: "192.0.2.1", RequestID: "0198a1b2c3d4", Token: "abcdefgh"})
+			})
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "transactions/s")
 }

@@ -112,7 +112,7 @@ func chainSome(ctx context.Context, tx *sql.Tx) (bool, error) {
 			}
 		}
 		head = e.Follow(head)
-		if _, err := insert.ExecContext(ctx, eventArgs(*e)...); err != nil {
+		if _, err := insert.ExecContext(ctx, eventArgs(e)...); err != nil {
 			return false, err
 		}
 		if i+1 < len(events) && e.RealmID == events[i+1].RealmID {

@@ -75,7 +75,7 @@ func TestOpen_Durable(t *testing.T) {
 				value = "250" // it waits by itself, and for all that wait at once
 			}
 			var got string
-			if err := tx.(txQueries).row(t.Context(), "PRAGMA "+name).Scan(&got); err != nil || got != value {
+			if err := own(tx).row(t.Context(), "PRAGMA "+name).Scan(&got); err != nil || got != value {
 				t.Errorf("the writer's %s is %q, %v", name, got, err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
@@ -28,8 +29,9 @@ type writer struct {
 	conn    *sql.Conn
 	tx      queries
 	jobs    chan *job
-	inPlace func() error // of the store
-	refused *auth.Error  // what the jobs of this transaction are told
+	inPlace func() error   // of the store
+	refused *auth.Error    // what the jobs of this transaction are told
+	events  []*audit.Event // of those that went well
 	writable
 
 	mu     sync.RWMutex // held for reading by those that send a job
@@ -89,9 +91,6 @@ var errClosed = &auth.Error{Code: auth.CodeUnavailable, Cause: errors.New("the s
 
 // do runs fn in a transaction and returns when it is on disk, or has failed.
 func (w *writer) do(ctx context.Context, fn func(auth.Tx) error) error {
-	if err := w.inPlace(); err != nil {
-		return err
-	}
 	j := &job{ctx: ctx, fn: fn, done: make(chan struct{}), sent: time.Now()}
 	if err := w.send(j); err != nil {
 		return err
@@ -99,8 +98,7 @@ func (w *writer) do(ctx context.Context, fn func(auth.Tx) error) error {
 	// The outcome is awaited even if ctx ends: the caller must not learn "failed" of
 	// something that is then committed.
 	<-j.done
-	// And what it did to a file that has gone meanwhile was not done to the database.
-	return cmp.Or(w.inPlace(), j.err)
+	return j.err
 }
 
 func (w *writer) send(j *job) error {
@@ -151,7 +149,7 @@ func finish(jobs []*job) {
 // gather, and each is told so after maxBusy, however many stand before it.
 func (w *writer) begin(pending []*job) ([]*job, error) {
 	for {
-		err := w.control("BEGIN IMMEDIATE")
+		err := w.open()
 		if !isBusy(err) {
 			return pending, err
 		}
@@ -175,6 +173,14 @@ func (w *writer) begin(pending []*job) ([]*job, error) {
 			return nil, err
 		}
 	}
+}
+
+// open begins a transaction on the file that is in its place.
+func (w *writer) open() error {
+	if err := w.inPlace(); err != nil {
+		return err
+	}
+	return w.control("BEGIN IMMEDIATE")
 }
 
 // batch runs jobs, and those that came meanwhile, in the transaction that has begun; err
@@ -210,7 +216,7 @@ func (w *writer) batch(batch []*job, err error) []*job {
 	// none because of what it saw of another.
 	for _, j := range batch {
 		if len(batch) > 1 {
-			err = w.end(w.control("BEGIN IMMEDIATE"), func() error { return w.runJob(j) })
+			err = w.end(w.open(), func() error { return w.runJob(j) })
 		}
 		if err != nil && j.err == nil {
 			j.err = classify(err)
@@ -234,13 +240,20 @@ func (w *writer) end(err error, run func() error) error {
 	if err == nil {
 		w.refused, err = w.tx.refused(context.Background())
 	}
+	w.events = nil
 	if err == nil {
 		err = run()
+	}
+	if err == nil {
+		err = w.tellLogs()
 	}
 	if err == nil {
 		began := time.Now()
 		err = w.control("COMMIT")
 		w.watch.tell(func(o Observer) { o.StoreCommit(time.Since(began)) })
+	}
+	if err == nil { // what was done to a file that has gone meanwhile was not done to the database
+		err = w.inPlace()
 	}
 	if err != nil {
 		w.healthy.Store(false)
@@ -258,7 +271,7 @@ func (w *writer) runAlone(j *job) error {
 	case w.refused != nil && !isUnrefused(j.ctx):
 		j.err = w.refused
 	default:
-		j.err = call(j.fn, txQueries{w.tx})
+		j.err = call(j.fn, writerTx{w.tx, &w.events})
 	}
 	return j.err
 }
@@ -275,7 +288,9 @@ func (w *writer) runJob(j *job) error {
 	if err := w.control("SAVEPOINT job"); err != nil {
 		return err
 	}
-	if j.err = call(j.fn, txQueries{w.tx}); j.err != nil {
+	told := len(w.events)
+	if j.err = call(j.fn, writerTx{w.tx, &w.events}); j.err != nil {
+		w.events = w.events[:told]
 		if e, ok := errors.AsType[*auth.Error](j.err); ok && e.Code == auth.CodeUnavailable {
 			w.healthy.Store(false)
 		}
@@ -305,8 +320,38 @@ func call(fn func(auth.Tx) error, tx auth.Tx) (err error) {
 	return fn(tx)
 }
 
-// txQueries is a transaction: all of queries.
-type txQueries struct{ queries }
+// tellLogs writes what the jobs have told the audit log, whose head moves once for all of them.
+func (w *writer) tellLogs() error {
+	ctx := context.Background()
+	for _, log := range logsOf(w.events) {
+		head, err := scanHead(w.tx.row(ctx, takePlaces, takeArgs(log)...), log)
+		if err != nil {
+			return err
+		}
+		head = w.tx.auditKey().Append(head, log...)
+		for _, e := range log {
+			if _, err := w.tx.exec(ctx, insertEvent, eventArgs(e)...); err != nil {
+				return err
+			}
+		}
+		if _, err := w.tx.exec(ctx, moveHead, log[0].RealmID[:], head.Hash[:], head.Seal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writerTx is a transaction of a batch: all of queries, but that the audit log is told at the
+// batch's end.
+type writerTx struct {
+	queries
+	events *[]*audit.Event
+}
+
+func (t writerTx) InsertEvent(_ context.Context, e audit.Event) error {
+	*t.events = append(*t.events, &e)
+	return nil
+}
 
 // own are the statements of a transaction, beside those that the core knows.
 func own(tx auth.Tx) queries { return tx.(interface{ all() queries }).all() }
