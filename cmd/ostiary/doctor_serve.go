@@ -30,6 +30,7 @@ func (d *doctor) checkSettings() []*auth.Mount {
 	}
 	d.checkBreached()
 	d.checkLegacies(mounts)
+	d.checkWritebacks()
 	srv := &d.server
 	if err := srv.AfterApply(); err != nil {
 		d.find(wrong, "address", "correct the setting: ostiary serve does not start with it", "%v", err)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +47,7 @@ func (s *server) elders(set *config.Shared, mounts []*auth.Mount) (map[legacyOf]
 		of := legacyOf{m.Dialect, m.Host, m.Prefix, m.Realm, settings, string(o.CA)}
 		c := known[of]
 		if c == nil {
-			o.Log = s.log
+			o.Log, o.Caller = s.log, s.caller(m)
 			if c, err = legacy.New(o); err != nil {
 				return nil, misuse(fmt.Sprintf("mount %d (%s): legacy_ca: %s %v", i+1, m.Dialect, settings.CA, err))
 			}
@@ -54,6 +56,19 @@ func (s *server) elders(set *config.Shared, mounts []*auth.Mount) (map[legacyOf]
 		m.Elder = dialectOf(m).Elder(c)
 	}
 	return clients, nil
+}
+
+// caller is by which the nodes of this store know the calls of a mount, and nobody else's.
+func (s *server) caller(m *auth.Mount) string {
+	return hex.EncodeToString(s.master.Derive("legacy calls of realm " + m.Realm)[:16])
+}
+
+// once has a mount's route refuse what the mount itself has asked its legacy server.
+func (s *server) once(m *auth.Mount, route *web.Route) {
+	if m.Elder != nil {
+		caller := s.caller(m)
+		route.Refuse = func(h http.Header) *auth.Error { return legacy.Returned(h, caller) }
+	}
 }
 
 // newTally makes what counts where the legacy servers answer otherwise.

@@ -115,3 +115,24 @@ func TestReload_KeepsTheBreaker(t *testing.T) {
 		t.Errorf("with other settings it was asked %d times", n)
 	}
 }
+
+// A legacy server that is this one is asked once, and not on and on.
+func TestServe_LegacyIsItself(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "ostiary.toml")
+	writeConfig(t, config, "[[mount]]\ndialect = \"senmo\"\n")
+	p := serve(t, filepath.Join(t.TempDir(), "data"), "--config", config)
+	for i, mode := range []string{"own", "shadow"} {
+		writeConfig(t, config, fmt.Sprintf("[[mount]]\ndialect = \"senmo\"\nlegacy = %q\nmode = %q\n", p.url, mode))
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		p.waitFor(t, fmt.Sprintf("(?s)(configuration reloaded.*){%d}", i+1))
+		if status, answer := login(t, p.url, "steve", "x"); status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d %s", mode, status, answer)
+		}
+		p.waitFor(t, fmt.Sprintf("(?s)(path=/v1/auth.*){%d}", 2*(i+1)))
+		if log, n := p.err.String(), 2*(i+1); strings.Count(log, "path=/v1/auth") != n || strings.Count(log, "this server has sent this request to itself") != i+1 {
+			t.Errorf("%s: not %d requests:\n%s", mode, n, log)
+		}
+	}
+}

@@ -85,6 +85,7 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 				for _, route := range d.Routes(svc, m) {
 					route.Name = strings.TrimPrefix(route.Path, m.Prefix)
 					route = s.shadowed(m, route)
+					s.once(m, &route)
 					route.Count = s.counted(m, srv)
 					d.Announce(&route, m)
 					routes = append(routes, route)

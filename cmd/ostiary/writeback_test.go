@@ -208,3 +208,37 @@ func TestWriteback_BadTargets(t *testing.T) {
 		}
 	}
 }
+
+// The doctor says what is in the way of telling an old system, and tells it nothing.
+func TestDoctor_Writebacks(t *testing.T) {
+	data, dir := filepath.Join(t.TempDir(), "data"), t.TempDir()
+	if err := serve(t, data).stop(); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{"open.jsonl": 0o644, "back.jsonl": 0o600, "secret": 0o600} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("c2VjcmV0IG9mIDMyIGJ5dGVzIGF0IGxlYXN0ISEhISE=\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	config := filepath.Join(dir, "ostiary.toml")
+	for _, c := range []struct{ until, how, state, text, do string }{
+		{later, `file = "back.jsonl"`, fine, "back.jsonl is told of new passwords until", ""},
+		{later, `file = "new.jsonl"`, fine, "new.jsonl is told", ""},
+		{later, `file = "none/back.jsonl"`, wrong, "none: no such file", "write there"},
+		{later, `file = "open.jsonl"`, wrong, "mode 0644", "chmod 600"},
+		{later, `file = "."`, wrong, "no regular file", "another file"},
+		{"2026-01-01T00:00:00Z", `file = "back.jsonl"`, warn, "its time was over", "take the table out"},
+		{later, "webhook = \"https://old.example.com/back?s3cret\"\nwebhook_secret_file = \"secret\"", fine, "https://old.example.com is told", ""},
+		{later, "webhook = \"https://old.example.com/back\"\nwebhook_secret_file = \"none\"", wrong, "no such file", "webhook_secret_file"},
+	} {
+		writeConfig(t, config, fmt.Sprintf("[[writeback]]\nrealm = \"default\"\nformat = \"bcrypt\"\nuntil = %q\n%s\n", c.until, c.how))
+		found, status := diagnose(t, "--data", data, "--listen", free(t), "--config", config)
+		if !has(found, c.state, "writeback of realm default", c.text, c.do) || (c.state == wrong) != (status == 1) {
+			t.Errorf("%s: %d %+v", c.how, status, found)
+		}
+	}
+	if left, err := os.ReadFile(filepath.Join(dir, "new.jsonl")); err == nil {
+		t.Errorf("it has made a file: %q", left)
+	}
+}

@@ -75,11 +75,26 @@ func Parse(name string, data []byte) (*File, error) {
 		return nil, explain(name, wrong)
 	}
 	for i := range c.Mount {
-		if d := &c.Mount[i].Definition; *d != "" && !filepath.IsAbs(*d) {
-			*d = filepath.Join(filepath.Dir(name), *d)
+		fromFile(name, &c.Mount[i].Definition, &c.Mount[i].LegacyCA)
+	}
+	for i := range c.Policy {
+		if p := c.Policy[i].PasswordBreached; p != nil {
+			fromFile(name, p)
 		}
 	}
+	for i := range c.Writeback {
+		fromFile(name, &c.Writeback[i].File, &c.Writeback[i].WebhookSecretFile)
+	}
 	return &File{name: name, values: values, mounts: c.Mount, policies: c.Policy, writebacks: c.Writeback}, nil
+}
+
+// fromFile has paths of a table begin in the directory of the file.
+func fromFile(name string, paths ...*string) {
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(filepath.Dir(name), *p)
+		}
+	}
 }
 
 // checkKeys is stricter than the decoder, which takes names in another case, a single

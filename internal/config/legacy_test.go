@@ -84,3 +84,43 @@ func TestLegacy_Options(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
+
+// TestLoad_Paths: what a table names is found from the directory of the file on, wherever the process is.
+func TestLoad_Paths(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ostiary.toml")
+	text := `
+[[mount]]
+dialect = "senmo"
+legacy = "https://old.example.com"
+legacy_ca = "ca.pem"
+
+[[policy]]
+realm = "a"
+password_breached = "pwned"
+
+[[policy]]
+realm = "b"
+password_breached = "/var/lib/pwned"
+
+[[writeback]]
+realm = "a"
+file = "back.jsonl"
+
+[[writeback]]
+realm = "b"
+webhook_secret_file = "back"
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{f.mounts[0].LegacyCA, *f.policies[0].PasswordBreached, *f.policies[1].PasswordBreached, f.writebacks[0].File, f.writebacks[1].WebhookSecretFile}
+	want := []string{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "pwned"), "/var/lib/pwned", filepath.Join(dir, "back.jsonl"), filepath.Join(dir, "back")}
+	if !cmp.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -36,12 +36,14 @@ type Options struct {
 	CA      []byte        // certificates in PEM that are trusted in place of the system's; nil: those
 	Timeout time.Duration // of a call, from its beginning to the end of the answer
 	Calls   int           // at once
+	Caller  string        // by which who asks knows its own calls; "": it does not
 	Log     *slog.Logger  // nil: none
 }
 
 // Client asks one legacy server. It is safe for concurrent use.
 type Client struct {
 	base      *url.URL
+	caller    string
 	timeout   time.Duration
 	transport *http.Transport
 	slots     chan struct{} // of the calls under way
@@ -96,7 +98,7 @@ func New(o Options) (*Client, error) {
 		dialer.Control = stayHere
 	}
 	return &Client{
-		base: base, timeout: o.Timeout, slots: make(chan struct{}, o.Calls),
+		base: base, caller: o.Caller, timeout: o.Timeout, slots: make(chan struct{}, o.Calls),
 		transport: &http.Transport{
 			Proxy: nil, DialContext: dialer.DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: o.Timeout, ForceAttemptHTTP2: true,
 			DisableCompression: true, MaxConnsPerHost: o.Calls, MaxIdleConnsPerHost: o.Calls, MaxResponseHeaderBytes: maxAnswer,

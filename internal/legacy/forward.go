@@ -3,9 +3,11 @@ package legacy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -16,6 +18,19 @@ import (
 var passed = []string{
 	"Authorization", "Authentication", "X-Csrf-Token", "Content-Type",
 	"Accept", "Accept-Language", "User-Agent", "Origin", "Referer",
+}
+
+// callerHeader says who has made a call.
+const callerHeader = "Ostiary-Caller"
+
+// Returned is why a request is not answered that its own server has sent: it would send it
+// again, for as long as anything is left to send with.
+func Returned(h http.Header, caller string) *auth.Error {
+	if h.Get(callerHeader) != caller {
+		return nil
+	}
+	return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
+		Cause: errors.New("this server has sent this request to itself: legacy of a mount names it, or a proxy before it, in place of the old server")}
 }
 
 // Forward sends a client's request to the legacy server, with the body that was read of it
@@ -61,6 +76,9 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body []byt
 	r, err := http.NewRequestWithContext(ctx, method, u.String(), content)
 	if err != nil {
 		return nil, err
+	}
+	if c.caller != "" {
+		r.Header.Set(callerHeader, c.caller)
 	}
 	if cl.Address.IsValid() {
 		r.Header.Set("X-Forwarded-For", cl.Address.String())

@@ -35,6 +35,8 @@ type Route struct {
 	Count func(auth.Used, *auth.Client)
 	// Notice are headers of each answer of the route.
 	Notice http.Header
+	// Refuse, unless it is nil, is why a request with such headers is not answered; nil: it is.
+	Refuse func(http.Header) *auth.Error
 	// Away, unless it is nil, tells whether the route is meant to be away, and until when. Then
 	// it answers 503, as Encode has it, and nothing is looked at.
 	Away   func(now time.Time) (until time.Time, away bool)
@@ -158,7 +160,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		route.share(w.Header(), r.Header)
 	}
 	maps.Copy(w.Header(), route.Notice)
-	if route.away(w, r) {
+	if route.away(w, r) || route.refuses(w, r) {
 		return
 	}
 	route.Handler.ServeHTTP(w, r)
@@ -178,6 +180,18 @@ func (route *Route) away(w http.ResponseWriter, r *http.Request) bool {
 		})
 	}
 	return away
+}
+
+func (route *Route) refuses(w http.ResponseWriter, r *http.Request) bool {
+	if route.Refuse == nil {
+		return false
+	}
+	err := route.Refuse(r.Header)
+	if err != nil {
+		auth.Use(r.Context(), auth.UsedFailed)
+		fail(w, r, route.Encode, "", err)
+	}
+	return err != nil
 }
 
 func (m *mux) find(r *http.Request) *group {
