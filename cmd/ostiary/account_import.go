@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"time"
 
 	"filippo.io/age"
@@ -210,6 +211,8 @@ type importing struct {
 	rejects  io.Writer
 	report   io.Writer
 	im       *auth.Importer
+	lines    func() int           // of a transaction
+	workers  int                  // that read lines
 	shown    []auth.ImportProblem // the first
 }
 
@@ -220,6 +223,7 @@ func (x *importing) run() (refused, err error) {
 		return nil, err
 	}
 	sourced := false
+	x.lines, x.workers = func() int { return importLines }, runtime.GOMAXPROCS(0)
 	sum, err := x.pass("checking", func(entries []*auth.ImportEntry) error {
 		for _, e := range entries {
 			sourced = sourced || e.Sourced()
@@ -253,6 +257,15 @@ func (x *importing) run() (refused, err error) {
 func (x *importing) second() error {
 	if err := x.im.Begin(x.a); err != nil {
 		return err
+	}
+	x.workers = max(1, x.workers-1) // one is for what writes
+	if pause := x.options.Pause; pause != nil {
+		x.lines = func() int {
+			if pause() == 0 {
+				return importAlone * importLines
+			}
+			return importLines
+		}
 	}
 	var last int64
 	sum, err := x.pass("importing", func(entries []*auth.ImportEntry) error {

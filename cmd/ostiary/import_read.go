@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +28,10 @@ const (
 
 // importLines are in one transaction at the most: it takes some tenths of a second.
 var importLines = 10_000
+
+// importAlone is how many times as many there are while no server waits for them: fewer pages
+// of the indexes are then written again and again.
+const importAlone = 3
 
 // importFile is a file that is read twice.
 type importFile struct {
@@ -133,10 +136,9 @@ type importGroup struct {
 	ready   sync.WaitGroup
 }
 
-// prepare reads the lines, on all processors.
-func (g *importGroup) prepare(im *auth.Importer) {
+// prepare reads the lines, on so many processors.
+func (g *importGroup) prepare(im *auth.Importer, workers int) {
 	g.entries = make([]*auth.ImportEntry, len(g.lines))
-	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		g.ready.Go(func() {
 			for i := w; i < len(g.lines); i += workers {
@@ -160,7 +162,7 @@ func (x *importing) pass(what string, each func([]*auth.ImportEntry) error) ([]b
 			return nil, err
 		}
 	}
-	groups, stop := make(chan *importGroup, 1), make(chan struct{})
+	groups, stop := make(chan *importGroup), make(chan struct{})
 	var reading sync.WaitGroup
 	reading.Go(func() { x.read(l, groups, stop) })
 	defer reading.Wait()
@@ -205,8 +207,8 @@ func (x *importing) header(l *lineReader) error {
 func (x *importing) read(l *lineReader, groups chan<- *importGroup, stop <-chan struct{}) {
 	defer close(groups)
 	for end := false; !end; {
-		g := &importGroup{}
-		for len(g.lines) < importLines && g.bytes < importBytes {
+		g, most := &importGroup{}, x.lines()
+		for len(g.lines) < most && g.bytes < importBytes {
 			line, size, err := l.next()
 			if err != nil {
 				if end = true; !errors.Is(err, io.EOF) {
@@ -221,7 +223,7 @@ func (x *importing) read(l *lineReader, groups chan<- *importGroup, stop <-chan 
 			g.lines = append(g.lines, line)
 			g.ids = append(g.ids, uuid.Must(uuid.NewV7()))
 		}
-		g.prepare(x.im)
+		g.prepare(x.im, x.workers)
 		select {
 		case groups <- g:
 		case <-stop:
