@@ -157,6 +157,7 @@ func init() {
 	})
 	add(djangoBcrypt)
 	add(phpass)
+	add(apache)
 	add(firebase)
 	add(digest)
 }

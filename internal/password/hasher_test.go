@@ -37,6 +37,7 @@ var known = []struct{ scheme, phc string }{
 	{"sha256crypt$1024", "$5$rounds=1000$saltsalt$TFDrLHsZ0msaZlw.ZViQNNRjyMG9kAB3KDkA8eLkI.."},
 	{"sha512crypt$5120", "$6$saltsaltsaltsalt$csoGsaC3yxEIvMdVpxO2zEQlhCHi/6pnPVKHT3nfribhRDnEOL4O5nnsAETH/r6rG0vxiN/wRElsAf4u8CK4d."},
 	{"sha512crypt$6144", "$6$rounds=6000$saltsalt$.wR6zOMckLq47MxWRr1LmxkkEdu.9irzljlNcIMuYTjCIH.ccjfvltNp96JhzjLWKZHBiSZk2OGn8WdBJ5vvE/"},
+	{"apr1", "$apr1$saltsalt$PU9q8.HoFJEM7m9NSIooE1"},
 	{"md5crypt", "$1$saltsalt$BsXyQbZiQujHkdhwPwdol."},
 	{"django-bcrypt-sha256$5", "$django-bcrypt-sha256$2b$05$Se9xz2M32/tBU3MyPbFgeOsT95oZ8nOtSeplRhDT9L1nzY9uD/rzC"},
 	{"phpass$9", "$P$7y2/Tq0thNh3zGQ4bquBvi4MoDHs1w/"},

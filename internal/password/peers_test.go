@@ -42,7 +42,7 @@ func TestPeers_Commands(t *testing.T) {
 	for _, command := range []string{
 		"argon2 saltsaltsalt -id -e -t 2 -m 12 -p 1", "argon2 saltsaltsalt -i -e -t 3 -m 12 -p 2", "argon2 saltsaltsalt -d -e -t 1 -k 4096 -p 4",
 		"mkpasswd -s -m yescrypt -R 1", "mkpasswd -s -m bcrypt -R 5", "mkpasswd -s -m bcrypt-a -R 5", "mkpasswd -s -m sha512crypt -R 2000", "mkpasswd -s -m sha256crypt", "mkpasswd -s -m md5crypt",
-		"openssl passwd -1 -stdin", "openssl passwd -5 -stdin", "openssl passwd -6 -stdin",
+		"openssl passwd -1 -stdin", "openssl passwd -apr1 -stdin", "openssl passwd -5 -stdin", "openssl passwd -6 -stdin",
 	} {
 		t.Run(command, func(t *testing.T) {
 			words := strings.Fields(command)
