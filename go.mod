@@ -3,7 +3,6 @@ module github.com/ostiary/ostiary
 go 1.26.0
 
 require (
-	github.com/alecthomas/kong v1.17.0
 	github.com/caddyserver/certmagic v0.25.6
 	github.com/go-crypt/crypt v0.14.15
 	github.com/go-crypt/x v0.4.17

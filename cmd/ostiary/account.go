@@ -178,7 +178,7 @@ func (a *app) readPassword() (auth.Secret, error) {
 
 type accountRotateSecret struct {
 	accountArg
-	Overlap time.Duration `default:"0s" placeholder:"DURATION" help:"How long the old secret stays good, such as 24h. 0s: it ends now, and so do its sessions."`
+	Overlap config.Duration `default:"0s" placeholder:"DURATION" help:"How long the old secret stays good, such as 24h. 0s: it ends now, and so do its sessions."`
 }
 
 func (accountRotateSecret) Help() string {
@@ -193,7 +193,7 @@ func (c *accountRotateSecret) Run(a *app) error {
 		return misusef("--overlap: must not be negative")
 	}
 	return a.onAccount(c.U, func(d *desk, acc auth.Account) error {
-		secret, err := d.RotateSecret(a, d.realm.ID, acc.ID, c.Overlap, d.by)
+		secret, err := d.RotateSecret(a, d.realm.ID, acc.ID, time.Duration(c.Overlap), d.by)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/kong"
+	"github.com/ostiary/ostiary/internal/commandline"
 )
 
 type completionCmd struct {
@@ -70,7 +70,7 @@ func (c *completeCmd) Run(a *app) error {
 	if len(words) > 0 && words[0] == "--" {
 		words = words[1:]
 	}
-	for _, w := range complete(a.kong.Model.Node, words) {
+	for _, w := range complete(a.root, words) {
 		if _, err := fmt.Fprintln(a.out, w); err != nil {
 			return err
 		}
@@ -79,24 +79,25 @@ func (c *completeCmd) Run(a *app) error {
 }
 
 // complete walks the commands along the words, and returns what fits the last one.
-func complete(node *kong.Node, words []string) (out []string) {
+func complete(node *commandline.Command, words []string) (out []string) {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	last := words[len(words)-1]
-	var value *kong.Flag // whose value is expected
+	var value *commandline.Value // that is expected
 	for _, w := range words[:len(words)-1] {
 		if value != nil {
 			value = nil
 			continue
 		}
-		if flag := flagOf(node, w); flag != nil {
-			if !strings.Contains(w, "=") && !flag.IsBool() {
+		if name, isFlag := strings.CutPrefix(w, "--"); isFlag {
+			name, _, joined := strings.Cut(name, "=")
+			if flag := node.Flag(name); flag != nil && !joined && !flag.IsBool {
 				value = flag
 			}
 			continue
 		}
-		for _, child := range node.Children {
+		for _, child := range node.Commands {
 			if child.Name == w && !child.Hidden {
 				node = child
 				break
@@ -111,22 +112,21 @@ func complete(node *kong.Node, words []string) (out []string) {
 	}
 	switch {
 	case value != nil:
-		for _, choice := range choices(value.Value) {
+		for _, choice := range choices(value) {
 			add(choice, "")
 		}
 	case strings.HasPrefix(last, "-"):
-		for _, group := range node.AllFlags(true) {
-			for _, flag := range group {
-				add("--"+flag.Name, flag.Help)
-			}
+		add("--help", "Show context-sensitive help.")
+		for _, flag := range node.AllFlags() {
+			add("--"+flag.Name, flag.Help)
 		}
 	default:
-		for _, child := range node.Children {
+		for _, child := range node.Commands {
 			if !child.Hidden {
 				add(child.Name, child.Help)
 			}
 		}
-		for _, arg := range node.Positional {
+		for _, arg := range node.Args {
 			for _, choice := range choices(arg) {
 				add(choice, "")
 			}
@@ -136,23 +136,11 @@ func complete(node *kong.Node, words []string) (out []string) {
 	return out
 }
 
-func flagOf(node *kong.Node, word string) *kong.Flag {
-	name, _, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
-	for _, group := range node.AllFlags(true) {
-		for _, flag := range group {
-			if strings.HasPrefix(word, "--") && flag.Name == name {
-				return flag
-			}
-		}
-	}
-	return nil
-}
-
 // choices are the values that a flag or an argument can have, if they are few and known.
-func choices(v *kong.Value) []string {
+func choices(v *commandline.Value) []string {
 	switch {
-	case v.Enum != "":
-		return v.EnumSlice()
+	case len(v.Enum) > 0:
+		return v.Enum
 	case v.Name == "dialect":
 		var names []string
 		for _, d := range dialects() {

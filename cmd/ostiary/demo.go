@@ -8,14 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/alecthomas/kong"
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/commandline"
 	"github.com/ostiary/ostiary/internal/config"
 )
 
@@ -27,24 +26,11 @@ const (
 
 // demoData is the data directory of serve --demo where neither a flag nor the environment
 // nor the configuration file names one: the demo's accounts are never in the way of real ones.
-func demoData(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if flag.Name != "data" {
-		return nil, nil
+func (c *commandLine) demoData(_ *commandline.Line, flag *commandline.Value) any {
+	if flag.Name == "data" && c.Serve.Demo {
+		return demoDir
 	}
-	for _, name := range flag.Envs {
-		if _, set := os.LookupEnv(name); set {
-			return nil, nil
-		}
-	}
-	for _, p := range ctx.Path {
-		if p.Flag == nil || p.Flag.Name != "demo" {
-			continue
-		}
-		if on, _ := ctx.FlagValue(p.Flag).(bool); on {
-			return demoDir, nil
-		}
-	}
-	return nil, nil
+	return nil
 }
 
 // demoAccount is an account of the demo, with its password of this start.

@@ -32,7 +32,7 @@ func (d *doctor) checkSettings() []*auth.Mount {
 	d.checkLegacies(mounts)
 	d.checkWritebacks()
 	srv := &d.server
-	if err := srv.AfterApply(); err != nil {
+	if err := srv.Check(); err != nil {
 		d.find(wrong, "address", "correct the setting: ostiary serve does not start with it", "%v", err)
 		return mounts
 	}

@@ -4,18 +4,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/kong"
+	"github.com/ostiary/ostiary/internal/commandline"
 )
 
 // strayVariables are the variables of the environment that begin like settings and are
 // none: names with a slip in them, which would otherwise go unnoticed.
 func (a *app) strayVariables(environ []string) (stray []string) {
 	known := []string{"OSTIARY_MASTER_KEY"} // which has no flag
-	_ = kong.Visit(a.kong.Model.Node, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok {
-			known = append(known, flag.Envs...)
+	a.root.Walk(func(c *commandline.Command) {
+		for _, flag := range c.Flags {
+			known = append(known, flag.Env)
 		}
-		return next(nil)
 	})
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/keyring"
 )
 
@@ -101,10 +102,10 @@ func keyStates(keys []keyring.Record, now time.Time) []string {
 }
 
 type keyRotate struct {
-	Algorithm string         `enum:"RS256,ES256,EdDSA" default:"RS256" help:"RS256, ES256 or EdDSA."`
-	Bits      int            `placeholder:"N" help:"Size of an RS256 key: 2048, 3072 or 4096. Default: rsa_bits."`
-	Ahead     *time.Duration `placeholder:"DURATION" help:"How long the new key is published before it signs. Default: key_ahead."`
-	Now       bool           `help:"The old keys are compromised: refuse them, the next one too, and their tokens from now on."`
+	Algorithm string           `enum:"RS256,ES256,EdDSA" default:"RS256" help:"RS256, ES256 or EdDSA."`
+	Bits      int              `placeholder:"N" help:"Size of an RS256 key: 2048, 3072 or 4096. Default: rsa_bits."`
+	Ahead     *config.Duration `placeholder:"DURATION" help:"How long the new key is published before it signs. Default: key_ahead."`
+	Now       bool             `help:"The old keys are compromised: refuse them, the next one too, and their tokens from now on."`
 }
 
 func (keyRotate) Help() string {
@@ -122,7 +123,7 @@ func (c *keyRotate) Run(a *app) error {
 	policy := keyPolicy(a.set)
 	ahead := policy.Ahead
 	if c.Ahead != nil {
-		ahead = *c.Ahead
+		ahead = time.Duration(*c.Ahead)
 	}
 	if ahead < 0 {
 		return misusef("--ahead: must not be negative")

@@ -17,16 +17,15 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/commandline"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/password"
 )
 
 // commandLine is all that can be typed.
 type commandLine struct {
-	config.Shared `group:"settings"`
+	config.Shared `group:"Settings:"`
 
 	Serve      serveCmd      `cmd:"" help:"Serve the login APIs. The first start creates everything."`
 	Realm      realmCmd      `cmd:"" help:"Realms: closed sets of accounts, keys and sessions."`
@@ -61,7 +60,7 @@ type app struct {
 	out  *bufio.Writer // flushed at the end; a failure to write is a failure
 	err  io.Writer
 	args []string
-	kong *kong.Kong
+	root *commandline.Command
 
 	oneRealm bool // --realm was typed
 	typedURL bool // --database was
@@ -94,17 +93,24 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout
 // run is the whole program, from its arguments to its exit status.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	a := &app{Context: ctx, in: in, out: bufio.NewWriter(out), err: errOut, args: args}
-	c, parsed, err := a.parse()
+	c, line, err := a.parse()
 	if i := slices.IndexFunc(args, func(text string) bool { return !utf8.ValidString(text) || strings.Contains(text, "\x00") }); i >= 0 {
 		err = fmt.Errorf("%q is not text in UTF-8", args[i])
 	}
 	if err != nil {
-		return a.fail(misuse(err.Error() + a.hint(err)))
+		return a.fail(misuse(err.Error() + hint(err)))
+	}
+	if line.Help {
+		return a.fail(errors.Join(line.Command.WriteHelp(a.out), a.out.Flush()))
 	}
 	a.set = &c.Shared
-	a.oneRealm, a.typedURL = given(parsed, "realm"), given(parsed, "database")
-	a.onlyData = given(parsed, "data") && !a.typedURL && !given(parsed, "database-file")
-	status := a.fail(errors.Join(parsed.Run(a), a.out.Flush()))
+	a.oneRealm, a.typedURL = line.Typed("realm"), line.Typed("database")
+	a.onlyData = line.Typed("data") && !a.typedURL && !line.Typed("database-file")
+	command, ok := line.Command.Target.(interface{ Run(*app) error })
+	if !ok {
+		return a.fail(fmt.Errorf("%s can't be run", line.Command.Path()))
+	}
+	status := a.fail(errors.Join(command.Run(a), a.out.Flush()))
 	a.flushLog()
 	return status
 }
@@ -117,38 +123,19 @@ func (a *app) flushLog() {
 }
 
 // parse reads the command line, the environment and the configuration file.
-func (a *app) parse() (*commandLine, *kong.Context, error) {
+func (a *app) parse() (*commandLine, *commandline.Line, error) {
 	c := &commandLine{}
-	options := append(flagValues(), kong.Name("ostiary"), kong.Description(about), kong.Writers(a.out, a.err),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}),
-		kong.Resolvers(kong.ResolverFunc(demoData)),
-		kong.ExplicitGroups([]kong.Group{{Key: "settings", Title: "Settings:"}}),
-		kong.Exit(func(code int) { _ = a.out.Flush(); os.Exit(code) }))
-	k, err := kong.New(c, options...)
-	if err != nil {
-		return nil, nil, err
-	}
-	a.kong = k
-	parsed, err := k.Parse(a.args)
-	return c, parsed, err
+	a.root = commandline.New("ostiary", about, c)
+	line, err := a.root.Parse(a.args, c.demoData)
+	return c, line, err
 }
 
-// given tells whether a flag was typed.
-func given(ctx *kong.Context, flag string) bool {
-	return slices.ContainsFunc(ctx.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == flag && !p.Resolved })
-}
-
-// hint names the help of the command that was misused.
-func (a *app) hint(err error) string {
-	bad, ok := errors.AsType[*kong.ParseError](err)
-	if !ok || bad.ExitCode() == 1 || bad.Context == nil { // 1: a setting is wrong, and the error names it
-		return ""
+// hint names the help of the command that was misused. The error of a setting names the setting.
+func hint(err error) string {
+	if bad, ok := errors.AsType[*commandline.Misuse](err); ok {
+		return " (see " + bad.Command.Path() + " --help)"
 	}
-	command := "ostiary"
-	if node := bad.Context.Selected(); node != nil {
-		command = node.FullPath()
-	}
-	return " (see " + command + " --help)"
+	return ""
 }
 
 // fail prints why a command failed, and returns the exit status.

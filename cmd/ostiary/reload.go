@@ -37,7 +37,7 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 	// Beside the address that stays, the proxies must still be what keeps passwords safe.
 	running := s.settings
 	running.TrustedProxy = srv.TrustedProxy
-	if err := running.AfterApply(); err != nil {
+	if err := running.Check(); err != nil {
 		return err
 	}
 	next, err := s.build(set, srv)

@@ -7,8 +7,8 @@
 // flags can't.
 //
 // The command line embeds [Shared] at its root and [Server] in the commands that
-// need it; kong fills them from flags and environment, and the hooks here read the
-// file, hand it to kong for what is still unset, and check the result. Every error
+// need it; package commandline fills them from flags and environment, and the methods here
+// read the file, hand it over for what is still unset, and check the result. Every error
 // is one line that names the key, or the mount and the key.
 package config
 
@@ -24,9 +24,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/commandline"
 	"github.com/ostiary/ostiary/internal/dialect"
 )
 
@@ -34,9 +33,9 @@ import (
 type Config struct {
 	Shared
 	Server
-	Mount     []Mount     `kong:"-" toml:"mount"`
-	Policy    []Policy    `kong:"-" toml:"policy"`
-	Writeback []Writeback `kong:"-" toml:"writeback"`
+	Mount     []Mount     `toml:"mount"`
+	Policy    []Policy    `toml:"policy"`
+	Writeback []Writeback `toml:"writeback"`
 }
 
 // Shared is what every command reads.
@@ -53,7 +52,7 @@ type Shared struct {
 	DatabaseConnections int `toml:"database_connections" default:"16" placeholder:"N" env:"OSTIARY_DATABASE_CONNECTIONS" help:"Connections of one process to PostgreSQL, at the most."`
 	// MasterKeyFile holds the key that seals secrets; empty: master.key in Data, or
 	// the value of OSTIARY_MASTER_KEY, which has no flag since command lines are public.
-	MasterKeyFile string `toml:"master_key_file" placeholder:"FILE" env:"OSTIARY_MASTER_KEY_FILE" help:"File of the master key. Default: master.key in the data directory, or the value of $$OSTIARY_MASTER_KEY."`
+	MasterKeyFile string `toml:"master_key_file" placeholder:"FILE" env:"OSTIARY_MASTER_KEY_FILE" help:"File of the master key. Default: master.key in the data directory, or the value of $OSTIARY_MASTER_KEY."`
 	// Realm is what commands act on, and the realm of mounts that name none.
 	Realm string `toml:"realm" default:"default" env:"OSTIARY_REALM" help:"The realm to act on, and that of mounts that name none."`
 
@@ -84,34 +83,28 @@ const (
 	leastAhead    = Duration(5 * time.Second)
 )
 
-// BeforeResolve reads the configuration file, so that kong takes from it what
-// neither a flag nor the environment has set.
-func (s *Shared) BeforeResolve(ctx *kong.Context) error {
+// BeforeSources reads the configuration file, which then has the say where
+// neither a flag nor the environment has one.
+func (s *Shared) BeforeSources(line *commandline.Line) error {
 	s.file = &File{}
-	path := ""
-	for _, flag := range ctx.Model.Flags {
-		if flag.Name == "config" {
-			path, _ = ctx.FlagValue(flag).(string)
-		}
-	}
-	if path == "" {
+	if s.Config == "" {
 		return nil
 	}
-	file, err := Load(path)
+	file, err := Load(s.Config)
 	if err != nil {
 		return err
 	}
 	s.file = file
-	ctx.AddResolver(file)
+	line.AddSource(file.source)
 	return nil
 }
 
-// AfterApply checks the settings once all three sources have spoken.
-func (s *Shared) AfterApply(ctx *kong.Context) error {
+// AfterParse checks the settings once all three have spoken.
+func (s *Shared) AfterParse(line *commandline.Line) error {
 	if s.Data == "" {
 		return fmt.Errorf("data: must not be empty")
 	}
-	if err := s.settleDatabase(ctx); err != nil {
+	if err := s.settleDatabase(line); err != nil {
 		return err
 	}
 	if err := checkDatabase(s.Database); err != nil {

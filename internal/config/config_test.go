@@ -1,7 +1,6 @@
 package config
 
 import (
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -9,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/commandline"
 	"github.com/ostiary/ostiary/internal/dialect"
 	"github.com/ostiary/ostiary/internal/dialect/cloudio"
 	"github.com/ostiary/ostiary/internal/dialect/mikrocloud"
@@ -35,14 +34,10 @@ type command struct {
 	} `cmd:""`
 }
 
-// parse runs the real path: kong, the environment, and a file if it has text.
+// parse runs the real path: flags, the environment, and a file if it has text.
 func parse(t *testing.T, file string, args ...string) (*command, error) {
 	t.Helper()
 	var c command
-	k, err := kong.New(&c, kong.Writers(io.Discard, io.Discard), kong.Exit(func(int) { t.Error("exit") }))
-	if err != nil {
-		t.Fatal(err)
-	}
 	if file != "" {
 		path := filepath.Join(t.TempDir(), "ostiary.toml")
 		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
@@ -50,7 +45,7 @@ func parse(t *testing.T, file string, args ...string) (*command, error) {
 		}
 		args = append(args, "--config", path)
 	}
-	_, err = k.Parse(args)
+	_, err := commandline.New("ostiary", "", &c).Parse(args)
 	if err == nil {
 		_, err = c.Mounts(four)
 	}

@@ -14,8 +14,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ostiary/ostiary/internal/commandline"
 )
 
 // maxURL is more than any database's URL needs.
@@ -109,8 +110,8 @@ func onMachine(host string) bool {
 
 // settleDatabase takes the URL of the database from its file. A flag wins over what the
 // environment or the configuration file says of the other.
-func (s *Shared) settleDatabase(ctx *kong.Context) error {
-	url, file := typed(ctx, "database"), typed(ctx, "database-file")
+func (s *Shared) settleDatabase(line *commandline.Line) error {
+	url, file := line.Typed("database"), line.Typed("database-file")
 	switch {
 	case url && !file:
 		s.DatabaseFile = ""
@@ -136,11 +137,6 @@ func ReadDatabase(path string) (url string, err error) {
 		err = fmt.Errorf("%s is empty", path)
 	}
 	return url, err
-}
-
-// typed tells whether a flag is on the command line.
-func typed(ctx *kong.Context, flag string) bool {
-	return slices.ContainsFunc(ctx.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == flag && !p.Resolved })
 }
 
 // readSecret reads one line from a file. It may be a mounted secret, which others can read

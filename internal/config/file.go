@@ -13,8 +13,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/kong"
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/ostiary/ostiary/internal/commandline"
 )
 
 // File is a configuration file that has been read: its tables, and a source of
@@ -27,8 +28,6 @@ type File struct {
 
 	writebacks []Writeback
 }
-
-var _ kong.Resolver = (*File)(nil)
 
 // maxFile is far above any sensible configuration, and keeps a wrong path (a
 // database, a log) from being read whole.
@@ -135,9 +134,6 @@ func checkKeys(under, at string, table map[string]any, into reflect.Type) (key, 
 	return "", "", ""
 }
 
-// Validate is part of kong.Resolver; Parse has checked the keys.
-func (f *File) Validate(*kong.Application) error { return nil }
-
 // alsoSays are the variables that say otherwise what a flag says.
 var alsoSays = map[string][]string{
 	"master-key-file": {"OSTIARY_MASTER_KEY"},
@@ -145,18 +141,14 @@ var alsoSays = map[string][]string{
 	"database-file":   {"OSTIARY_DATABASE"},
 }
 
-// Resolve gives kong the file's value of a flag, unless the environment has one.
-func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	value, ok := f.values[strings.ReplaceAll(flag.Name, "-", "_")]
-	if !ok {
-		return nil, nil
-	}
-	for _, name := range append(alsoSays[flag.Name], flag.Envs...) {
+// source gives the file's value of a flag, unless the environment says otherwise.
+func (f *File) source(_ *commandline.Line, flag *commandline.Value) any {
+	for _, name := range alsoSays[flag.Name] {
 		if _, set := os.LookupEnv(name); set {
-			return nil, nil
+			return nil
 		}
 	}
-	return value, nil
+	return f.values[strings.ReplaceAll(flag.Name, "-", "_")]
 }
 
 var (

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/commandline"
 )
 
 // Server is what ostiary serve reads beside Shared.
@@ -56,8 +58,11 @@ type Server struct {
 	SourceRequests int `name:"source-requests" toml:"source_requests" default:"256" placeholder:"N" env:"OSTIARY_SOURCE_REQUESTS" help:"Requests of one source that are answered at once; beyond it 503. Verifications (/ostiary/verify) do not count."`
 }
 
-// AfterApply checks the settings once flags, environment and file have spoken.
-func (s *Server) AfterApply() error {
+// AfterParse checks the settings once flags, environment and file have spoken.
+func (s *Server) AfterParse(*commandline.Line) error { return s.Check() }
+
+// Check checks the settings.
+func (s *Server) Check() error {
 	if err := checkAddress(s.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
@@ -143,7 +148,7 @@ func isLoopback(address string) bool {
 func (s *Server) TrustedProxies() []netip.Prefix {
 	var out []netip.Prefix
 	for _, text := range s.TrustedProxy {
-		if p, err := parsePrefix(text); err == nil { // AfterApply has refused the others
+		if p, err := parsePrefix(text); err == nil { // Check has refused the others
 			out = append(out, p)
 		}
 	}
