@@ -15,8 +15,12 @@ import (
 )
 
 // chunkOf is how many of n values or rows a statement is to have: few texts, since each is
-// prepared.
-func chunkOf(n, most int) int {
+// prepared. SQLite's driver looks for the name of each parameter among all of a statement,
+// and has no way to go: a few rows are best there.
+func (p *prepared) chunkOf(n, most int) int {
+	if p.direct == nil {
+		most = 8
+	}
 	for _, size := range []int{most, 8, 1} {
 		if n >= size {
 			return size
@@ -28,9 +32,6 @@ func chunkOf(n, most int) int {
 const (
 	mostRows  = 256 // of an INSERT
 	mostAsked = 64  // of a lookup
-	// mostNamed are the values of a lookup in SQLite, whose driver looks for the name of each
-	// parameter among all of the statement.
-	mostNamed = 8
 )
 
 // Bulk readies the store for large transactions, which fill indexes out of order: SQLite keeps
@@ -52,12 +53,8 @@ func (s *Store) Bulk(ctx context.Context) error {
 // before. Each is a query of its own: to find many by one condition, PostgreSQL may read all
 // rows of the realm, if it does not know yet how many these are.
 func lookUp[T any](ctx context.Context, p *prepared, scan func(scanner) (T, error), query string, args []any, values []any) (out []T, err error) {
-	most := mostAsked
-	if p.direct == nil {
-		most = mostNamed
-	}
 	for len(values) > 0 {
-		size := chunkOf(len(values), most)
+		size := p.chunkOf(len(values), mostAsked)
 		texts := make([]string, size)
 		for i := range texts {
 			texts[i] = query + " $" + strconv.Itoa(len(args)+1+i)
@@ -227,7 +224,7 @@ func (q queries) NoteImported(ctx context.Context, realm, account uuid.UUID, dig
 
 // rowsOf gathers rows of one table.
 type rowsOf struct {
-	into   string // the table and its columns
+	into   string // INSERT INTO … VALUES
 	row    string // its values: $1 to the last of all rows, and ? for each of its own
 	width  int    // how many ? there are
 	key    int    // of the values that the rows are sorted by; -1: none
@@ -235,9 +232,9 @@ type rowsOf struct {
 	rows   [][]any
 }
 
-// insertInto begins with the values that all rows have.
+// insertInto begins with the values that all rows have, of which the driver takes long for each.
 func insertInto(table, columns, row string, key int, shared ...any) *rowsOf {
-	return &rowsOf{into: table + " (" + columns + ")", row: row, width: strings.Count(row, "?"), key: key, shared: shared}
+	return &rowsOf{into: "INSERT INTO " + table + " (" + columns + ") VALUES ", row: row, width: strings.Count(row, "?"), key: key, shared: shared}
 }
 
 func (r *rowsOf) add(values ...any) { r.rows = append(r.rows, values) }
@@ -250,12 +247,12 @@ func (q queries) insert(ctx context.Context, r *rowsOf) error {
 	}
 	var args []any
 	for rows := r.rows; len(rows) > 0; {
-		size := chunkOf(len(rows), mostRows)
+		size := q.chunkOf(len(rows), mostRows)
 		args = append(args[:0], r.shared...)
 		for _, row := range rows[:size] {
 			args = append(args, row...)
 		}
-		if _, err := q.exec(ctx, r.text(size, q.direct == nil), args...); err != nil {
+		if _, err := q.exec(ctx, r.text(size), args...); err != nil {
 			return err
 		}
 		rows = rows[size:]
@@ -263,32 +260,21 @@ func (q queries) insert(ctx context.Context, r *rowsOf) error {
 	return nil
 }
 
-// text is the statement for so many rows. In SQLite, ?5 is a number and a bare ? the next one,
-// which has no name that the driver would look for among all others. And with OR FAIL it need
-// not keep each page as it was before the statement: one that fails ends the transaction.
-func (r *rowsOf) text(rows int, lite bool) string {
+func (r *rowsOf) text(rows int) string {
 	var b strings.Builder
-	insert, mark := "INSERT", "$"
-	if lite {
-		insert, mark = "INSERT OR FAIL", "?"
-	}
-	b.WriteString(insert + " INTO " + r.into + " VALUES ")
+	b.WriteString(r.into)
 	next := len(r.shared)
 	for i := range rows {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		for _, c := range []byte(r.row) {
-			switch c {
-			case '$':
-				b.WriteString(mark)
-			case '?':
-				b.WriteString(mark)
-				if next++; !lite || next == len(r.shared)+1 {
-					b.WriteString(strconv.Itoa(next))
-				}
-			default:
-				b.WriteByte(c)
+		for part, rest, own := "", r.row, true; own; {
+			part, rest, own = strings.Cut(rest, "?")
+			b.WriteString(part)
+			if own {
+				next++
+				b.WriteByte('$')
+				b.WriteString(strconv.Itoa(next))
 			}
 		}
 	}
