@@ -100,7 +100,6 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 	}
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
-	boundMemory()
 	slots := spareProcessors(a.set.HashSlots)
 	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), watch: auth.NewAuditWatch(), feed: auth.NewFeed(nil), retend: make(chan struct{}, 1), failed: make(chan error, 4)}
 	s.log = s.newLog()
@@ -165,6 +164,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	admin.serve(s.failed)
 	s.log.Info("serving", "address", s.doors.address(), "tls", c.TLS(), "mounts", len(site.mounts),
 		"store", s.store.Info().Path, "version", version())
+	boundMemory() // no sooner: it has the collector run
 	if c.Demo {
 		a.flushLog()
 		if err := a.printDemo(s.doors.address(), accounts); err != nil {
@@ -296,12 +296,20 @@ func (s *server) warm(ctx context.Context, site *site) {
 		site.svc.Warm(ctx, m.RealmID)
 	}
 	debug.FreeOSMemory()
+	unmapProgram()
 }
 
 const (
 	tendEvery  = time.Minute
-	sweepBatch = 200 // rows a transaction, so that logins hardly wait for it
+	sweepBatch = 50 // rows a transaction, so that logins hardly wait for it
+	sweepShare = 20 // of the time, deletions take one part
 )
+
+// sweepPause is how long deletions rest after some that took so long: the longer, the more
+// others there are that write.
+func sweepPause(took time.Duration) time.Duration {
+	return min(max(sweepShare*took, 20*time.Millisecond), 2*time.Second)
+}
 
 // tend does what is due now and then, if it is this process's turn: it deletes what nothing
 // can use any more.
@@ -322,6 +330,7 @@ func (s *server) tend(ctx context.Context) {
 			next.Reset(tendEvery)
 			continue
 		}
+		began := time.Now()
 		more := s.tendAudit(ctx)
 		more = s.tendUsage(ctx) || more
 		s.serving.RUnlock()
@@ -331,7 +340,7 @@ func (s *server) tend(ctx context.Context) {
 			s.log.Warn("old rows not deleted", "err", err)
 			next.Reset(tendEvery)
 		case n >= sweepBatch || more: // there may be more
-			next.Reset(100 * time.Millisecond)
+			next.Reset(sweepPause(time.Since(began)))
 		default:
 			next.Reset(tendEvery)
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	cutBatch  = 500       // entries that are deleted in one transaction, so that logins hardly wait for it
+	cutBatch  = 100       // entries that are deleted in one transaction, so that logins hardly wait for it
 	signEvery = time.Hour // a log that has grown is signed
 )
 

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -23,41 +24,53 @@ const keepGuesses = 30 * 24 * time.Hour
 // keepMarks is how long the mark of a process that has ended stays.
 const keepMarks = 24 * time.Hour
 
+// old are rows that nothing can use any more: those of a table for which a condition holds,
+// by their key.
+type old struct {
+	table, key, where string
+	args              []any
+}
+
 // Sweep deletes at most limit rows of each kind that nothing can use any more, and
-// returns how many it deleted.
+// returns how many it deleted. Each kind is a transaction of its own, if there is any.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budgets) (deleted int, err error) {
 	wall := cmp.Or(b.Account.Wall, math.MaxInt)
-	before := func(d time.Duration) int64 { return micros(now.Add(-d)) }
-	old := []struct {
-		query string
-		args  []any
-	}{
-		{"DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2)", []any{before(0), limit}},
-		{"DELETE FROM ticket_relay WHERE hash IN (SELECT hash FROM ticket_relay WHERE expires_at < $1 LIMIT $2)", []any{before(0), limit}},
-		{"DELETE FROM session WHERE id IN (SELECT id FROM session WHERE expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
-		{"DELETE FROM signing_key WHERE id IN (SELECT id FROM signing_key WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepKeys), limit}},
-		{"DELETE FROM verify_key WHERE id IN (SELECT id FROM verify_key WHERE expires_at < $1 LIMIT $2)", []any{before(keepKeys), limit}},
-		{"DELETE FROM foreign_token WHERE (realm_id, hash) IN (SELECT realm_id, hash FROM foreign_token WHERE expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
-		{"DELETE FROM service_secret WHERE hash IN (SELECT hash FROM service_secret WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)", []any{before(keepEnded), limit}},
-		{"DELETE FROM known_source WHERE (account_id, source) IN (SELECT account_id, source FROM known_source WHERE seen_at < $1 LIMIT $2)", []any{before(b.KnownFor), limit}},
-		{"DELETE FROM commit_mark WHERE writer IN (SELECT writer FROM commit_mark WHERE at < $1 LIMIT $2)", []any{before(keepMarks), limit}},
-		{`DELETE FROM guess_budget WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_budget
-			WHERE last_at < $1 AND (failures < $3 OR kind IN ('factor', 'source')) LIMIT $2)`, []any{before(keepGuesses), limit, wall}},
-		{`DELETE FROM guess_running WHERE (realm_id, subject, kind, source) IN (SELECT realm_id, subject, kind, source FROM guess_running
-			WHERE slot < $1 LIMIT $2)`, []any{slotOf(now) - 2, limit}},
-	}
-	for _, o := range old {
-		var n int
-		err := s.InTx(ctx, func(tx auth.Tx) error {
-			n, err = own(tx).exec(ctx, o.query, o.args...)
-			return err
-		})
+	before := func(d time.Duration) []any { return []any{micros(now.Add(-d))} }
+	for _, o := range []old{
+		{"ticket", "hash", "expires_at < $1", before(0)},
+		{"ticket_relay", "hash", "expires_at < $1", before(0)},
+		{"session", "id", "expires_at < $1", before(keepEnded)},
+		{"signing_key", "id", "expires_at > 0 AND expires_at < $1", before(keepKeys)},
+		{"verify_key", "id", "expires_at < $1", before(keepKeys)},
+		{"foreign_token", "realm_id, hash", "expires_at < $1", before(keepEnded)},
+		{"service_secret", "hash", "expires_at > 0 AND expires_at < $1", before(keepEnded)},
+		{"known_source", "account_id, source", "seen_at < $1", before(b.KnownFor)},
+		{"commit_mark", "writer", "at < $1", before(keepMarks)},
+		{"guess_budget", "realm_id, subject, kind, source", "last_at < $1 AND (failures < $2 OR kind IN ('factor', 'source'))", append(before(keepGuesses), wall)},
+		{"guess_running", "realm_id, subject, kind, source", "slot < $1", []any{slotOf(now) - 2}},
+	} {
+		n, err := s.sweep(ctx, o, limit)
 		if err != nil {
 			return deleted, err
 		}
 		deleted += n
 	}
 	return deleted, nil
+}
+
+// sweep deletes some old rows. It looks for one first: those who write need not wait for
+// whoever finds nothing to delete.
+func (s *Store) sweep(ctx context.Context, o old, limit int) (n int, err error) {
+	var there bool
+	if err := s.row(ctx, "SELECT EXISTS (SELECT 1 FROM "+o.table+" WHERE "+o.where+")", o.args...).Scan(&there); err != nil || !there {
+		return 0, classify(err)
+	}
+	query := fmt.Sprintf("DELETE FROM %s WHERE (%s) IN (SELECT %s FROM %s WHERE %s LIMIT $%d)", o.table, o.key, o.key, o.table, o.where, len(o.args)+1)
+	err = s.InTx(ctx, func(tx auth.Tx) error {
+		n, err = own(tx).exec(ctx, query, append(o.args, limit)...)
+		return err
+	})
+	return n, err
 }
 
 // Value and SetValue keep small facts about the store itself; Value returns "" for

@@ -100,3 +100,29 @@ func TestSweep_UsesIndexes(t *testing.T) {
 		}
 	}
 }
+
+// A sweep takes no more rows at a time than it is told, so that others who write go in between,
+// and where nothing is old it does not stand in their way at all.
+func TestSweep_Batches(t *testing.T) {
+	s, ctx, now, e := create(t), t.Context(), time.Now(), &ear{}
+	write := func(source string, at time.Time) {
+		t.Helper()
+		if err := s.InTx(ctx, func(tx auth.Tx) error { return tx.NoteSource(ctx, uuid.New(), source, at) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 7 {
+		write(fmt.Sprint(i), now.Add(-auth.DefaultBudgets().KnownFor-time.Hour))
+	}
+	s.Observe(e)
+	for i, want := range []int{3, 3, 1, 0} {
+		n, err := s.Sweep(ctx, now, 3, auth.DefaultBudgets())
+		if err != nil || n != want {
+			t.Errorf("sweep %d: %d rows, %v", i, n, err)
+		}
+		write("new", now)
+	}
+	if e.jobs != 3+4 {
+		t.Errorf("%d transactions for three sweeps that found something, and four others", e.jobs)
+	}
+}
