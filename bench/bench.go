@@ -55,7 +55,7 @@ func (b *bench) measure(ctx context.Context) error {
 	groups := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"login", b.logins}, {"refresh", b.refreshes}, {"verify", b.verifications}, {"start", b.starts}, {"engines", b.engines}, {"growth", b.growth}}
+	}{{"login", b.logins}, {"refresh", b.refreshes}, {"verify", b.verifications}, {"start", b.starts}, {"engines", b.engines}, {"copies", b.copies}, {"growth", b.growth}, {"sweep", b.sweeps}}
 	for _, g := range groups {
 		if !b.has(g.name) {
 			continue

@@ -3,22 +3,18 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/store"
 )
 
-// few is how many accounts many are compared with.
+// few is how many accounts and sessions more are compared with.
 const few = 1000
 
 // grown is a server with so many accounts.
@@ -26,59 +22,69 @@ type grown struct {
 	*bench
 	engine string
 	n      int
+	file   string // of SQLite
 	open   func(ctx context.Context) (*store.Store, error)
 	size   func(ctx context.Context) (int64, error)
 }
 
 func (g *grown) name() string { return fmt.Sprintf("%s, %d accounts", g.engine, g.n) }
 
-// growth measures a server with few accounts beside one with many, on both engines.
+// growth measures servers with a thousand, a tenth of many, and many accounts, and as many
+// sessions: what it takes to serve one of them must not grow with their number.
 func (b *bench) growth(ctx context.Context) error {
 	var all []*grown
-	for _, n := range []int{few, b.many} {
+	for _, n := range []int{few, b.many / 10, b.many} {
 		g, err := b.grow(ctx, n)
 		if err != nil {
 			return err
 		}
+		began := time.Now()
+		if err := fillSessions(ctx, g.file, false); err != nil {
+			return err
+		}
+		progress("  %d sessions in %.0f s", n, time.Since(began).Seconds())
 		all = append(all, g)
 	}
-	p, err := b.openPostgres()
-	if err != nil {
+	var c curves
+	if err := c.weigh(ctx, all); err != nil {
 		return err
 	}
-	for _, g := range all[:2] {
-		url, _, err := p.Database()
-		if err != nil {
-			return err
-		}
-		copied, err := b.copied(ctx, g, url)
-		if err != nil {
-			return err
-		}
-		all = append(all, copied)
-	}
-	if err := b.weigh(ctx, all); err != nil {
+	if err := c.rest(ctx, all); err != nil {
 		return err
 	}
-	for _, g := range all {
-		if _, err := g.server.start(ctx); err != nil {
+	for _, k := range []struct {
+		name string
+		row  func(*grown, context.Context) (*row, error)
+	}{{"logins nomic", (*grown).logins}, {"refreshes ES256", (*grown).refreshing}, {"verifications opaque", (*grown).verifying}, {"introspections opaque", (*grown).asked}} {
+		if err := b.compare(ctx, &c, k.name, all, k.row); err != nil {
 			return err
 		}
 	}
-	for _, n := range []int{1, clients} {
-		if err := b.compareGrown(ctx, all, n); err != nil {
+	if err := c.search(ctx, all); err != nil {
+		return err
+	}
+	if err := c.audited(ctx, all[len(all)-1]); err != nil {
+		return err
+	}
+	return c.publish(b)
+}
+
+// begin makes the store, with the accounts and the two sessions that are real.
+func (b *bench) begin(ctx context.Context) error {
+	if _, err := b.server.start(ctx); err != nil {
+		return err
+	}
+	for i := range accounts {
+		if err := b.server.createAccount(ctx, username(i)); err != nil {
 			return err
 		}
 	}
-	for _, g := range all {
-		if err := b.search(ctx, g); err != nil {
-			return err
-		}
-		if err := b.export(ctx, g); err != nil {
+	for _, kind := range []string{"ES256", "opaque"} {
+		if _, err := b.bearer(ctx, kind); err != nil {
 			return err
 		}
 	}
-	return nil
+	return b.server.stop()
 }
 
 // grow makes a store in SQLite with so many accounts, which all have the same password.
@@ -87,15 +93,12 @@ func (b *bench) grow(ctx context.Context, n int) (*grown, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := other.server.start(ctx); err != nil { // it makes the store
-		return nil, err
-	}
-	if err := other.server.stop(); err != nil {
+	if err := other.begin(ctx); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(other.dir, "data", store.DatabaseFile)
 	g := &grown{
-		bench: other, engine: "SQLite", n: n,
+		bench: other, engine: "SQLite", n: n, file: file,
 		open: func(ctx context.Context) (*store.Store, error) { return store.OpenFile(ctx, file) },
 		size: func(context.Context) (int64, error) {
 			info, err := os.Stat(file)
@@ -109,115 +112,73 @@ func (b *bench) grow(ctx context.Context, n int) (*grown, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer st.Close()
 	began := time.Now()
-	if err := fill(ctx, st, n); err != nil {
+	if err := errors.Join(fillAccounts(ctx, st, n), st.Close()); err != nil {
 		return nil, err
 	}
 	progress("  %d accounts in %.0f s", n, time.Since(began).Seconds())
 	return g, nil
 }
 
-func grownName(i int) string { return fmt.Sprintf("person%07d", i) }
-
-func fill(ctx context.Context, st *store.Store, n int) error {
-	realm, err := st.RealmByName(ctx, "default")
-	if err != nil {
-		return err
-	}
-	hash, err := password.New(1, time.Minute).Hash(ctx, secret)
-	if err != nil {
-		return err
-	}
-	const batch = 1000
-	for first := 0; first < n; first += batch {
-		err := st.InTx(ctx, func(tx auth.Tx) error {
-			for i := first; i < min(first+batch, n); i++ {
-				now := time.Now()
-				a := auth.Account{
-					ID: uuid.Must(uuid.NewV7()), RealmID: realm.ID, Number: int64(i + 1), Kind: auth.KindPerson, Username: grownName(i),
-					Email: grownName(i) + "@example.com", DisplayName: "One of the crowd", Origin: "bench", CreatedAt: now, UpdatedAt: now,
-				}
-				if err := tx.InsertAccount(ctx, auth.AccountRecord{Account: a, PasswordHash: hash, Version: 1}, []string{a.Username, a.Email}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// copied is the same store in PostgreSQL.
-func (b *bench) copied(ctx context.Context, g *grown, url string) (*grown, error) {
-	other, err := b.another(fmt.Sprintf("grown-%d-postgres", g.n), "database = \""+url+"\"",
-		"master_key_file = \""+filepath.Join(g.dir, "data", "master.key")+"\"")
-	if err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	cmd := exec.CommandContext(ctx, b.server.binary, "database", "copy", "--from", "sqlite:"+filepath.Join(g.dir, "data", store.DatabaseFile), "--to", url)
-	cmd.Env = environment()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("database copy: %w: %s", err, out)
-	}
-	took := time.Since(began)
-	b.table = append(b.table, line{name: fmt.Sprintf("database copy to PostgreSQL, %d accounts", g.n), measured: number(took.Seconds()) + " s"})
-	return &grown{
-		bench: other, engine: "PostgreSQL", n: g.n,
-		open: func(ctx context.Context) (*store.Store, error) { return store.OpenPostgres(ctx, url, 0) },
-		size: func(ctx context.Context) (size int64, err error) {
-			out, err := exec.CommandContext(ctx, "psql", "-XAtc", "SELECT pg_database_size(current_database())", url).Output()
-			if err == nil {
-				_, err = fmt.Sscan(string(out), &size)
-			}
-			return size, err
-		},
-	}, nil
-}
-
-// weigh tells what an account takes on the disk.
-func (b *bench) weigh(ctx context.Context, all []*grown) error {
-	for i := 0; i < len(all); i += 2 {
-		small, err := all[i].size(ctx)
-		if err != nil {
-			return err
-		}
-		large, err := all[i+1].size(ctx)
-		if err != nil {
-			return err
-		}
-		b.table = append(b.table, line{name: "disk for an account, " + all[i].engine, measured: fmt.Sprintf("%d B", (large-small)/int64(all[i+1].n-all[i].n))})
-	}
-	return nil
-}
-
-// compareGrown signs in as accounts that are chosen by chance: few are the limit of many.
-func (b *bench) compareGrown(ctx context.Context, all []*grown, clients int) error {
+// compare measures one thing at all sizes, in turn: the smallest is the limit of the others.
+func (b *bench) compare(ctx context.Context, c *curves, name string, all []*grown, work func(*grown, context.Context) (*row, error)) error {
 	var rows []*row
 	for _, g := range all {
-		r := &row{name: fmt.Sprintf("logins nomic, %s, %d clients", g.name(), clients), unit: "/s", pid: g.server.target().pid}
-		for range clients {
-			c, err := g.connect(ctx, g.server.address)
-			if err != nil {
-				return err
-			}
-			r.workers = append(r.workers, g.anyone(c))
+		r, err := work(g, ctx)
+		if err != nil {
+			return err
 		}
-		if len(rows)%2 == 1 {
-			r.limit, r.share = rows[len(rows)-1], 1
+		r.name = fmt.Sprintf("%s, %d clients, %d accounts and sessions", name, clients, g.n)
+		if len(rows) > 0 {
+			r.limit, r.share = rows[0], 1
 		}
 		rows = append(rows, r)
 	}
-	if err := interleave(ctx, rows, 2*b.rounds, b.slice); err != nil {
+	if err := interleave(ctx, rows, b.rounds, b.slice); err != nil {
 		return err
 	}
 	b.table.add(rows...)
+	f := curve{name: name, unit: "/s"}
+	for i, r := range rows {
+		f.at(all[i].n, r.rate())
+	}
+	*c = append(*c, f)
 	return nil
 }
+
+func (g *grown) logins(ctx context.Context) (*row, error) {
+	r := &row{unit: "/s", pid: g.server.target().pid}
+	for range clients {
+		c, err := g.connect(ctx, g.server.address)
+		if err != nil {
+			return nil, err
+		}
+		r.workers = append(r.workers, g.anyone(c))
+	}
+	return r, nil
+}
+
+func (g *grown) refreshing(ctx context.Context) (*row, error) {
+	r := &row{unit: "/s", pid: g.server.target().pid}
+	for i := range clients {
+		work, err := g.refresher(ctx, prefix("ES256"), i)
+		if err != nil {
+			return nil, err
+		}
+		r.workers = append(r.workers, work)
+	}
+	return r, nil
+}
+
+func (g *grown) verifying(ctx context.Context) (*row, error) {
+	bearer, err := g.bearer(ctx, "opaque")
+	if err != nil {
+		return nil, err
+	}
+	return g.asking(ctx, "", g.server.target(), question{method: "GET", path: "/ostiary/verify", authorization: "Bearer " + bearer})
+}
+
+func (g *grown) asked(ctx context.Context) (*row, error) { return g.introspecting(ctx) }
 
 func (g *grown) anyone(c *client) worker {
 	return func() error {
@@ -228,48 +189,27 @@ func (g *grown) anyone(c *client) worker {
 	}
 }
 
-// search asks for what begins with some letters, as "account list --prefix" does.
-func (b *bench) search(ctx context.Context, g *grown) error {
+// search asks for what begins with some letters, as "account list --prefix" does, and tells
+// how long each answer took, the quickest first.
+func (g *grown) search(ctx context.Context) (took []time.Duration, err error) {
 	st, err := g.open(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer st.Close()
 	realm, err := st.RealmByName(ctx, "default")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var took []time.Duration
 	for range 500 {
 		prefix := grownName(rand.IntN(g.n))[:9+rand.IntN(4)] //nolint:gosec // any will do
 		began := time.Now()
 		list, err := st.AccountsByPrefix(ctx, realm.ID, prefix, "", 50)
 		if err != nil || len(list) == 0 {
-			return fmt.Errorf("nobody begins with %s: %w", prefix, err)
+			return nil, fmt.Errorf("nobody begins with %s: %w", prefix, err)
 		}
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)
-	b.table = append(b.table, line{name: "search by prefix, " + g.name(), measured: "", limit: "aim < 20 ms", p50: latency(took[len(took)/2]), p99: latency(took[len(took)*99/100])})
-	return nil
-}
-
-// export writes all accounts, and tells how long that takes and how much memory.
-func (b *bench) export(ctx context.Context, g *grown) error {
-	file := filepath.Join(g.dir, "accounts.jsonl")
-	cmd := exec.CommandContext(ctx, b.server.binary, "account", "export", file, "--config", g.server.config)
-	cmd.Env = environment()
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	peak, stop := watch(ctx, func() (float64, error) { return residentOf(cmd.Process.Pid) })
-	err := cmd.Wait()
-	stop()
-	if err != nil {
-		return fmt.Errorf("account export: %w", err)
-	}
-	text := number(time.Since(began).Seconds()) + " s, " + number(*peak) + " MB"
-	b.table = append(b.table, line{name: "account export, " + g.name(), measured: text})
-	return os.Remove(file)
+	return took, nil
 }

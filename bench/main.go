@@ -15,7 +15,9 @@
 //	go run . -short      half a minute
 //	go run . -only login,verify
 //	go run . -only engines       PostgreSQL beside SQLite
-//	go run . -only growth        a million accounts beside a thousand; ten minutes
+//	go run . -only copies        the same with a million accounts beside a thousand; ten minutes
+//	go run . -only growth        a million accounts and sessions beside fewer; eight minutes
+//	go run . -only sweep         with a million old sessions to delete, and without
 package main
 
 import (
@@ -26,6 +28,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -45,17 +48,25 @@ type plan struct {
 	starts int           // of the server, of which the median counts
 	binary string        // to be measured; empty: build it
 	many   int           // accounts, where few are compared with many
+	docs   string        // directory of the page that growth writes; empty: none
 	only   map[string]bool
 }
 
 // has tells whether a group is measured. What needs PostgreSQL is only if it was asked for.
 func (p plan) has(group string) bool {
-	return p.only[group] || len(p.only) == 0 && group != "engines" && group != "growth"
+	return p.only[group] || len(p.only) == 0 && !filled(group)
+}
+
+// filled tells whether a group fills databases, or needs another one than SQLite.
+func filled(group string) bool {
+	return slices.Contains([]string{"engines", "copies", "growth", "sweep"}, group)
 }
 
 func (p plan) longest() time.Duration {
-	if p.only["engines"] || p.only["growth"] {
-		return longestFilled
+	for group := range p.only {
+		if filled(group) {
+			return longestFilled
+		}
 	}
 	return longest
 }
@@ -63,16 +74,17 @@ func (p plan) longest() time.Duration {
 func main() {
 	short := flag.Bool("short", false, "a run of half a minute, whose figures are less steady")
 	binary := flag.String("binary", "", "measure this `file` instead of building the server")
-	only := flag.String("only", "", "measure these `groups` alone: start,login,refresh,verify, or engines,growth, which need PostgreSQL")
-	many := flag.Int("accounts", 1_000_000, "how many accounts the group growth compares with a thousand")
+	only := flag.String("only", "", "measure these `groups` alone: start,login,refresh,verify, or growth,sweep, or engines,copies, which need PostgreSQL")
+	many := flag.Int("accounts", 1_000_000, "how many accounts and sessions the groups growth and copies compare with a thousand, and sweep deletes")
+	docs := flag.String("docs", "", "write the figures of growth into the page performance.md of this `directory`, with a chart")
 	floor := flag.Bool("floor", false, "be the bare net/http server that verifications are compared with")
 	flag.Parse()
 	if *floor {
 		exit(serveFloor(os.Stdin, os.Stdout))
 	}
-	p := plan{rounds: 4, slice: 1500 * time.Millisecond, starts: 10, binary: *binary, many: *many}
+	p := plan{rounds: 4, slice: 1500 * time.Millisecond, starts: 10, binary: *binary, many: *many, docs: *docs}
 	if *short {
-		p = plan{rounds: 2, slice: time.Second, starts: 5, binary: *binary, many: *many}
+		p = plan{rounds: 2, slice: time.Second, starts: 5, binary: *binary, many: *many, docs: *docs}
 	}
 	if *only != "" {
 		p.only = map[string]bool{}
