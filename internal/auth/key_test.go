@@ -353,3 +353,35 @@ func TestThreat34_NoKeyEndsBeforeItsTokens(t *testing.T) {
 		}
 	}
 }
+
+// RSA signatures wait for a place, and those of other algorithms don't; nobody waits who has gone.
+func TestSign_RSAWaitsForAPlace(t *testing.T) {
+	w := newWorld(t)
+	w.account("ada")
+	g := w.signIn("ada")
+	quick := *w.one
+	quick.Algorithm = "ES256"
+	other := *g
+	other.Mount = &quick
+	w.tend("ES256")
+	release := auth.HoldSignatures()
+	ctx, cancel := context.WithCancel(w.ctx)
+	done := make(chan error)
+	go func() {
+		_, err := w.svc.Sign(ctx, g, nil)
+		done <- err
+	}()
+	if _, err := w.svc.Sign(w.ctx, &other, nil); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	w.wantCode(<-done, auth.CodeUnavailable)
+	go func() {
+		_, err := w.svc.Sign(w.ctx, g, nil)
+		done <- err
+	}()
+	release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -2,10 +2,12 @@ package auth
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/ostiary/ostiary/internal/keyring"
 	"github.com/ostiary/ostiary/internal/token"
 	"github.com/ostiary/ostiary/internal/trace"
 )
@@ -38,12 +40,40 @@ func (s *Service) Sign(ctx context.Context, g *Grant, own token.Claims) (string,
 	for name, value := range own {
 		claims[name] = value
 	}
+	if key.Algorithm() == keyring.RS256 {
+		if err := signing.enter(ctx); err != nil {
+			return "", AsError(err)
+		}
+		defer signing.leave()
+	}
 	jwt, err := token.Sign(key, claims)
 	if err != nil {
 		return "", AsError(err)
 	}
 	return jwt, nil
 }
+
+// signing are the places for RSA signatures, each of which holds a core for a millisecond: as
+// many as there are cores, for the whole process.
+var signing = make(places, runtime.GOMAXPROCS(0))
+
+// places are given in the order of asking: a channel keeps its senders so.
+type places chan struct{}
+
+// enter waits for a place, for as long as somebody waits for what is done there.
+func (p places) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case p <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p places) leave() { <-p }
 
 // JWKS returns the realm's public keys (RFC 7517): those that sign, those about to,
 // and those whose tokens may still live; and how long others may keep them.

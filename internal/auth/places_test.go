@@ -1,0 +1,62 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+)
+
+// HoldSignatures takes all places for RSA signatures, until release is called.
+func HoldSignatures() (release func()) {
+	for range cap(signing) {
+		signing <- struct{}{}
+	}
+	return func() {
+		for range cap(signing) {
+			signing.leave()
+		}
+	}
+}
+
+// Whoever asked first is served first, but for those who have gone.
+func TestPlaces_InOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := make(places, 2)
+		for range cap(p) {
+			if err := p.enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		gone, leave := context.WithCancel(t.Context())
+		var served []int
+		for i := range 6 {
+			ctx := t.Context()
+			if i == 2 {
+				ctx = gone
+			}
+			go func() {
+				err := p.enter(ctx)
+				if i == 2 && !errors.Is(err, context.Canceled) {
+					t.Errorf("who has gone gets %v", err)
+				}
+				if err == nil {
+					served = append(served, i)
+				}
+			}()
+			synctest.Wait()
+		}
+		leave()
+		for range 5 {
+			p.leave()
+			synctest.Wait()
+		}
+		if want := []int{0, 1, 3, 4, 5}; !slices.Equal(served, want) {
+			t.Errorf("served in the order %v, want %v", served, want)
+		}
+		if err := p.enter(gone); err == nil {
+			t.Error("who has gone gets a place that is free")
+		}
+	})
+}
