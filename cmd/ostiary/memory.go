@@ -9,14 +9,16 @@ import (
 
 // spareProcessors returns how many passwords are hashed at once, and gives the scheduler
 // more processors than those: a hash holds one for 10 ms, and when hashes hold all of
-// them, everything that a request waits for (a read, a commit) waits behind a hash.
+// them, everything that a request waits for (a read, a commit) waits behind a hash. One
+// for four is enough for what comes beside hashes. With more, each thing that happens
+// wakes one that finds it done already, and interrupts a hash.
 func spareProcessors(slots int) int {
 	processors := runtime.GOMAXPROCS(0)
 	if slots == 0 {
 		slots = processors
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(processors + 2)
+		runtime.GOMAXPROCS(processors + (processors+3)/4)
 	}
 	return slots
 }

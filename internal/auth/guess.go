@@ -233,6 +233,7 @@ func (g *guess) inTx(ctx context.Context, fn func(tx Tx) error) error {
 	if len(g.shared) > 0 {
 		ctx = alongGuess(ctx, g.keys[0])
 	}
+	ctx = patient(ctx, g.svc.hasher.Backlog())
 	err := g.svc.store.InTx(ctx, func(tx Tx) error {
 		if err := fn(tx); err != nil {
 			return err

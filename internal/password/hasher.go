@@ -65,6 +65,9 @@ func (h *Hasher) Observe(o Observer) { h.pool.observer = o }
 // Stats tells how busy the pool is.
 func (h *Hasher) Stats() Stats { return h.pool.stats() }
 
+// Backlog is how long the pool will need for the passwords that wait.
+func (h *Hasher) Backlog() time.Duration { return h.pool.backlog() }
+
 // Hash makes the PHC string of a password: argon2id with the Default parameters
 // over the password in NFC (NIST SP 800-63B-4, section 3.1.1.2), all of it.
 // It returns *ErrBusy if there is no slot in time, and ctx.Err() if ctx ends first.

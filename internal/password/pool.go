@@ -54,8 +54,9 @@ func (nobody) HashWaited(time.Duration) {}
 func (nobody) Hashed(time.Duration)     {}
 func (nobody) HashRefused()             {}
 
-// A pool runs jobs in a fixed number of slots, first come, first served. A slot
-// is a buffer: who holds the buffer runs.
+// A pool runs jobs in a fixed number of slots, first come, first served. A slot is a
+// buffer, and while there are jobs a goroutine that goes from one to the next: the caches
+// of a processor that hashes are of no use to what comes after a hash, nor theirs to it.
 type pool struct {
 	slots    int
 	wait     time.Duration
@@ -63,14 +64,23 @@ type pool struct {
 
 	mu      sync.Mutex
 	idle    []*argon2.Buffer // free slots; the last one used is the next one used
-	queue   list.List        // of *waiter; empty unless all slots run
+	queue   list.List        // of *turn; empty unless all slots run
 	running int
 	average time.Duration // recent cost of a job
 	shrink  *time.Timer
 }
 
-type waiter struct {
-	slot chan *argon2.Buffer // filled with pool.mu held, when the waiter has left the queue
+// turn is a job that waits for a slot, or runs in one.
+type turn struct {
+	ctx    context.Context
+	job    func(*argon2.Buffer) error
+	asked  time.Time
+	queued *trace.Span
+	place  *list.Element // in the queue; nil when it has left it. Under pool.mu
+
+	done chan struct{} // closed when the job has run, with this outcome:
+	took time.Duration
+	err  error
 }
 
 func newPool(slots int, wait time.Duration) *pool {
@@ -84,102 +94,111 @@ func newPool(slots int, wait time.Duration) *pool {
 
 // do runs the job in a slot. took is the time in the slot, without the queue.
 func (p *pool) do(ctx context.Context, job func(*argon2.Buffer) error) (took time.Duration, err error) {
-	asked := time.Now()
-	span := trace.Start(ctx, "wait for a hash slot")
-	slot, err := p.acquire(ctx)
-	span.End()
-	if err != nil {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	t := &turn{ctx: ctx, job: job, asked: time.Now(), queued: trace.Start(ctx, "wait for a hash slot"), done: make(chan struct{})}
+	if err := p.await(t); err != nil {
+		t.queued.End()
 		if _, busy := errors.AsType[*ErrBusy](err); busy {
 			p.observer.HashRefused()
 		}
 		return 0, err
 	}
-	start := time.Now()
-	p.observer.HashWaited(start.Sub(asked))
-	span = trace.Start(ctx, "hash")
-	defer func() {
-		if r := recover(); r != nil {
-			slot = new(argon2.Buffer)
-			err = fmt.Errorf("%w: %v", errPanic, r)
-		}
-		took = time.Since(start)
-		span.End()
-		p.observer.Hashed(took)
-		p.release(slot, took)
-	}()
-	return 0, job(slot)
+	return t.took, t.err
 }
 
-// acquire waits for a slot, until the deadline or until ctx is done.
-func (p *pool) acquire(ctx context.Context) (*argon2.Buffer, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+// await returns when the job has run. It fails if there is no slot before the deadline, or
+// before the job's context is done.
+func (p *pool) await(t *turn) error {
 	p.mu.Lock()
 	if n := len(p.idle); n > 0 {
 		slot := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.running++
 		p.mu.Unlock()
-		return slot, nil
+		go p.work(slot, t)
+		<-t.done
+		return nil
 	}
 	if p.estimate(p.queue.Len()+1) > p.wait {
 		defer p.mu.Unlock()
-		return nil, p.busy()
+		return p.busy()
 	}
-	w := &waiter{slot: make(chan *argon2.Buffer, 1)}
-	place := p.queue.PushBack(w)
+	t.place = p.queue.PushBack(t)
 	p.mu.Unlock()
 
 	deadline := time.NewTimer(p.wait)
 	defer deadline.Stop()
 	var gone error
 	select {
-	case slot := <-w.slot:
-		return slot, nil
-	case <-ctx.Done():
-		gone = ctx.Err()
+	case <-t.done:
+		return nil
+	case <-t.ctx.Done():
+		gone = t.ctx.Err()
 	case <-deadline.C:
 	}
 
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case slot := <-w.slot: // the turn came in the same moment
-		if gone == nil {
-			return slot, nil
-		}
-		p.next(slot)
-		return nil, gone
-	default:
+	if t.place == nil { // it runs
+		p.mu.Unlock()
+		<-t.done
+		return nil
 	}
-	p.queue.Remove(place)
+	defer p.mu.Unlock()
+	p.queue.Remove(t.place)
 	if gone == nil {
 		gone = p.busy()
 	}
-	return nil, gone
+	return gone
 }
 
-// release gives the slot back after a job.
-func (p *pool) release(slot *argon2.Buffer, took time.Duration) {
-	slot.Release(Default.Memory) // a stored hash may have needed more
+// work is a slot that has a job.
+func (p *pool) work(slot *argon2.Buffer, t *turn) {
+	for t != nil {
+		slot = p.run(slot, t)
+		slot.Release(Default.Memory) // a stored hash may have needed more
+		next := p.next(slot, t.took)
+		close(t.done)
+		t = next
+	}
+}
+
+// run runs a job, and returns the slot that is good for the next one.
+func (p *pool) run(slot *argon2.Buffer, t *turn) (good *argon2.Buffer) {
+	start := time.Now()
+	t.queued.End()
+	p.observer.HashWaited(start.Sub(t.asked))
+	span := trace.Start(t.ctx, "hash")
+	defer func() {
+		if r := recover(); r != nil {
+			slot = new(argon2.Buffer)
+			t.err = fmt.Errorf("%w: %v", errPanic, r)
+		}
+		good, t.took = slot, time.Since(start)
+		span.End()
+		p.observer.Hashed(t.took)
+	}()
+	t.err = t.job(slot)
+	return nil
+}
+
+// next takes the job that has waited the longest, or frees the slot.
+func (p *pool) next(slot *argon2.Buffer, took time.Duration) *turn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.average += (took - p.average) / averageOver
-	p.next(slot)
-}
-
-// next hands the slot to the first in the queue. p.mu is held.
-func (p *pool) next(slot *argon2.Buffer) {
 	if first := p.queue.Front(); first != nil {
-		p.queue.Remove(first).(*waiter).slot <- slot
-		return
+		t := p.queue.Remove(first).(*turn)
+		t.place = nil
+		return t
 	}
 	p.idle = append(p.idle, slot)
 	p.running--
 	if p.running == 0 {
 		p.shrink.Reset(idleAfter)
 	}
+	return nil
 }
 
 // estimate is how long the one in this place of the queue will wait. p.mu is held.
@@ -204,6 +223,13 @@ func (p *pool) dropBuffers() {
 	}
 	p.mu.Unlock()
 	debug.FreeOSMemory()
+}
+
+// backlog is how long the slots have work for.
+func (p *pool) backlog() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.estimate(p.queue.Len())
 }
 
 func (p *pool) stats() Stats {

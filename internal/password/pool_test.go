@@ -1,6 +1,7 @@
 package password
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -279,4 +280,32 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc) + argon2.Mapped()
+}
+
+// A slot that has jobs goes from one to the next, and says how long it has work for.
+func TestPool_SlotGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(1, time.Hour)
+		var ran []string
+		for range 3 {
+			go p.do(t.Context(), func(b *argon2.Buffer) error {
+				stack := make([]byte, 64)
+				stack = stack[:runtime.Stack(stack, false)]
+				ran = append(ran, string(stack[:bytes.IndexByte(stack, '[')])) // the goroutine's number
+				return sleep(b)
+			})
+		}
+		synctest.Wait()
+		if got, want := p.backlog(), 2*firstGuess; got != want {
+			t.Errorf("backlog = %v, want %v", got, want)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(ran) != 3 || ran[0] != ran[1] || ran[0] != ran[2] {
+			t.Errorf("ran in %q", ran)
+		}
+		if got := p.backlog(); got != 0 {
+			t.Errorf("backlog = %v of an idle pool", got)
+		}
+	})
 }

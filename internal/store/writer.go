@@ -132,7 +132,7 @@ func (w *writer) run() {
 		_ = w.conn.Close()
 	}()
 	for j := range w.jobs {
-		pending, err := w.begin([]*job{j})
+		pending, err := w.begin(w.gather(j))
 		if len(pending) > 0 {
 			finish(w.batch(pending, err))
 		}
