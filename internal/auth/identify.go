@@ -98,7 +98,10 @@ func (s *Service) seek(ctx context.Context, realm uuid.UUID, p Presented, view v
 // findOpaque finds the session of an opaque token, of ours or of another server's.
 func (s *Service) findOpaque(ctx context.Context, realm uuid.UUID, p Presented, view viewer) (f found, err error) {
 	hash, own := token.HashOpaque(p.Token)
-	foreign, ok := token.HashForeign(p.Token)
+	foreign, ok := hash, own // of the same text
+	if !own {
+		foreign, ok = token.HashForeign(p.Token)
+	}
 	if !ok || p.Bare {
 		return f, Because(CodeTokenInvalid, "neither a JWT nor an opaque token")
 	}

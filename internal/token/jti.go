@@ -13,8 +13,8 @@ func JTI(session uuid.UUID) string {
 
 // SessionOf is the session that a jti names. It is false for any text that JTI could not have made.
 func SessionOf(jti string) (uuid.UUID, bool) {
-	b, ok := sized(url, jti, 16+jtiRandom)
-	if !ok {
+	var b [16 + jtiRandom]byte
+	if !sized(url, b[:], jti) {
 		return uuid.Nil, false
 	}
 	return uuid.UUID(b[:16]), true

@@ -22,10 +22,12 @@ func NewOpaque() (token string, hash [32]byte) {
 // HashOpaque is the SHA-256 of an opaque token's text, by which it is stored. It is false for any text
 // that NewOpaque could not have made. A fast hash is enough for a secret that can't be guessed.
 func HashOpaque(token string) ([32]byte, bool) {
-	if _, ok := sized(standard, token, secretSize); !ok {
+	var secret [secretSize]byte
+	if !sized(standard, secret[:], token) {
 		return [32]byte{}, false
 	}
-	return sha256.Sum256([]byte(token)), true
+	var text [longestSized]byte
+	return sha256.Sum256(append(text[:0], token...)), true
 }
 
 // NewServiceSecret makes the secret that a service account has instead of a password:
@@ -42,7 +44,8 @@ func HashServiceSecret(secret string) ([32]byte, bool) {
 	if !ok {
 		return [32]byte{}, false
 	}
-	if _, ok := sized(url, rest, secretSize); !ok {
+	var random [secretSize]byte
+	if !sized(url, random[:], rest) {
 		return [32]byte{}, false
 	}
 	return sha256.Sum256([]byte(secret)), true

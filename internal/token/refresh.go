@@ -40,8 +40,8 @@ func (k RefreshKey) Mint(session uuid.UUID, generation int64) string {
 // Parse tells which session and generation a refresh token is of. It is false for any text that
 // Mint did not make under this key. The MAC is compared in constant time.
 func (k RefreshKey) Parse(token string) (session uuid.UUID, generation int64, ok bool) {
-	b, ok := sized(url, token, refreshSize)
-	if !ok {
+	b := make([]byte, refreshSize)
+	if !sized(url, b, token) {
 		return uuid.Nil, 0, false
 	}
 	body, mac := b[:refreshBody], b[refreshBody:]

@@ -30,13 +30,22 @@ func canonical(encoding *base64.Encoding, text string) ([]byte, bool) {
 	return decoded, true
 }
 
-// sized decodes the one encoding of exactly that many bytes. Texts of any other length cost nothing.
-func sized(encoding *base64.Encoding, text string, size int) ([]byte, bool) {
-	if len(text) != encoding.EncodedLen(size) {
-		return nil, false
+// longestSized is at least how long the text of a token is that is only bytes: 76 characters.
+const longestSized = 80
+
+// sized is canonical for a text of exactly as many bytes as there is room for. It allocates nothing: it is asked for
+// each request. Texts of any other length cost nothing at all.
+func sized(encoding *base64.Encoding, into []byte, text string) bool {
+	var source, decoded, again [longestSized]byte
+	if len(text) != encoding.EncodedLen(len(into)) || len(text) > longestSized {
+		return false
 	}
-	decoded, ok := canonical(encoding, text)
-	return decoded, ok && len(decoded) == size
+	n, err := encoding.Decode(decoded[:], append(source[:0], text...))
+	if err != nil || n != len(into) || string(encoding.AppendEncode(again[:0], decoded[:n])) != text {
+		return false
+	}
+	copy(into, decoded[:n])
+	return true
 }
 
 // redacted is what a secret prints and marshals as.
