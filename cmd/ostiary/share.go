@@ -21,7 +21,7 @@ func (s *server) shareGuesses() (end func(), err error) {
 			s.log.Warn("the connection to the Redis of guess_redis has no TLS: whoever is on the way reads its password, and can let guesses run; use rediss://", "hosts", strings.Join(plain, ","))
 		}
 		client := inflight.New(inflight.Options{
-			Addresses: r.Addresses, User: r.User, Password: r.Password, Database: r.Database, TLS: r.TLS, Cluster: r.Cluster, Log: s.log,
+			Addresses: r.Addresses, User: r.User, Password: r.Password, Database: r.Database, TLS: r.TLS, Cluster: r.Cluster,
 		})
 		end = func() { _ = client.Close() }
 		s.shared = client

@@ -9,12 +9,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/gomodule/redigo/redis"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -22,10 +21,12 @@ import (
 const (
 	// life is how long a reservation outlives a node that was killed.
 	life = auth.PlaceLife
-	// within is how long Redis may take to answer.
+	// within is how long Redis may take to connect, and to answer.
 	within = 2 * time.Second
-	// reloadCluster is how often a cluster is asked which of its nodes has what.
-	reloadCluster = time.Second
+	// redirects is how often a cluster may send a command to another of its nodes.
+	redirects = 3
+	// idle is how long a connection is kept that nobody uses.
+	idle = 5 * time.Minute
 )
 
 // Options say where Redis is.
@@ -34,47 +35,52 @@ type Options struct {
 	User, Password string
 	Database       int
 	TLS, Cluster   bool
-	Log            *slog.Logger
 }
 
 // Redis is an auth.Reserver.
 type Redis struct {
-	client redis.UniversalClient
-	name   string // where it is, for messages
+	cluster bool
+	name    string // where it is, for messages
+	dial    []redis.DialOption
+
+	mu    sync.Mutex
+	nodes []string               // addresses: those of the options, and what a cluster has told
+	pools map[string]*redis.Pool // by address
+	homes map[string]string      // the node of a cluster that has the keys of a hash tag
 }
 
 var _ auth.Reserver = (*Redis)(nil)
 
 // New makes a client. It connects when it is asked something.
 func New(o Options) *Redis {
-	redis.SetLogger(logger{o.Log})
-	u := &redis.UniversalOptions{
-		Addrs: o.Addresses, Username: o.User, Password: o.Password, DB: o.Database, IsClusterMode: o.Cluster,
-		ClientName: "ostiary", DialTimeout: within, ReadTimeout: within, WriteTimeout: within, PoolTimeout: within,
-		MaxRetries: 1, DialerRetries: 1, ContextTimeoutEnabled: true, DisableIdentity: true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	r := &Redis{
+		cluster: o.Cluster, name: strings.Join(o.Addresses, ","), nodes: o.Addresses[:len(o.Addresses):len(o.Addresses)],
+		pools: map[string]*redis.Pool{}, homes: map[string]string{},
+		dial: []redis.DialOption{redis.DialUsername(o.User), redis.DialPassword(o.Password), redis.DialDatabase(o.Database), redis.DialClientName("ostiary"),
+			redis.DialConnectTimeout(within), redis.DialTLSHandshakeTimeout(within), redis.DialReadTimeout(within), redis.DialWriteTimeout(within)},
 	}
 	if o.TLS {
-		u.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	r := &Redis{name: strings.Join(o.Addresses, ",")}
-	if o.Cluster {
-		cluster := u.Cluster()
-		cluster.ClusterStateReloadInterval = reloadCluster
-		r.client = redis.NewClusterClient(cluster)
-	} else {
-		r.client = redis.NewClient(u.Simple())
+		r.dial = append(r.dial, redis.DialUseTLS(true), redis.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12}))
 	}
 	return r
 }
 
 // Close ends the connections.
-func (r *Redis) Close() error { return r.client.Close() }
+func (r *Redis) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []error
+	for _, p := range r.pools {
+		all = append(all, p.Close())
+	}
+	clear(r.pools)
+	return errors.Join(all...)
+}
 
 // The script of a reservation: a set for each budget, of the ids of guesses, with the time
 // at which each is forgotten. It is Redis' own time, so that the nodes' need not agree. All
 // of a guess's sets are of one realm, whose id is the hash tag that keeps them together.
-var reserve = redis.NewScript(`
+var reserve = redis.NewScript(-1, `
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local running = {}
@@ -90,21 +96,40 @@ for _, key in ipairs(KEYS) do
 end
 return running`)
 
-var leave = redis.NewScript(`for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end`)
+var leave = redis.NewScript(-1, `for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end`)
 
 func keyOf(k auth.BudgetKey) string {
 	return "ostiary:guess:{" + k.Realm.String() + "}:" + string(k.Kind) + ":" + k.Subject + ":" + k.Source
 }
 
+// request is a script with its keys, which are all of one hash tag.
+type request struct {
+	script *redis.Script
+	tag    string
+	args   []any // the number of keys, the keys, and the rest
+}
+
+func ask(script *redis.Script, tag string, keys []string, args ...any) request {
+	q := request{script: script, tag: tag, args: []any{len(keys)}}
+	for _, k := range keys {
+		q.args = append(q.args, k)
+	}
+	q.args = append(q.args, args...)
+	return q
+}
+
 // Reserve counts the guess first, and then has its counters read.
 func (r *Redis) Reserve(ctx context.Context, claims []auth.Claim, judge auth.Judge) (auth.Reservation, error) {
-	p := &places{redis: r, id: rand.Text()}
+	if len(claims) == 0 {
+		return &places{redis: r}, nil
+	}
+	p := &places{redis: r, id: rand.Text(), tag: claims[0].Key.Realm.String()}
 	args := []any{p.id, life.Milliseconds()}
 	for _, c := range claims {
 		p.keys = append(p.keys, keyOf(c.Key))
 		args = append(args, c.Most)
 	}
-	running, err := reserve.Run(ctx, r.client, p.keys, args...).Int64Slice()
+	running, err := redis.Int64s(r.do(ctx, ask(reserve, p.tag, p.keys, args...)))
 	if err != nil {
 		return nil, r.fault(ctx, err)
 	}
@@ -123,7 +148,8 @@ func (r *Redis) Reserve(ctx context.Context, claims []auth.Claim, judge auth.Jud
 
 // Ping sees that Redis takes writes.
 func (r *Redis) Ping(ctx context.Context) error {
-	return r.fault(ctx, r.client.ZRem(ctx, "ostiary:guess:{ping}", "ping").Err())
+	_, err := r.do(ctx, ask(leave, "ping", []string{"ostiary:guess:{ping}"}, "ping"))
+	return r.fault(ctx, err)
 }
 
 // fault is what a failure of Redis means: nobody's guess is decided.
@@ -142,6 +168,7 @@ func (r *Redis) fault(ctx context.Context, err error) error {
 type places struct {
 	redis *Redis
 	id    string
+	tag   string
 	keys  []string
 }
 
@@ -149,16 +176,9 @@ type places struct {
 func (p *places) Settle(context.Context, auth.Tx) (bool, error) { return false, nil }
 
 func (p *places) Leave(ctx context.Context) error {
-	err := leave.Run(ctx, p.redis.client, p.keys, p.id).Err()
-	if errors.Is(err, redis.Nil) { // the script returns nothing
-		err = nil
+	if len(p.keys) == 0 {
+		return nil
 	}
+	_, err := p.redis.do(ctx, ask(leave, p.tag, p.keys, p.id))
 	return p.redis.fault(ctx, err)
-}
-
-// logger has what the client would print in the log.
-type logger struct{ log *slog.Logger }
-
-func (l logger) Printf(ctx context.Context, format string, v ...any) {
-	l.log.DebugContext(ctx, "redis", "says", fmt.Sprintf(format, v...))
 }

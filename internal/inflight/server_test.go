@@ -1,8 +1,6 @@
 package inflight
 
 import (
-	"context"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -12,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/gomodule/redigo/redis"
 )
 
 // program is a Redis that the test ends.
@@ -67,10 +65,12 @@ func (p *program) run(t testing.TB) {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := redis.NewClient(&redis.Options{Addr: p.address, MaxRetries: -1})
-	defer c.Close()
 	for range 1000 {
-		err := c.Ping(context.WithoutCancel(t.Context())).Err()
+		c, err := redis.Dial("tcp", p.address)
+		if err == nil {
+			_, err = c.Do("PING")
+			_ = c.Close()
+		}
 		if err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
 			return
 		}
@@ -102,7 +102,7 @@ func startCluster(t testing.TB) (all []*program) {
 // client is one of a node of Ostiary's.
 func client(t testing.TB, cluster bool, all ...*program) *Redis {
 	t.Helper()
-	o := Options{Cluster: cluster, Log: slog.New(slog.DiscardHandler)}
+	o := Options{Cluster: cluster}
 	for _, p := range all {
 		o.Addresses = append(o.Addresses, p.address)
 	}
