@@ -55,7 +55,7 @@ func (s *server) listenAdmin() (doors, error) {
 	if s.metrics == nil {
 		return nil, nil
 	}
-	routes := []web.Route{{Path: "/metrics", Handler: s.metrics.Handler(s.log)}}
+	routes := []web.Route{{Path: "/metrics", Handler: s.metrics.Handler()}}
 	for _, route := range verify.HealthRoutes(func(ctx context.Context) error { return s.ready(s.site.Load().svc)(ctx) }) {
 		route.Path = strings.TrimPrefix(route.Path, "/ostiary")
 		routes = append(routes, route)

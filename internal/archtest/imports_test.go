@@ -128,8 +128,8 @@ var owners = map[string][]string{
 	"pgregory.net/rapid":                       {"internal/dialect/dialecttest", "internal/store/storetest"},
 	"github.com/rogpeppe/go-internal":          {"cmd", "internal/dialect/dialecttest"},
 	"github.com/pires/go-proxyproto":           {"internal/web"},
-	"github.com/prometheus":                    {"internal/metrics"},
-	"go.opentelemetry.io/proto/otlp":           {"internal/trace/otlp"},
+	"github.com/prometheus":                    {"internal/metrics"},    // in its tests alone
+	"go.opentelemetry.io/proto/otlp":           {"internal/trace/otlp"}, // in its tests alone
 	"google.golang.org/protobuf":               {"internal/trace/otlp"},
 	"go.yaml.in/yaml/v3":                       {"internal/deploytest"},
 }

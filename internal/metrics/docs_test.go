@@ -1,35 +1,21 @@
 package metrics
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // described are the names, help texts and labels of all metrics that are our own.
 func described(t *testing.T) map[string][2]string {
 	t.Helper()
 	m := New("v0", Sources{})
-	descs := make(chan *prometheus.Desc)
-	go func() {
-		m.registry.Describe(descs)
-		close(descs)
-	}()
 	all := map[string][2]string{}
-	pattern := regexp.MustCompile(`^Desc\{fqName: "([a-z_]+)", help: "([^"]*)", unit: "[a-z]*", constLabels: \{\}, variableLabels: \{([a-z,]*)\}\}$`)
-	for d := range descs {
-		if !strings.Contains(d.String(), `"ostiary_`) {
-			continue
-		}
-		found := pattern.FindStringSubmatch(d.String())
-		if found == nil {
-			t.Fatal(d)
-		}
-		all[found[1]] = [2]string{found[2], found[3]}
+	for _, f := range append(slices.Collect(maps.Keys(m.registry.counted)), scraped...) {
+		all[f.name] = [2]string{f.help, strings.Join(f.labels, ",")}
 	}
 	if len(all) < 30 {
 		t.Fatalf("%d metrics", len(all))
@@ -73,30 +59,22 @@ func TestNames_Conventions(t *testing.T) {
 	m := New("v0", full)
 	m.Login("cloudio", "signed_in")
 	m.Refreshed("senmo", "rotated")
-	families, err := m.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		name := f.GetName()
-		if !strings.HasPrefix(name, "ostiary_") {
+	for _, f := range m.registry.gather() {
+		if !strings.HasPrefix(f.name, "ostiary_") {
 			continue
 		}
-		kind := f.GetType().String()
-		if strings.HasSuffix(name, "_total") != (kind == "COUNTER") {
-			t.Errorf("%s is a %s", name, kind)
+		if strings.HasSuffix(f.name, "_total") != (f.kind == kindCounter) {
+			t.Errorf("%s is a %s", f.name, f.kind)
 		}
-		if kind == "HISTOGRAM" && name != "ostiary_store_batch_transactions" && !strings.HasSuffix(name, "_seconds") {
-			t.Errorf("%s is a histogram without a unit", name)
+		if f.kind == kindHistogram && f.name != "ostiary_store_batch_transactions" && !strings.HasSuffix(f.name, "_seconds") {
+			t.Errorf("%s is a histogram without a unit", f.name)
 		}
-		if help := f.GetHelp(); len(help) < 10 || !strings.HasSuffix(help, ".") {
-			t.Errorf("%s: %q", name, help)
+		if len(f.help) < 10 || !strings.HasSuffix(f.help, ".") {
+			t.Errorf("%s: %q", f.name, f.help)
 		}
-		for _, metric := range f.GetMetric() {
-			for _, l := range metric.GetLabel() {
-				if slices.Contains([]string{"path", "host", "name", "username", "address", "account"}, l.GetName()) {
-					t.Errorf("%s has the label %s", name, l.GetName())
-				}
+		for _, l := range f.labels {
+			if slices.Contains([]string{"path", "host", "name", "username", "address", "account"}, l) {
+				t.Errorf("%s has the label %s", f.name, l)
 			}
 		}
 	}

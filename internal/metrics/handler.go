@@ -1,11 +1,7 @@
 package metrics
 
 import (
-	"fmt"
-	"log/slog"
 	"net/http"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/web"
@@ -15,23 +11,20 @@ import (
 const atOnce = 4
 
 // Handler answers with all metrics: as Prometheus' text, or OpenMetrics for whoever asks for that.
-func (m *Metrics) Handler(log *slog.Logger) http.Handler {
-	scrape := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		EnableOpenMetrics: true, MaxRequestsInFlight: atOnce, ErrorHandling: promhttp.ContinueOnError, ErrorLog: faults{log},
-	})
+func (m *Metrics) Handler() http.Handler {
+	places := make(chan struct{}, atOnce)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			web.Failing(&auth.Error{Code: auth.CodeMethodNotAllowed}).ServeHTTP(w, r)
 			return
 		}
-		scrape.ServeHTTP(w, r)
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			write(w, r, m.registry.gather())
+		default:
+			http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
+		}
 	})
-}
-
-// faults logs what can't be shown.
-type faults struct{ log *slog.Logger }
-
-func (f faults) Println(v ...any) {
-	f.log.Warn("some metrics can't be shown", "err", fmt.Sprint(v...))
 }

@@ -10,9 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/parity"
@@ -22,25 +19,25 @@ import (
 // Metrics is all that is counted. It is an auth.Observer, a password.Observer and a
 // store.Observer, and safe for concurrent use.
 type Metrics struct {
-	registry *prometheus.Registry
+	registry *registry
 
 	logins, refreshes, used              counters2
 	verified, introspected, revoked      counters
-	viewed                               [2]prometheus.Counter
+	viewed                               [2]*number
 	throttled, audited, failed, resolved counters
 	parity, writeback                    counters2
-	reserving                            prometheus.Gauge
+	reserving                            *number
 
-	answered children[answer, prometheus.Observer]
+	answered children[answer, *distribution]
 	codes    counters
 	refused  counters
 
-	hashWait, hash prometheus.Histogram
-	hashRefused    prometheus.Counter
+	hashWait, hash *distribution
+	hashRefused    *number
 
-	wait, read, batch, commit prometheus.Observer
-	batched                   prometheus.Histogram
-	retried                   prometheus.Counter
+	wait, read, batch, commit *distribution
+	batched                   *distribution
+	retried                   *number
 }
 
 // Buckets, in seconds. A hash takes some 20 ms, a read from memory 20 µs.
@@ -52,13 +49,11 @@ var (
 
 // New makes the metrics of a version of the program, which asks the sources at each scrape.
 func New(version string, s Sources) *Metrics {
-	r := prometheus.NewRegistry()
+	r := newRegistry(runtimeMetrics, processMetrics, (&scrape{Sources: s}).collect)
 	m := &Metrics{registry: r}
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &scrape{Sources: s})
 
-	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ostiary_build_info", Help: "The version of the program; always 1."}, []string{"version", "go"})
-	r.MustRegister(build)
-	build.WithLabelValues(version, runtime.Version()).Set(1)
+	build := r.family(&family{"ostiary_build_info", "The version of the program; always 1.", kindGauge, []string{"version", "go"}})
+	r.number(build, version, runtime.Version()).Inc()
 
 	m.logins = m.counters2("ostiary_logins_total", "Steps of logins, by what became of them: signed_in, password_passed, or why not, as in the audit log.", "dialect", "outcome")
 	m.refreshes = m.counters2("ostiary_refreshes_total", "Refresh tokens that were presented, by what became of them: rotated, retried, stolen, or an error's code.", "dialect", "outcome")
@@ -69,17 +64,16 @@ func New(version string, s Sources) *Metrics {
 	m.introspected = m.counters("ostiary_introspections_total", "Tokens that services asked about, by why they are dead, or ok.", "outcome", "ok")
 	m.revoked = m.counters("ostiary_revocations_total", "Tokens that services revoked, by why there was nothing to end, or ok.", "outcome", "ok")
 	viewed := m.counters("ostiary_session_lookups_total", "Sessions that were looked for, by where they were found: in memory, or not there but in the store.", "source", "memory", "store")
-	m.viewed = [2]prometheus.Counter{viewed.of("store"), viewed.of("memory")}
+	m.viewed = [2]*number{viewed.of("store"), viewed.of("memory")}
 	m.throttled = m.counters("ostiary_guesses_throttled_total", "Guesses that a spent budget refused, by its kind.", "budget", "account", "known", "source", "factor")
 	m.reserving = m.gauge("ostiary_guesses_reserving", "Guesses that ask for their place in the budgets, or wait for those in flight.")
 	m.audited = m.counters("ostiary_audit_entries_total", "Entries of the audit log that this process wrote, by their kind.", "kind", kinds()...)
 
-	answered := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "ostiary_http_request_duration_seconds", Help: "Requests that were answered, by dialect, route and class of the status.", Buckets: requests,
-	}, []string{"dialect", "route", "status"})
-	r.MustRegister(answered)
-	m.answered.make = func(a answer) prometheus.Observer {
-		return answered.WithLabelValues(string(a.dialect), a.route, strconv.Itoa(a.class)+"xx")
+	answered := r.family(&family{
+		"ostiary_http_request_duration_seconds", "Requests that were answered, by dialect, route and class of the status.", kindHistogram, []string{"dialect", "route", "status"},
+	})
+	m.answered.make = func(a answer) *distribution {
+		return r.distribution(answered, requests, string(a.dialect), a.route, strconv.Itoa(a.class)+"xx")
 	}
 	m.codes = m.counters("ostiary_http_errors_total", "Requests that were answered with an error, by its code.", "code")
 	m.refused = m.counters("ostiary_http_refused_total", "Requests that were refused before they were looked at, by why.", "reason")
@@ -97,13 +91,15 @@ func New(version string, s Sources) *Metrics {
 
 // store makes the metrics of the store.
 func (m *Metrics) store() {
-	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "ostiary_store_operation_duration_seconds", Buckets: fast,
-		Help: "How long the database took: read (outside of transactions), batch (transactions that were committed together), commit, and wait (of a read for a connection).",
-	}, []string{"operation"})
-	m.registry.MustRegister(took)
-	m.wait, m.read, m.batch, m.commit = took.WithLabelValues("wait"), took.WithLabelValues("read"), took.WithLabelValues("batch"), took.WithLabelValues("commit")
-	m.batched = m.histogram("ostiary_store_batch_transactions", "How many transactions were committed together.", prometheus.ExponentialBuckets(1, 2, 9))
+	took := m.registry.family(&family{
+		"ostiary_store_operation_duration_seconds",
+		"How long the database took: read (outside of transactions), batch (transactions that were committed together), commit, and wait (of a read for a connection).",
+		kindHistogram, []string{"operation"},
+	})
+	for what, to := range map[string]**distribution{"wait": &m.wait, "read": &m.read, "batch": &m.batch, "commit": &m.commit} {
+		*to = m.registry.distribution(took, fast, what)
+	}
+	m.batched = m.histogram("ostiary_store_batch_transactions", "How many transactions were committed together.", []float64{1, 2, 4, 8, 16, 32, 64, 128, 256})
 	m.retried = m.counter("ostiary_store_retried_transactions_total", "Transactions that were run once more, after a conflict or a lost connection.")
 	m.resolved = m.counters("ostiary_store_unknown_commits_total", "Commits whose answer was lost, by what they turned out to be.", "outcome", "committed", "lost", "unknown")
 	m.failed = m.counters("ostiary_store_errors_total", "Errors of the database, by what they say about it.", "fault",
@@ -139,7 +135,7 @@ func (m *Metrics) Differed(d auth.Dialect, kind parity.Kind) {
 
 // WroteBack counts what became of lines that an old system was to be told.
 func (m *Metrics) WroteBack(realm, outcome string, n int) {
-	m.writeback.of([2]string{realm, outcome}).Add(float64(n))
+	m.writeback.of([2]string{realm, outcome}).Add(n)
 }
 
 // Verified counts a verification.
@@ -164,7 +160,7 @@ func (m *Metrics) Viewed(known bool) {
 func (m *Metrics) Throttled(kind auth.BudgetKind) { m.throttled.of(string(kind)).Inc() }
 
 // Reserving counts the guesses that ask for a place.
-func (m *Metrics) Reserving(n int) { m.reserving.Add(float64(n)) }
+func (m *Metrics) Reserving(n int) { m.reserving.Add(n) }
 
 // Audited counts an entry of the audit log.
 func (m *Metrics) Audited(kind audit.Kind) { m.audited.of(string(kind)).Inc() }
@@ -219,7 +215,7 @@ func (m *Metrics) StoreBatch(transactions int, took time.Duration) {
 func (m *Metrics) StoreCommit(took time.Duration) { m.commit.Observe(took.Seconds()) }
 
 // StoreRetried counts transactions that are run once more.
-func (m *Metrics) StoreRetried(transactions int) { m.retried.Add(float64(transactions)) }
+func (m *Metrics) StoreRetried(transactions int) { m.retried.Add(transactions) }
 
 // StoreResolved counts a commit whose answer was lost.
 func (m *Metrics) StoreResolved(what string) { m.resolved.of(what).Inc() }

@@ -1,8 +1,9 @@
 package metrics
 
 import (
+	"compress/gzip"
 	"context"
-	"log/slog"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
@@ -42,7 +46,7 @@ var full = Sources{
 }
 
 // text is what a scrape gets.
-func text(t *testing.T, h http.Handler, accept string) (body string, status int, contentType string) {
+func scrapeText(t *testing.T, h http.Handler, accept string) (body string, status int, contentType string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	if accept != "" {
@@ -93,7 +97,7 @@ func TestMetrics_Text(t *testing.T) {
 	m.StoreFailed("full")
 	m.Answered(web.Outcome{Route: "/v1/auth", Dialect: "senmo", Status: 401, Code: auth.CodeBadCredentials, Took: 50 * time.Millisecond})
 	m.Answered(web.Outcome{Status: 403, Code: auth.CodeForbidden, Refused: web.RefusedPeer})
-	body, _, got := text(t, m.Handler(slog.New(slog.DiscardHandler)), "")
+	body, _, got := scrapeText(t, m.Handler(), "")
 	if !strings.HasPrefix(got, "text/plain; version=0.0.4") {
 		t.Error(got)
 	}
@@ -138,7 +142,7 @@ func TestMetrics_Text(t *testing.T) {
 			t.Errorf("there is no %s", some)
 		}
 	}
-	body, _, got = text(t, m.Handler(slog.New(slog.DiscardHandler)), "application/openmetrics-text; version=1.0.0")
+	body, _, got = scrapeText(t, m.Handler(), "application/openmetrics-text; version=1.0.0")
 	if !strings.HasPrefix(got, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(body, "\n# EOF\n") {
 		t.Error(got)
 	}
@@ -146,7 +150,7 @@ func TestMetrics_Text(t *testing.T) {
 }
 
 func TestHandler_Methods(t *testing.T) {
-	h := New("v0", Sources{}).Handler(slog.New(slog.DiscardHandler))
+	h := New("v0", Sources{}).Handler()
 	for method, want := range map[string]int{"GET": 200, "HEAD": 200, "POST": 405, "DELETE": 405, "TRACE": 405} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(method, "/metrics", nil))
@@ -163,7 +167,7 @@ func TestScrape_StoreAway(t *testing.T) {
 		began := time.Now()
 		answer := make(chan struct{})
 		away.Realms = func(context.Context) []Realm { <-answer; return nil }
-		body, status, _ := text(t, New("v0", away).Handler(slog.New(slog.DiscardHandler)), "")
+		body, status, _ := scrapeText(t, New("v0", away).Handler(), "")
 		if status != 200 || time.Since(began) != realmLimit {
 			t.Errorf("%d after %s", status, time.Since(began))
 		}
@@ -206,5 +210,53 @@ func BenchmarkAnswered(b *testing.B) {
 		m.Viewed(true)
 		m.Verified("")
 		m.Answered(o)
+	}
+}
+
+// What is written is what Prometheus' own parser reads.
+func TestText_Parsed(t *testing.T) {
+	m := New(`v"1\`, full)
+	m.Hashed(20 * time.Millisecond)
+	m.Hashed(time.Hour)
+	m.Answered(web.Outcome{Route: "/v1/auth", Dialect: "senmo", Status: 401, Took: time.Second})
+	body, _, _ := scrapeText(t, m.Handler(), "")
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) < 40 {
+		t.Errorf("%d families", len(families))
+	}
+	if got := families["ostiary_build_info"].GetMetric()[0].GetLabel()[1].GetValue(); got != `v"1\` {
+		t.Errorf("the label is %q", got)
+	}
+	h := families["ostiary_password_hash_duration_seconds"].GetMetric()[0].GetHistogram()
+	if h.GetSampleCount() != 2 || h.GetSampleSum() != 3600.02 || len(h.GetBucket()) != len(hashing)+1 {
+		t.Errorf("%v", h)
+	}
+	for i, b := range h.GetBucket()[:len(hashing)] {
+		want := uint64(0)
+		if hashing[i] >= .02 {
+			want = 1
+		}
+		if b.GetUpperBound() != hashing[i] || b.GetCumulativeCount() != want {
+			t.Errorf("bucket %v", b)
+		}
+	}
+}
+
+func TestHandler_Packed(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	New("v0", Sources{}).Handler().ServeHTTP(w, r)
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(z)
+	if err != nil || w.Header().Get("Content-Encoding") != "gzip" || !strings.Contains(string(body), "\nprocess_start_time_seconds ") {
+		t.Errorf("%v: %.200s", err, body)
 	}
 }

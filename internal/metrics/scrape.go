@@ -2,9 +2,8 @@ package metrics
 
 import (
 	"context"
+	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -71,8 +70,12 @@ type Key struct {
 	Until     time.Time // when another one is to sign; zero: never by itself
 }
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, labels, nil)
+func desc(name, help string, labels ...string) *family {
+	kind := kindGauge
+	if strings.HasSuffix(name, "_total") {
+		kind = kindCounter
+	}
+	return &family{name, help, kind, labels}
 }
 
 var (
@@ -100,7 +103,7 @@ var (
 	pending         = desc("ostiary_accounts_pending", "Accounts whose password a legacy server still knows alone, by its dialect.", "realm", "dialect")
 	spans           = desc("ostiary_trace_spans_total", "Spans of traces, by what became of them.", "outcome")
 
-	scraped = []*prometheus.Desc{
+	scraped = []*family{
 		hashWaiting, hashRunning, hashSlots, storeInfo, storeMax, storeOpen, storeWaits, storeWaited, doorOpen, doorClosed,
 		keySince, keyUntil, auditHead, auditSigned, auditCheckpoint, backWaiting, backOldest, lastBackup, certificate, spans,
 		accounts, pending,
@@ -114,21 +117,11 @@ const realmLimit = 2 * time.Second
 // scrape is what is not counted, but looked at.
 type scrape struct{ Sources }
 
-// Describe implements prometheus.Collector.
-func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range scraped {
-		ch <- d
+func (s *scrape) collect(emit func(*family, sample)) {
+	gauge := func(f *family, value float64, labels ...string) {
+		emit(f, sample{labels: labels, value: value})
 	}
-}
-
-// Collect implements prometheus.Collector.
-func (s *scrape) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	counter := func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
-	}
+	counter := gauge
 	if s.Hashing != nil {
 		waiting, running, slots := s.Hashing()
 		gauge(hashWaiting, float64(waiting))
@@ -171,7 +164,7 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 }
 
 // tell tells how far the accounts of a realm are.
-func tell(gauge func(d *prometheus.Desc, value float64, labels ...string), realm string, t auth.Takeover) {
+func tell(gauge func(f *family, value float64, labels ...string), realm string, t auth.Takeover) {
 	for state, n := range map[string]int{
 		"all": t.Accounts, "signed_in": t.SignedIn, "never_signed_in": t.Never, "imported": t.Imported, "adopted": t.Adopted,
 		"foreign_hash": t.Foreign, "factor_elsewhere": t.Elsewhere, "disabled": t.Disabled,
@@ -184,7 +177,7 @@ func tell(gauge func(d *prometheus.Desc, value float64, labels ...string), realm
 }
 
 // read tells what is in the database.
-func (s *scrape) read(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
+func (s *scrape) read(gauge func(f *family, value float64, labels ...string)) {
 	ctx, cancel := context.WithTimeout(context.Background(), realmLimit)
 	defer cancel()
 	found := make(chan func(), 1)
@@ -222,10 +215,10 @@ func seconds(t time.Time) float64 {
 	return float64(t.UnixMilli()) / 1000
 }
 
-func (r Realm) collect(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
-	at := func(d *prometheus.Desc, t time.Time, labels ...string) {
+func (r Realm) collect(gauge func(f *family, value float64, labels ...string)) {
+	at := func(f *family, t time.Time, labels ...string) {
 		if !t.IsZero() {
-			gauge(d, seconds(t), labels...)
+			gauge(f, seconds(t), labels...)
 		}
 	}
 	for _, k := range r.Keys {

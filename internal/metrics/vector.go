@@ -4,8 +4,6 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // children are the metrics of a vector, found by a key that costs less than its labels: one
@@ -44,16 +42,15 @@ func (c *children[K, M]) add(key K) M {
 
 // counters have one label, counters2 have two.
 type (
-	counters  = *children[string, prometheus.Counter]
-	counters2 = *children[[2]string, prometheus.Counter]
+	counters  = *children[string, *number]
+	counters2 = *children[[2]string, *number]
 )
 
 // counters makes counters of one label, those of the given values at once: they are 0 until
 // something happens, and not absent.
 func (m *Metrics) counters(name, help, label string, values ...string) counters {
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
-	m.registry.MustRegister(v)
-	c := &children[string, prometheus.Counter]{make: func(value string) prometheus.Counter { return v.WithLabelValues(value) }}
+	f := m.registry.family(&family{name, help, kindCounter, []string{label}})
+	c := &children[string, *number]{make: func(value string) *number { return m.registry.number(f, value) }}
 	for _, value := range values {
 		c.of(value)
 	}
@@ -61,25 +58,18 @@ func (m *Metrics) counters(name, help, label string, values ...string) counters 
 }
 
 func (m *Metrics) counters2(name, help string, labels ...string) counters2 {
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	m.registry.MustRegister(v)
-	return &children[[2]string, prometheus.Counter]{make: func(values [2]string) prometheus.Counter { return v.WithLabelValues(values[:]...) }}
+	f := m.registry.family(&family{name, help, kindCounter, labels})
+	return &children[[2]string, *number]{make: func(values [2]string) *number { return m.registry.number(f, values[:]...) }}
 }
 
-func (m *Metrics) counter(name, help string) prometheus.Counter {
-	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	m.registry.MustRegister(c)
-	return c
+func (m *Metrics) counter(name, help string) *number {
+	return m.registry.number(m.registry.family(&family{name, help, kindCounter, nil}))
 }
 
-func (m *Metrics) gauge(name, help string) prometheus.Gauge {
-	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-	m.registry.MustRegister(g)
-	return g
+func (m *Metrics) gauge(name, help string) *number {
+	return m.registry.number(m.registry.family(&family{name, help, kindGauge, nil}))
 }
 
-func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.Histogram {
-	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
-	m.registry.MustRegister(h)
-	return h
+func (m *Metrics) histogram(name, help string, buckets []float64) *distribution {
+	return m.registry.distribution(m.registry.family(&family{name, help, kindHistogram, nil}), buckets)
 }

@@ -14,10 +14,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
-	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/ostiary/ostiary/internal/trace"
 )
@@ -35,7 +31,7 @@ type Sender struct {
 	endpoint string
 	log      *slog.Logger
 	client   http.Client
-	resource *resourcepb.Resource
+	resource message
 	failing  bool
 	sent     atomic.Uint64
 }
@@ -49,9 +45,10 @@ func New(tracer *trace.Tracer, endpoint, version string, log *slog.Logger) (*Sen
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/v1/traces"
 	}
-	s := &Sender{tracer: tracer, endpoint: u.String(), log: log, resource: &resourcepb.Resource{Attributes: []*commonpb.KeyValue{
-		text("service.name", "ostiary"), text("service.version", version), text("service.instance.id", uuid.NewString()),
-	}}}
+	s := &Sender{tracer: tracer, endpoint: u.String(), log: log}
+	for name, value := range map[string]string{"service.name": "ostiary", "service.version": version, "service.instance.id": uuid.NewString()} {
+		s.resource.message(1, text(name, value))
+	}
 	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return s, nil
 }
@@ -117,11 +114,7 @@ func (s *Sender) send(ctx context.Context, spans []*trace.Span, limit time.Durat
 }
 
 func (s *Sender) post(ctx context.Context, spans []*trace.Span) error {
-	body, err := proto.Marshal(s.message(spans))
-	if err != nil {
-		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, bytes.NewReader(s.message(spans)))
 	if err != nil {
 		return err
 	}
@@ -136,45 +129,4 @@ func (s *Sender) post(ctx context.Context, spans []*trace.Span) error {
 		return fmt.Errorf("%s: %s", s.endpoint, res.Status)
 	}
 	return nil
-}
-
-// message is that of an ExportTraceServiceRequest, which is defined beside a gRPC service
-// that would make the program larger by a third: TracesData is the same on the wire.
-func (s *Sender) message(spans []*trace.Span) *tracepb.TracesData {
-	all := make([]*tracepb.Span, len(spans))
-	for i, span := range spans {
-		all[i] = encode(span)
-	}
-	return &tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{{
-		Resource:   s.resource,
-		ScopeSpans: []*tracepb.ScopeSpans{{Scope: &commonpb.InstrumentationScope{Name: "ostiary"}, Spans: all}},
-	}}}
-}
-
-func encode(s *trace.Span) *tracepb.Span {
-	out := &tracepb.Span{
-		TraceId: s.Trace[:], SpanId: s.ID[:], Name: s.Name, Kind: tracepb.Span_SPAN_KIND_INTERNAL,
-		StartTimeUnixNano: uint64(s.Began.UnixNano()), EndTimeUnixNano: uint64(s.Ended.UnixNano()),
-	}
-	if s.Parent != [8]byte{} {
-		out.ParentSpanId = s.Parent[:]
-	}
-	if s.Request {
-		out.Kind = tracepb.Span_SPAN_KIND_SERVER
-	}
-	if s.Failed {
-		out.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR}
-	}
-	for _, a := range s.Attributes {
-		if a.Text != "" {
-			out.Attributes = append(out.Attributes, text(a.Name, a.Text))
-			continue
-		}
-		out.Attributes = append(out.Attributes, &commonpb.KeyValue{Key: a.Name, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: a.Number}}})
-	}
-	return out
-}
-
-func text(name, value string) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: name, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
 }
