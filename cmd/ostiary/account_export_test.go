@@ -28,7 +28,7 @@ import (
 func exportEstate(t *testing.T) (data string, secret []byte, codes, secrets []string) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "ostiary.toml") // a policy that remembers passwords
@@ -208,7 +208,7 @@ func TestAccountExport_LeftOut(t *testing.T) {
 
 func TestAccountExport_File(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	must(t, "", "account", "create", "--data", data, "--username", "eve", "--no-password")
@@ -390,7 +390,7 @@ func TestForce_ReplacesWhatItWrote(t *testing.T) {
 	if _, _, status := command(t, "", append([]string{"backup", empty}, to...)...); status != 1 {
 		t.Error("an empty log of SQLite was replaced")
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	must(t, "", "doctor", "--data", data)

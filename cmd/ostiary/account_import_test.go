@@ -32,7 +32,7 @@ func init() {
 func emptyStore(t testing.TB) string {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	return data

@@ -30,9 +30,9 @@ func acmeServer(t *testing.T, ca *acmetest.CA, data, home, listen string, more .
 	}
 	t.Cleanup(func() {
 		select {
-		case <-p.done:
+		case <-p.Done:
 		default:
-			p.kill()
+			p.Kill()
 		}
 	})
 	return p
@@ -84,7 +84,7 @@ func TestACME_Server(t *testing.T) {
 	ca.Start(t)
 	roots := ca.Issuer(t)
 	cert := trusted(t, p, roots)
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, `msg="configuration reloaded"`)
@@ -93,7 +93,7 @@ func TestACME_Server(t *testing.T) {
 	if got := trusted(t, second, roots); !bytes.Equal(got, cert) {
 		t.Error("another server on the store has a certificate of its own")
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 	ca.Stop()

@@ -196,7 +196,7 @@ func TestAdmin_NoDoorOfClients(t *testing.T) {
 	if strings.Contains(p.err.String(), "level=WARN") {
 		t.Errorf("nothing is wrong:\n%s", p.err.String())
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 }
@@ -280,7 +280,7 @@ func TestSigningKeys_Until(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	write("key_rotation = \"20d\"\n")
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, "configuration reloaded")

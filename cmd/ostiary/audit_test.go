@@ -33,7 +33,7 @@ func audited(t *testing.T) (data string) {
 		}
 		login(t, p.url, "ada", password)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	return data
@@ -214,7 +214,7 @@ func TestServe_Launders(t *testing.T) {
 			p := serve(t, bad)
 			p.waitFor(t, "level=ERROR msg=\"the audit log is not as it was written")
 			login(t, p.url, "ada", auditPass)
-			if err := p.stop(); err != nil {
+			if err := p.Stop(); err != nil {
 				t.Fatal(err)
 			}
 			if strings.Contains(p.err.String(), "the audit log was signed") || strings.Contains(p.err.String(), "taken over") {
@@ -338,7 +338,7 @@ func TestUpgrade_ChainsOlderLog(t *testing.T) {
 	if out := must(t, "", "audit", "list", "--data", data, "--after", "13"); !strings.Contains(out, "14 ") || !strings.Contains(out, "signed_in") {
 		t.Errorf("an entry that follows: %s", out)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	p = serve(t, data)

@@ -96,7 +96,7 @@ func TestThreat69_RestoreEndsWhatMayBeSpent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, oldKeys := e.ask("GET", "/.well-known/jwks.json", "")
-	e.p.kill()
+	e.p.Kill()
 	for engine, flags := range map[string]func(t *testing.T) []string{
 		"SQLite":     func(*testing.T) []string { return nil },
 		"PostgreSQL": func(t *testing.T) []string { return []string{"--database", pgtest.URL(t)} },
@@ -127,7 +127,7 @@ func TestThreat69_RestoreEndsWhatMayBeSpent(t *testing.T) {
 			if engine == "SQLite" && refreshKey(t, data) == refreshKey(t, e.data) {
 				t.Error("refresh tokens are made with the same key")
 			}
-			if err := restored.p.stop(); err != nil {
+			if err := restored.p.Stop(); err != nil {
 				t.Fatal(err)
 			}
 			if _, errOut, status := command(t, "", append([]string{"restore", file, "--identity", identity}, at...)...); status != 1 || !strings.Contains(errOut, "has accounts") {
@@ -242,7 +242,7 @@ func TestBackup_Online(t *testing.T) {
 // so is one without its master key. The error is one line that says why.
 func TestRestore_Refused(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	must(t, diskPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
@@ -310,7 +310,7 @@ func TestRestore_Refused(t *testing.T) {
 // TestBackup_FullDisk: of a backup that had no room there is nothing left, and it says so.
 func TestBackup_FullDisk(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	small := smallDisk(t, "4k")

@@ -32,7 +32,7 @@ func TestDocs_Backup(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := filepath.Join(dir, "ostiary-data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	must(t, diskPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")

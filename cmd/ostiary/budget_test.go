@@ -38,7 +38,7 @@ func TestThreat16_CountersSurvive(t *testing.T) {
 		if status := tryLogin(t, p.url, "ada", "wrong"); status != 400 {
 			t.Fatalf("guess %d: %d", i+1, status)
 		}
-		p.kill()
+		p.Kill()
 		p = serve(t, data, flags...)
 	}
 	other := serve(t, data, flags...)
@@ -52,7 +52,7 @@ func TestThreat16_CountersSurvive(t *testing.T) {
 			t.Errorf("a guess at bob, %d: %d", i+1, status)
 		}
 	}
-	p.kill()
+	p.Kill()
 	if status := tryLogin(t, other.url, "bob", budgetPass); status != 429 {
 		t.Errorf("from a source that has nine wrong ones: %d", status)
 	}
@@ -86,14 +86,14 @@ func TestThreat16_KilledUnderLoad(t *testing.T) {
 					answered++
 				}
 				if answered == 20 {
-					_ = p.cmd.Process.Kill()
+					_ = p.Cmd.Process.Kill()
 				}
 				mu.Unlock()
 			}
 		})
 	}
 	all.Wait()
-	<-p.done
+	<-p.Done
 	var shown struct{ Budgets []budgetJSON }
 	out := must(t, "", "account", "show", "ada", "--data", data, "--guess-account", "1000", "--guess-wall", "0", "--json")
 	if err := json.Unmarshal([]byte(out), &shown); err != nil || len(shown.Budgets) != 1 {
@@ -126,7 +126,7 @@ func TestThreat07_SpoofedAddress(t *testing.T) {
 			t.Errorf("with %s: %s: %d", spoofs[i%6], value(i), status)
 		}
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	log, lines := p.err.String(), 0

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"encoding/base64"
@@ -25,7 +26,7 @@ func TestServe_DatabaseFilledUnderIt(t *testing.T) {
 	_, _ = rand.Read(key)
 	t.Setenv("OSTIARY_MASTER_KEY", base64.StdEncoding.EncodeToString(key))
 	from := filepath.Join(t.TempDir(), "from")
-	if err := serve(t, from).stop(); err != nil {
+	if err := serve(t, from).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	must(t, diskPass, "account", "create", "--data", from, "--username", "ada", "--password-stdin")
@@ -55,12 +56,12 @@ func TestServe_DatabaseFilledUnderIt(t *testing.T) {
 			if _, errOut, status := command(t, "", fill...); status != 1 || !strings.Contains(errOut, "a server (ostiary serve) runs on the store") {
 				t.Fatalf("beside a server: %d %s", status, errOut)
 			}
-			_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+			_ = p.Cmd.Process.Signal(syscall.SIGSTOP)
 			if _, err := db.Exec("DELETE FROM lease"); err != nil { // its time is over
 				t.Fatal(err)
 			}
 			must(t, "", fill...)
-			_ = p.cmd.Process.Signal(syscall.SIGCONT)
+			_ = p.Cmd.Process.Signal(syscall.SIGCONT)
 			for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 				status, answer := login(t, p.url, "ada", diskPass)
 				if status == http.StatusOK {
@@ -80,7 +81,7 @@ func TestServe_DatabaseFilledUnderIt(t *testing.T) {
 					t.Errorf("%s: %d rows of no realm: %v", table, n, err)
 				}
 			}
-			if err := p.stop(); err != nil {
+			if err := p.Stop(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -105,17 +106,11 @@ func TestServe_WaitsForTheDatabase(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	url := pg.URL(t)
 	pg.Stop(t, syscall.SIGQUIT)
-	cmd := exec.Command("ostiary", "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--database", url)
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &p.out, &p.err
-	if err := cmd.Start(); err != nil {
+	p, err := begin(context.Background(), t.TempDir(), nil, "--data", filepath.Join(t.TempDir(), "data"), "--database", url)
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		p.failed = cmd.Wait()
-		close(p.done)
-	}()
-	t.Cleanup(p.kill)
+	t.Cleanup(p.Kill)
 	p.waitFor(t, "the database does not answer: it is asked again each second.*see whether it runs")
 	p.url = "http://" + regexp.MustCompile(`not ready" address=(\S+)`).FindStringSubmatch(p.err.String())[1]
 	for path, want := range map[string]int{"/ostiary/healthz": 200, "/ostiary/readyz": 503, "/ostiary/whoami": 503, "/nowhere": 503} {
@@ -134,7 +129,7 @@ func TestServe_WaitsForTheDatabase(t *testing.T) {
 	if n := strings.Count(p.err.String(), "does not answer"); n != 1 {
 		t.Errorf("%d lines", n)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 }
@@ -168,7 +163,7 @@ func TestServe_DatabaseRefuses(t *testing.T) {
 	exec("REVOKE CREATE ON SCHEMA public FROM pg_database_owner")
 	refused("a user that may make no tables", url.String(), "GRANT CREATE ON SCHEMA public")
 	exec("GRANT CREATE ON SCHEMA public TO pg_database_owner")
-	if err := serve(t, data, "--database", url.String()).stop(); err != nil {
+	if err := serve(t, data, "--database", url.String()).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	exec("REVOKE INSERT ON account FROM current_user")
@@ -183,7 +178,7 @@ func TestRestore_TwoAtOnce(t *testing.T) {
 	_, _ = rand.Read(key)
 	t.Setenv("OSTIARY_MASTER_KEY", base64.StdEncoding.EncodeToString(key))
 	from, url := filepath.Join(t.TempDir(), "from"), pgtest.URL(t)
-	if err := serve(t, from).stop(); err != nil {
+	if err := serve(t, from).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	must(t, diskPass, "account", "create", "--data", from, "--username", "ada", "--password-stdin")

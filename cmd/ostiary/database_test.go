@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/pgtest"
+	"github.com/ostiary/ostiary/internal/processtest"
 	"github.com/ostiary/ostiary/internal/store"
 )
 
@@ -27,14 +28,14 @@ type moved struct {
 	*estate
 	from, to string
 	copy     *exec.Cmd
-	out      *output
+	out      *processtest.Log
 	db       *sql.DB
 	lock     *sql.Tx
 }
 
 func hanging(t *testing.T) *moved {
 	t.Helper()
-	m := &moved{estate: strong(t), to: pgtest.URL(t), out: &output{}}
+	m := &moved{estate: strong(t), to: pgtest.URL(t), out: &processtest.Log{}}
 	m.from = "sqlite:" + filepath.Join(m.data, "ostiary.db")
 	s, err := store.CreatePostgres(t.Context(), m.to, 0)
 	if err != nil || s.Close() != nil {
@@ -195,7 +196,7 @@ func TestDatabase_Move(t *testing.T) {
 	if status, answer := login(t, e.p.url, "bob", diskPass); status != http.StatusOK {
 		t.Errorf("after resume: %d %s", status, answer)
 	}
-	if err := there.p.stop(); err != nil {
+	if err := there.p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if _, errOut, status := command(t, "", "database", "copy", "--from", from, "--to", to); status != 1 || !strings.Contains(errOut, "has been used since it was copied") {

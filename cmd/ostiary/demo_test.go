@@ -44,7 +44,7 @@ func TestDemo_CurlLinesWork(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := serve(t, c.args[1], append(c.args[2:], "--demo")...)
-			defer p.kill()
+			defer p.Kill()
 			lines := demoLines(t, p, c.count)
 			if lines[0][2] == first {
 				t.Error("the passwords are those of the start before")
@@ -85,7 +85,7 @@ func TestDemo_StartsAfresh(t *testing.T) {
 	must(t, "", "account", "disable", "senmo-demo", "--data", data)
 	must(t, "", "mfa", "enroll", "senmo-demo", "--data", data)
 	must(t, "", "role", "delete", "demo", "--data", data)
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	p = serve(t, data, "--demo")

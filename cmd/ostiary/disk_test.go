@@ -122,7 +122,7 @@ func faulty(t *testing.T, data, do string, broken func(p *process) (mend func())
 	if show := must(t, "", "account", "show", "ada", "--data", data); strings.Contains(show, "must wait") {
 		t.Errorf("what was not checked was counted:\n%s", show)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 	out, errOut, _ := command(t, "", "doctor", "--data", data)
@@ -200,7 +200,7 @@ func TestThreat64_IOError(t *testing.T) {
 	}
 	faulty(t, filepath.Join(t.TempDir(), "data"), "the disk of the database fails, or a quota is reached: ", func(p *process) func() {
 		seen := filepath.Join(t.TempDir(), "strace")
-		cmd := exec.Command(strace, "-f", "-qq", "-o", seen, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", fmt.Sprint(p.cmd.Process.Pid))
+		cmd := exec.Command(strace, "-f", "-qq", "-o", seen, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", fmt.Sprint(p.Cmd.Process.Pid))
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 // TestDoctor_StoreThatCantBeUsed: what keeps a store from being written is said, and how to end it.
 func TestDoctor_StoreThatCantBeUsed(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	st, err := store.Open(t.Context(), data)

@@ -65,7 +65,7 @@ func free(t *testing.T) string {
 
 func TestDoctor_FilesSayWhatToDo(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "data")
-	if err := serve(t, whole).stop(); err != nil {
+	if err := serve(t, whole).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	at := func(dir, name string) string { return filepath.Join(dir, name) }
@@ -134,7 +134,7 @@ func TestDoctor_LooksThroughTheDatabase(t *testing.T) {
 	for _, name := range []string{"ada", "bob", "eve"} {
 		must(t, "", "account", "create", "--data", dir, "--username", name, "--no-password", "--org", strings.Repeat("x", 120))
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "ostiary.db")
@@ -198,7 +198,7 @@ func TestDoctor_LoadsTheCertificate(t *testing.T) {
 	for _, c := range []struct{ name, cert, key, state, text, do string }{
 		{"a key of another", good, other, wrong, "does not match", "tls_key"},
 		{"missing", good + ".none", key, wrong, "no such file", "tls_cert"},
-		{"no PEM", p.cmd.Path, key, wrong, "PEM", "tls_cert"},
+		{"no PEM", p.Cmd.Path, key, wrong, "PEM", "tls_cert"},
 		{"ended", old, oldKey, wrong, "ended", "renew"},
 		{"about to end", soon, soonKey, warn, "ends", "renew"},
 	} {

@@ -78,7 +78,7 @@ func TestLapse_KeepsTheGoodOne(t *testing.T) {
 	good := leafOf(t, cert)
 	replace(t, cert, oldCert)
 	replace(t, key, oldKey)
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, `level=ERROR msg="configuration not reloaded, the old one stays" err="tls_cert: \S+ ended \S+ \S+: put one there that is good now"`)
@@ -106,7 +106,7 @@ func TestLapse_Starts(t *testing.T) {
 	oldCert, oldKey := certificate(t, -time.Minute)
 	replace(t, cert, oldCert)
 	replace(t, key, oldKey)
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, `msg="configuration reloaded"`)

@@ -101,7 +101,7 @@ func TestReload_KeepsTheBreaker(t *testing.T) {
 	p.waitFor(t, "is left alone for a while")
 	reload := func(text string, done int) {
 		writeConfig(t, config, text)
-		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 		p.waitFor(t, fmt.Sprintf("(?s)(configuration reloaded.*){%d}", done))
@@ -123,7 +123,7 @@ func TestServe_LegacyIsItself(t *testing.T) {
 	p := serve(t, filepath.Join(t.TempDir(), "data"), "--config", config)
 	for i, mode := range []string{"own", "shadow"} {
 		writeConfig(t, config, fmt.Sprintf("[[mount]]\ndialect = \"senmo\"\nlegacy = %q\nmode = %q\n", p.url, mode))
-		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 		p.waitFor(t, fmt.Sprintf("(?s)(configuration reloaded.*){%d}", i+1))

@@ -14,11 +14,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // gate is a reader of the log that can stop to read, or fail.
 type gate struct {
-	output
+	processtest.Log
 	open   chan struct{}
 	broken error
 }
@@ -28,7 +30,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	if g.broken != nil {
 		return 0, g.broken
 	}
-	return g.output.Write(p)
+	return g.Log.Write(p)
 }
 
 func countLost(out io.Writer, lines int) error {
@@ -113,7 +115,7 @@ func piped(t *testing.T, data string) (cmd *exec.Cmd, log *os.File, url string) 
 			t.Fatalf("%v: %s", err, text.String())
 		}
 		text.Write(one)
-		if m := address.FindStringSubmatch(text.String()); m != nil {
+		if m := processtest.Serving.FindStringSubmatch(text.String()); m != nil {
 			return cmd, r, "http://" + m[1]
 		}
 	}
@@ -216,7 +218,7 @@ func healthy(t *testing.T, url string) {
 // What is said before a failed start comes out in its order, and before the process ends.
 func TestServe_ErrorsInOrder(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(data, 0o755); err != nil {

@@ -17,7 +17,7 @@ func TestServe_TendsUsage(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	first := serve(t, data)
 	must(t, "", "account", "create", "--data", data, "--username", "ada", "--no-password")
-	if err := first.stop(); err != nil {
+	if err := first.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	ctx := context.WithoutCancel(t.Context())

@@ -50,7 +50,7 @@ func TestThreat16_TwoNodes(t *testing.T) {
 			t.Fatalf("guess %d: %d", n, status)
 		}
 	}
-	a.kill()
+	a.Kill()
 	for n := range 2 {
 		if status := guess(t, b.url, "ada"); status != http.StatusBadRequest {
 			t.Fatalf("guess %d: %d", 3+n, status)
@@ -224,7 +224,7 @@ func TestServe_KilledInTheMiddleOfGuesses(t *testing.T) {
 			t.Fatal("no guesses are in flight")
 		}
 	}
-	a.kill()
+	a.Kill()
 	guesses.Wait()
 	left, killed := reserved(), time.Now()
 	if left == 0 {

@@ -57,7 +57,7 @@ func TestServe_Brownout(t *testing.T) {
 	}
 
 	write(fmt.Sprintf("brownouts = [%q]\n", time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)+"/2h"))
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, `a planned brownout: the mount answers 503.*mount=nomic`)
@@ -74,14 +74,14 @@ func TestServe_Brownout(t *testing.T) {
 		t.Errorf("a token of before: %d, %v", status, err)
 	}
 	write("")
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, `a planned brownout is over.*mount=nomic`)
 	if status, header, _ = nomic("a password of ada's own"); status != 200 || header.Get("Sunset") != "" {
 		t.Errorf("after it: %d %v", status, header)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if out := must(t, "", "usage", "--data", data, "--dialect", "nomic", "--json"); !strings.Contains(out, `"brownout":7,"signed_in":2`) {

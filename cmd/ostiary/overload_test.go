@@ -147,7 +147,7 @@ func TestThreat11_AbortedLogins(t *testing.T) {
 // resident is the memory that the process takes, or 0 where that can't be read.
 func (p *process) resident(t *testing.T) int {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
@@ -264,7 +264,7 @@ func TestReload_Limits(t *testing.T) {
 		t.Error("the silent one is still there")
 	}
 	settings("")
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, "configuration reloaded")
@@ -291,7 +291,7 @@ func TestThreat60_RefusedLoginsMakeRoom(t *testing.T) {
 	p := serve(t, data)
 	must(t, "", "account", "create", "--data", data, "--username", "slow", "--password-hash", "$2b$12$abcdefghijklmnopqrstuuS7n4K1kZvJ8d4l9ZkT5sK0T9kQ0s9Uy")
 	must(t, crowdPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
-	p.kill()
+	p.Kill()
 	p = serve(t, data, "--max-connections", strconv.Itoa(room), "--source-connections", strconv.Itoa(room), "--guess-account", "1")
 	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	const body = `{"username":"nobody","password":"wrong"}`

@@ -118,7 +118,7 @@ func TestPostgres_FirstStartsAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	for _, p := range running {
-		defer p.kill()
+		defer p.Kill()
 	}
 	if len(running) != 1 {
 		t.Fatalf("%d run: %v", len(running), refused)

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // TestMain makes this test binary the program itself where it is called ostiary, as
@@ -32,101 +34,52 @@ func TestMain(m *testing.M) {
 // quickExit keeps a process of the race detector from waiting a second before it ends.
 const quickExit = "atexit_sleep_ms=0"
 
-// output gathers what a process prints, while it runs.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // process is a real server.
 type process struct {
-	cmd      *exec.Cmd
-	out, err output
-	url      string
-	started  time.Time
-	done     chan struct{} // closed when it has ended
-	failed   error         // then: how
+	*processtest.Process
+	out     processtest.Log
+	err     *processtest.Log
+	url     string
+	started time.Time
 }
 
-// address finds where a server answers, in a log of either format.
-var address = regexp.MustCompile(`\bmsg"?[=:]"?serving"?[ ,]"?address"?[=:]"?([^\s",]+)"?[ ,]"?tls"?[=:](true|false)`)
-
-// launch starts a server on a port that is free, and waits until it says its address.
-func launch(ctx context.Context, dir string, env []string, args ...string) (*process, error) {
+// begin starts a server on a port that is free.
+func begin(ctx context.Context, dir string, env []string, args ...string) (*process, error) {
 	path, err := exec.LookPath("ostiary")
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.CommandContext(ctx, path, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), done: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = dir, env
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
-	p.started = time.Now()
-	if err := p.cmd.Start(); err != nil {
+	p := &process{started: time.Now()}
+	cmd := exec.CommandContext(ctx, path, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir, cmd.Env, cmd.Stdout = dir, env, &p.out
+	if p.Process, err = processtest.Start(cmd); err != nil {
 		return nil, err
 	}
-	go func() {
-		p.failed = p.cmd.Wait()
-		close(p.done)
-	}()
-	for range 3000 {
-		if m := address.FindStringSubmatch(p.err.String()); m != nil {
-			p.url = "http://" + m[1]
-			if m[2] == "true" {
-				p.url = "https://" + m[1]
-			}
-			return p, nil
-		}
-		select {
-		case <-p.done:
-			return nil, fmt.Errorf("serve: %w: %s", p.failed, p.err.String())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	p.kill()
-	return nil, fmt.Errorf("no address in 30 s: %s", p.err.String())
+	p.err = &p.Log
+	return p, nil
 }
 
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// stop ends the server as an operator does.
-func (p *process) stop() error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-		return p.failed
-	case <-time.After(40 * time.Second):
-		p.kill()
-		return fmt.Errorf("not stopped in 40 s: %s", p.err.String())
+// launch is begin, and waits until the server says its address.
+func launch(ctx context.Context, dir string, env []string, args ...string) (*process, error) {
+	p, err := begin(ctx, dir, env, args...)
+	if err != nil {
+		return nil, err
 	}
+	if _, p.url, err = p.Address(0); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return p, nil
 }
 
 // waitFor waits until the process has logged something that matches.
 func (p *process) waitFor(t testing.TB, pattern string) string {
 	t.Helper()
-	re := regexp.MustCompile(pattern)
-	for range 1000 {
-		if found := re.FindString(p.err.String()); found != "" {
-			return found
-		}
-		time.Sleep(10 * time.Millisecond)
+	found, err := p.Await(regexp.MustCompile(pattern), 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("nothing in the log is like %s:\n%s", pattern, p.err.String())
-	return ""
+	return found[0]
 }
 
 // serve starts a server for a test.
@@ -136,13 +89,7 @@ func serve(t testing.TB, data string, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		select {
-		case <-p.done:
-		default:
-			p.kill()
-		}
-	})
+	t.Cleanup(p.Kill)
 	return p
 }
 
@@ -199,7 +146,7 @@ func login(t testing.TB, url, name, password string) (status int, answer string)
 
 func TestServe_StartTime(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -243,7 +190,7 @@ func TestServe_DrainsOnSIGTERM(t *testing.T) {
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST /v1/auth HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:10])
 	time.Sleep(100 * time.Millisecond)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, "msg=stopping")
@@ -258,9 +205,9 @@ func TestServe_DrainsOnSIGTERM(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 OK") {
 		t.Errorf("the request in flight: %v: %.200s", err, answer)
 	}
-	<-p.done
-	if p.failed != nil || !strings.Contains(p.err.String(), "msg=stopped") {
-		t.Errorf("exit: %v\n%s", p.failed, p.err.String())
+	<-p.Done
+	if p.Failed != nil || !strings.Contains(p.err.String(), "msg=stopped") {
+		t.Errorf("exit: %v\n%s", p.Failed, p.err.String())
 	}
 }
 
@@ -283,7 +230,7 @@ func TestServe_TwoFirstStartsAtOnce(t *testing.T) {
 	defer func() {
 		for _, p := range processes {
 			if p != nil {
-				p.kill()
+				p.Kill()
 			}
 		}
 	}()

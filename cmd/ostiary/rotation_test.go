@@ -103,7 +103,7 @@ func TestThreat34_ServersRotate(t *testing.T) {
 	}
 	t.Logf("refused by both after %s", time.Since(refused).Round(time.Millisecond))
 	for _, s := range servers {
-		if err := s.stop(); err != nil {
+		if err := s.Stop(); err != nil {
 			t.Error(err)
 		}
 		if strings.Contains(s.err.String(), "level=WARN msg=\"signing key") || strings.Contains(s.err.String(), "level=ERROR") {

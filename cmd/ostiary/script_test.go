@@ -71,17 +71,17 @@ func runScripts(t *testing.T, p testscript.Params) {
 			p, err := launch(context.Background(), ts.MkAbs("."), env, args...)
 			ts.Check(err)
 			ts.Value(serverKey{}).(*slot).process = p
-			ts.Defer(p.kill)
+			ts.Defer(p.Kill)
 			ts.Setenv("URL", p.url)
 			ts.Setenv("ADDRESS", strings.SplitN(p.url, "://", 2)[1])
 		},
 		"signal": func(ts *testscript.TestScript, neg bool, args []string) {
 			p := running(ts)
 			if args[0] == "HUP" {
-				ts.Check(p.cmd.Process.Signal(syscall.SIGHUP))
+				ts.Check(p.Cmd.Process.Signal(syscall.SIGHUP))
 				return
 			}
-			ts.Check(p.stop())
+			ts.Check(p.Stop())
 		},
 		"log": func(ts *testscript.TestScript, neg bool, args []string) {
 			p, re := running(ts), regexp.MustCompile(args[0])

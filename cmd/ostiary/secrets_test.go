@@ -128,7 +128,7 @@ func TestThreat61_NoSecretGetsOut(t *testing.T) {
 				e.everywhere(text)
 			}
 			e.metrics()
-			if err := e.p.stop(); err != nil {
+			if err := e.p.Stop(); err != nil {
 				t.Fatal(err)
 			}
 			done(e.p)
@@ -157,7 +157,7 @@ func TestThreat61_NoSecretGetsOut(t *testing.T) {
 				out, errOut, _ := command(t, "", append(strings.Fields(args), "--data", e.data)...)
 				e.traces = append(e.traces, found{"ostiary " + args, out + errOut})
 			}
-			if err := e.p.stop(); err != nil {
+			if err := e.p.Stop(); err != nil {
 				t.Fatal(err)
 			}
 			done(e.p)
@@ -278,7 +278,7 @@ func TestThreat61_OneLineEach(t *testing.T) {
 				send("OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 				send("FORGED" + strings.Repeat("x", 500) + " / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 			}
-			if err := p.stop(); err != nil {
+			if err := p.Stop(); err != nil {
 				t.Fatal(err)
 			}
 			lines := 0

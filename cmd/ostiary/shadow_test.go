@@ -123,7 +123,7 @@ func (o *takeover) mode(mount string) {
 	o.Helper()
 	before := strings.Count(o.p.err.String(), "configuration reloaded")
 	o.write(mount)
-	_ = o.p.cmd.Process.Signal(syscall.SIGHUP)
+	_ = o.p.Cmd.Process.Signal(syscall.SIGHUP)
 	for range 3000 {
 		if strings.Count(o.p.err.String(), "configuration reloaded") > before {
 			return
@@ -185,7 +185,7 @@ func (o *takeover) signIn(dialect, name, password string) (*reply, string) {
 // parity is the report, once the server has stored what it counted: it ends for that.
 func (o *takeover) parity() (rows map[string]int64, verdict parityVerdict, text string) {
 	o.Helper()
-	if err := o.p.stop(); err != nil {
+	if err := o.p.Stop(); err != nil {
 		o.Fatal(err)
 	}
 	text, why, status := command(o, "", "parity", "--json", "--data", o.data)

@@ -36,7 +36,7 @@ func TestThreat68_ReadinessGoesFirst(t *testing.T) {
 		t.Fatalf("before: %+v", got)
 	}
 	start := time.Now()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, "msg=stopping")
@@ -57,8 +57,8 @@ func TestThreat68_ReadinessGoesFirst(t *testing.T) {
 	if status, answer := login(t, p.url, "ada", "a password of ada"); status != http.StatusOK {
 		t.Errorf("a login: %d %s", status, answer)
 	}
-	<-p.done
-	if took := time.Since(start); p.failed != nil || took < delay {
-		t.Errorf("it ended after %s: %v", took, p.failed)
+	<-p.Done
+	if took := time.Since(start); p.Failed != nil || took < delay {
+		t.Errorf("it ended after %s: %v", took, p.Failed)
 	}
 }

@@ -46,7 +46,7 @@ func TestThreat14_ReplayAfterAKill(t *testing.T) {
 		t.Fatalf("%d %s", status, a)
 	}
 	live := ticket()
-	e.p.kill()
+	e.p.Kill()
 	e.serve()
 	for what, body := range map[string]string{
 		"the code":                          jsonOf("token", live, "totp", code),
@@ -100,7 +100,7 @@ func TestThreat16_CountersOutliveTheProcess(t *testing.T) {
 				t.Fatalf("guess %d at %s: %d", n, name, status)
 			}
 		}
-		p.kill()
+		p.Kill()
 		p = serve(t, data, slow...)
 	}
 	for _, name := range []string{"ada", "nobody"} {
@@ -199,7 +199,7 @@ func TestThreat53_CommandLine(t *testing.T) {
 func TestThreat58_MemoryStaysFlat(t *testing.T) {
 	p := serve(t, filepath.Join(t.TempDir(), "data"))
 	peak := func() int {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 		if err != nil {
 			t.Skip("there is no /proc here")
 		}
@@ -285,7 +285,7 @@ func TestThreat68_DrainsLogins(t *testing.T) {
 		t.Fatal(first.Status)
 	}
 	stopped := make(chan error, 1)
-	go func() { stopped <- p.stop() }()
+	go func() { stopped <- p.Stop() }()
 	p.waitFor(t, "msg=stopping")
 	passed := 1
 	for _, conn := range conns[1:] {
@@ -359,7 +359,7 @@ func TestThreat68_RestartUnderLoad(t *testing.T) {
 	}
 	for range 4 {
 		time.Sleep(150 * time.Millisecond)
-		if err := p.stop(); err != nil {
+		if err := p.Stop(); err != nil {
 			t.Fatal(err)
 		}
 		p = serve(t, data)

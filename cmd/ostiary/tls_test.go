@@ -102,7 +102,7 @@ func TestTLS_ReloadUnderLoad(t *testing.T) {
 			replace(t, key, firstKey)
 			want = first
 		}
-		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 		for n := 0; ; n++ {
@@ -122,7 +122,7 @@ func TestTLS_ReloadUnderLoad(t *testing.T) {
 
 	// A pair that does not belong together changes nothing.
 	replace(t, key, firstKey)
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor(t, `level=ERROR msg="configuration not reloaded, the old one stays" err="tls_cert \S+, tls_key \S+: tls: private key does not match public key"`)
@@ -228,7 +228,7 @@ func TestTLS_RefusesPlainHTTP(t *testing.T) {
 	if got := res.Header.Get("Strict-Transport-Security"); got != "max-age=31536000; includeSubDomains" {
 		t.Errorf("HSTS: %q", got)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 }

@@ -255,7 +255,7 @@ func TestTokens_CutOver(t *testing.T) {
 func TestTokens_Misuse(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	must(t, "a password of ada", "account", "create", "--data", data, "--username", "ada", "--password-stdin")

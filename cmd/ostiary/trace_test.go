@@ -96,7 +96,7 @@ func TestTrace_StagesOfALogin(t *testing.T) {
 	if err != nil || status != 200 {
 		t.Fatal(err, status, answer)
 	}
-	if err := p.stop(); err != nil { // which sends what is left
+	if err := p.Stop(); err != nil { // which sends what is left
 		t.Fatal(err)
 	}
 	read := []string{"read account", "reserve guess", "wait for a hash slot", "hash", "store transaction"}
@@ -141,7 +141,7 @@ func TestTrace_Parent(t *testing.T) {
 					t.Fatal(status, err)
 				}
 			}
-			if err := p.stop(); err != nil {
+			if err := p.Stop(); err != nil {
 				t.Fatal(err)
 			}
 			if name == "anybody" {
@@ -175,7 +175,7 @@ func TestTrace_CollectorAway(t *testing.T) {
 	if _, text := fetch(t, p.admin(t)+"/metrics"); metric(t, text, `ostiary_trace_spans_total{outcome="dropped"}`) < 1 || metric(t, text, `ostiary_trace_spans_total{outcome="sent"}`) != 0 {
 		t.Error("no span is counted as dropped")
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(p.err.String(), "collector"); n != 1 {
@@ -195,7 +195,7 @@ func TestTrace_SampleReloaded(t *testing.T) {
 		if i == 0 {
 			p = serve(t, filepath.Join(t.TempDir(), "data"), "--trace-endpoint", c.URL, "--config", file)
 		} else {
-			if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 				t.Fatal(err)
 			}
 			p.waitFor(t, "configuration reloaded")
@@ -204,7 +204,7 @@ func TestTrace_SampleReloaded(t *testing.T) {
 			t.Fatal(status)
 		}
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if len(c.spans) != 1 || c.spans[0].Name != "GET /ostiary/healthz" {

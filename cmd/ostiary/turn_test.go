@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/processtest"
 	"github.com/ostiary/ostiary/internal/store"
 )
 
@@ -50,7 +51,7 @@ func TestServe_TurnsAmongProcesses(t *testing.T) {
 	if had := append(two.turns(), three.turns()...); len(had) > 0 {
 		t.Fatalf("two processes at once: %v", had)
 	}
-	if err := one.stop(); err != nil {
+	if err := one.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	stopped := time.Now()
@@ -64,7 +65,7 @@ func TestServe_TurnsAmongProcesses(t *testing.T) {
 		two, three = three, two
 	}
 	killed := time.Now()
-	two.kill()
+	two.Kill()
 	three.hasTurns(t, 30*time.Second)
 	t.Logf("after a kill it took %s", time.Since(killed).Round(time.Second))
 }
@@ -81,7 +82,7 @@ func TestTurn_Clock(t *testing.T) {
 		if taken, err := st.TakeLease(t.Context(), tidyTurn, "another", other, other.Add(turnLife)); err != nil || !taken {
 			t.Fatal(taken, err)
 		}
-		var log output
+		var log processtest.Log
 		one := newTurn(st, slog.New(slog.NewTextHandler(&log, nil)), func() string { return tidyTurn })
 		for range 3 {
 			one.take(t.Context())

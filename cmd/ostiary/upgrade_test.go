@@ -12,7 +12,7 @@ func TestServe_SaysUpgrade(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	const says = `msg="the database was brought up to date" store=`
 	s := serve(t, data)
-	if err := s.stop(); err != nil || strings.Contains(s.err.String(), says) {
+	if err := s.Stop(); err != nil || strings.Contains(s.err.String(), says) {
 		t.Fatalf("%v\n%s", err, s.err.String())
 	}
 	db, err := sql.Open("sqlite", filepath.Join(data, "ostiary.db"))

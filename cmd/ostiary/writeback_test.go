@@ -162,7 +162,7 @@ func TestWriteback_KilledBeforeItIsTold(t *testing.T) {
 		t.Errorf("a login meanwhile: %d %s", status, answer)
 	}
 	must(t, secondPassword, "account", "set-password", "--data", data, "--config", config, "ada", "--password-stdin")
-	p.kill()
+	p.Kill()
 	must(t, "", "account", "disable", "--data", data, "--config", config, "ada")
 	must(t, "", "account", "delete", "--data", data, "--config", config, "ada")
 
@@ -183,14 +183,14 @@ func TestWriteback_KilledBeforeItIsTold(t *testing.T) {
 	until(t, "the log says so", func() bool {
 		return strings.Count(must(t, "", "audit", "list", "--data", data, "--kind", "written_back", "--json"), "webhook") == 4
 	})
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestWriteback_BadTargets(t *testing.T) {
 	data := t.TempDir()
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	shown := filepath.Join(t.TempDir(), "shown")
@@ -212,7 +212,7 @@ func TestWriteback_BadTargets(t *testing.T) {
 // The doctor says what is in the way of telling an old system, and tells it nothing.
 func TestDoctor_Writebacks(t *testing.T) {
 	data, dir := filepath.Join(t.TempDir(), "data"), t.TempDir()
-	if err := serve(t, data).stop(); err != nil {
+	if err := serve(t, data).Stop(); err != nil {
 		t.Fatal(err)
 	}
 	for name, mode := range map[string]os.FileMode{"open.jsonl": 0o644, "back.jsonl": 0o600, "secret": 0o600} {

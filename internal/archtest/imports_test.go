@@ -39,6 +39,7 @@ var places = map[string]string{
 	"internal/peertest":            layerTest,
 	"internal/deploytest":          layerTest,
 	"internal/pgtest":              layerTest,
+	"internal/processtest":         layerTest,
 	"internal/proxytest":           layerTest,
 	"internal/store/storetest":     layerTest,
 	"internal/dialect/dialecttest": layerTest,

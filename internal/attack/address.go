@@ -33,7 +33,7 @@ func spoofedAddress(w *world) (string, error) {
 	if n := spoofed.Load(); n != free {
 		f.addf("%d guesses of one address evaluated under forged ones, not %d", n, free)
 	}
-	for _, m := range sources.FindAllStringSubmatch(direct.log.String(), -1) {
+	for _, m := range sources.FindAllStringSubmatch(direct.log(), -1) {
 		if m[1] != stranger {
 			f.addf("the log says that a request came from %s", m[1])
 		}
@@ -63,7 +63,7 @@ func spoofedAddress(w *world) (string, error) {
 	sweep("what can't be read", func(i int) []string {
 		return []string{"X-Forwarded-For", []string{"a", "", "203.0.113.300", "1.2.3.4.5", "fe80::1%eth0", "[::1"}[i%6]}
 	})
-	for _, m := range sources.FindAllStringSubmatch(behind.log.String(), -1) {
+	for _, m := range sources.FindAllStringSubmatch(behind.log(), -1) {
 		if _, err := netip.ParseAddr(strings.Trim(m[1], `"`)); err != nil {
 			f.addf("the log names a source %s", m[1])
 		}

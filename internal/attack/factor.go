@@ -76,7 +76,7 @@ func replayedCode(w *world) (string, error) {
 	s.crash()
 	at = s.from(owner)
 	f.want("the code after a crash", at.passport(at.ticket("joan", passphrase), code), 401)
-	w.must(s.stop())
+	w.must(s.process.Stop())
 	s.start()
 	at = s.from(owner)
 	f.want("the code after a restart", at.passport(at.ticket("joan", passphrase), code), 401)

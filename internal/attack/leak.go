@@ -177,10 +177,10 @@ func logInjection(w *world) (string, error) {
 			s.raw(stranger, "GET /"+raw+" HTTP/1.1\r\nHost: "+raw+"\r\n\r\n")
 			s.raw(stranger, text+"\r\n\r\n")
 		})
-		if err := s.stop(); err != nil {
+		if err := s.process.Stop(); err != nil {
 			f.addf("%v", err)
 		}
-		text := []byte(s.log.String())
+		text := []byte(s.log())
 		for _, m := range markers {
 			if m.in(text) {
 				f.addf("the %s log has a %s", format, m.what)

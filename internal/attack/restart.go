@@ -70,8 +70,8 @@ func restart(s *server, f *findings, clients int, late *atomic.Int32) {
 	}
 	sent.Wait()
 	time.Sleep(50 * time.Millisecond) // until the server has taken them all
-	before := len(s.log.String())
-	s.w.must(s.process.Process.Signal(syscall.SIGTERM))
+	before := len(s.log())
+	s.w.must(s.process.Cmd.Process.Signal(syscall.SIGTERM))
 	refuses := false
 	for range 2000 { // the kernel refuses once the listener is closed
 		conn, err := net.DialTimeout("tcp", s.address, time.Second)
@@ -81,12 +81,12 @@ func restart(s *server, f *findings, clients int, late *atomic.Int32) {
 		_ = conn.Close()
 		time.Sleep(time.Millisecond)
 	}
-	if !refuses || strings.Contains(s.log.String()[before:], "msg=stopped") {
+	if !refuses || strings.Contains(s.log()[before:], "msg=stopped") {
 		f.addf("a server that stops takes new connections, or does not wait for half a body")
 	}
 	close(signalled)
 	all.Wait()
-	if err := s.stopped(); err != nil {
+	if err := s.process.Stopped(); err != nil {
 		f.addf("%v", err)
 	}
 	s.start()

@@ -3,17 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
-	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // server is the server under attack: a store, a configuration, and at times a process.
@@ -21,27 +18,8 @@ type server struct {
 	w            *world
 	data, config string
 	address      string
-	log          journal
-	process      *exec.Cmd
-	ended        chan struct{} // of the process that was started, closed when it has
-}
-
-// journal gathers what a process prints, while it runs.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
+	process      *processtest.Process
+	before       string // what the processes before it have printed
 }
 
 // serve starts a server with a new store. The settings are lines of its configuration.
@@ -64,38 +42,30 @@ func (s *server) configure(settings ...string) {
 	s.w.must(os.WriteFile(s.config, []byte(text), 0o600))
 }
 
-var serving = regexp.MustCompile(`"?msg"?[=:]"?serving"?[ ,]"?address"?[=:]"?([0-9.]+:[0-9]+)`)
-
 // start starts the process, where it was before if it was, and waits until it serves.
 func (s *server) start() {
-	before := len(s.log.String())
-	s.process = exec.CommandContext(s.w.ctx, s.w.binary, "serve", "--config", s.config, "--listen", s.address)
-	s.process.Env, s.process.Stdout, s.process.Stderr = environment(), &s.log, &s.log
-	s.w.must(s.process.Start())
-	s.ended = make(chan struct{})
-	go func() {
-		_ = s.process.Wait() // whether it ended well, its state says
-		close(s.ended)
-	}()
-	for range 3000 {
-		if m := serving.FindStringSubmatch(s.log.String()[before:]); m != nil {
-			s.address = m[1]
-			return
-		}
-		select {
-		case <-s.ended:
-			s.w.must(fmt.Errorf("the server does not start: %s", strings.TrimSpace(s.log.String()[before:])))
-		case <-time.After(5 * time.Millisecond):
-		}
+	s.before = s.log()
+	cmd := exec.CommandContext(s.w.ctx, s.w.binary, "serve", "--config", s.config, "--listen", s.address)
+	cmd.Env = processtest.Environment()
+	var err error
+	s.process, err = processtest.Start(cmd)
+	s.w.must(err)
+	s.address, _, err = s.process.Address(0)
+	s.w.must(err)
+}
+
+// log is all that was printed.
+func (s *server) log() string {
+	if s.process == nil {
+		return s.before
 	}
-	s.w.must(errors.New("the server does not start in 15 s"))
+	return s.before + s.process.Log.String()
 }
 
 // kill ends the process without a warning.
 func (s *server) kill() {
-	if s.ended != nil {
-		_ = s.process.Process.Kill() // that it has ended already is well
-		<-s.ended
+	if s.process != nil {
+		s.process.Kill()
 	}
 }
 
@@ -105,31 +75,9 @@ func (s *server) crash() {
 	s.start()
 }
 
-// stop ends the process as an operator does.
-func (s *server) stop() error {
-	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	return s.stopped()
-}
-
-// stopped waits for the end of a process that was told to stop.
-func (s *server) stopped() error {
-	select {
-	case <-s.ended:
-	case <-time.After(40 * time.Second):
-		s.kill()
-		return errors.New("not stopped in 40 s")
-	}
-	if !s.process.ProcessState.Success() {
-		return fmt.Errorf("the server ends with %v", s.process.ProcessState)
-	}
-	return nil
-}
-
 // resident is the process's memory in RAM, in MB.
 func (s *server) resident() float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Cmd.Process.Pid))
 	s.w.must(err)
 	_, rest, _ := bytes.Cut(text, []byte("\nVmRSS:"))
 	value, _, _ := bytes.Cut(rest, []byte(" kB"))
@@ -142,7 +90,7 @@ func (s *server) resident() float64 {
 func (s *server) command(stdin string, args ...string) (stdout, stderr string, status int) {
 	cmd := exec.CommandContext(s.w.ctx, s.w.binary, append(args, "--config", s.config)...)
 	var out, errOut bytes.Buffer
-	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = environment(), strings.NewReader(stdin), &out, &errOut
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = processtest.Environment(), strings.NewReader(stdin), &out, &errOut
 	if err := cmd.Run(); cmd.ProcessState == nil {
 		s.w.must(err)
 	}
@@ -174,14 +122,4 @@ func (s *server) show(name string) map[string]any {
 	object := map[string]any{}
 	s.w.must(json.Unmarshal([]byte(s.must("", "account", "show", name, "--json")), &object))
 	return object
-}
-
-// environment is ours, without settings for Ostiary.
-func environment() (list []string) {
-	for _, setting := range os.Environ() {
-		if !strings.HasPrefix(setting, "OSTIARY_") {
-			list = append(list, setting)
-		}
-	}
-	return list
 }

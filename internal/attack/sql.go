@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // injections are for SQL, and for what else could be behind a field.
@@ -110,7 +112,7 @@ func injection(w *world) (string, error) {
 	if after := s.must("", "account", "list", "--json"); after != before {
 		f.addf("the accounts changed:\n%s%s", before, after)
 	}
-	if strings.Contains(s.log.String(), "code=internal") {
+	if strings.Contains(s.log(), "code=internal") {
 		f.addf("something went wrong inside: see the log")
 	}
 	f.want("a login after it all", nomic.login(at, "ada", passphrase), 200)
@@ -136,12 +138,12 @@ func sqlmap(w *world, s *server) (figure string, err error) {
 		args := append(target, "--batch", "--level=1", "--risk=1", "--technique=BEU", "--threads=8", "--ignore-code=400,401,403", "--timeout=5", "--retries=0",
 			"--flush-session", "--disable-coloring", "--skip-heuristics", "--output-dir="+home)
 		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Env, cmd.WaitDelay = append(environment(), "HOME="+home, "XDG_DATA_HOME="+home, "TMPDIR="+home), time.Second
-		before := strings.Count(s.log.String(), "msg=request")
+		cmd.Env, cmd.WaitDelay = append(processtest.Environment(), "HOME="+home, "XDG_DATA_HOME="+home, "TMPDIR="+home), time.Second
+		before := strings.Count(s.log(), "msg=request")
 		out, runErr := cmd.CombinedOutput()
 		late := ctx.Err() != nil
 		cancel()
-		requests += strings.Count(s.log.String(), "msg=request") - before
+		requests += strings.Count(s.log(), "msg=request") - before
 		if found := injectable.Find(out); found != nil {
 			return "", fmt.Errorf("sqlmap: %s: %s", target[1], found)
 		}

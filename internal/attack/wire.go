@@ -47,7 +47,7 @@ func smuggling(w *world) (string, error) {
 			f.addf("%s: the connection is used on: %v", name, answers[1])
 		}
 	}
-	if strings.Contains(s.log.String(), "smuggled") {
+	if strings.Contains(s.log(), "smuggled") {
 		f.addf("a request in the body of another was answered")
 	}
 	answers := s.rawAll(stranger, crlf+hidden, 2)

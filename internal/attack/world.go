@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 const (
@@ -28,11 +28,8 @@ func newBase(ctx context.Context, binary string) (b *base, err error) {
 	if b.dir, err = os.MkdirTemp("", "ostiary-attack-"); err != nil || binary != "" {
 		return b, err
 	}
-	b.binary = filepath.Join(b.dir, "ostiary")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.binary, "github.com/ostiary/ostiary/cmd/ostiary")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("build the server: %w\n%s", err, out), b.close())
+	if b.binary, err = processtest.Build(ctx, b.dir); err != nil {
+		return nil, errors.Join(err, b.close())
 	}
 	return b, nil
 }
@@ -112,7 +109,7 @@ func (w *world) crowd(n int) int {
 func (w *world) logs() string {
 	var all strings.Builder
 	for _, s := range w.servers {
-		text := s.log.String()
+		text := s.log()
 		all.WriteString(text[max(0, len(text)-4000):])
 	}
 	return all.String()

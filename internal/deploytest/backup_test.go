@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 type (
@@ -56,7 +58,7 @@ func newNightly(t *testing.T) *nightly {
 	n.public = run(t, "", "age-keygen", "-y", n.identity)
 	c.file("master.key", key, 0o600, 0, 0)
 	n.config = "data = \"" + n.dir + "/data\"\nmaster_key_file = \"" + n.dir + "/master.key\"\n"
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	c.env = []string{"OSTIARY_MASTER_KEY=" + strings.TrimSpace(key)}
 	log, _ := start(t, c.command("serve", "--listen", address))
 	await(t, http.DefaultClient, "http://"+address+"/ostiary/readyz", log)
@@ -112,8 +114,8 @@ func (n *nightly) nights(backUp func(now time.Time)) {
 	}
 	restored := filepath.Join(n.t.TempDir(), "restored")
 	run(n.t, "", "install", "-D", "-m", "0600", n.dir+"/master.key", restored+"/master.key")
-	run(n.t, "", binary, "restore", n.dir+"/backups/"+there[1], "--identity", n.identity, "--data", restored)
-	if out := run(n.t, "", binary, "account", "list", "--data", restored); !strings.Contains(out, "\nada ") {
+	run(n.t, "", processtest.Binary(n.t), "restore", n.dir+"/backups/"+there[1], "--identity", n.identity, "--data", restored)
+	if out := run(n.t, "", processtest.Binary(n.t), "account", "list", "--data", restored); !strings.Contains(out, "\nada ") {
 		n.t.Errorf("restored:\n%s", out)
 	}
 }
@@ -239,7 +241,7 @@ func TestOperations_Backups(t *testing.T) {
 		t.Error("the pod asks for other recipients")
 	}
 	data := filepath.Join(t.TempDir(), "data")
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	log, _ := start(t, command(t, "serve", "--data", data, "--listen", address))
 	work(t, "http://"+address, data, log)
 	shell(t, dir, replaced(t, blocks[3], "docker exec ostiary /ostiary", "ostiary"), "OSTIARY_DATA="+data)
@@ -260,8 +262,8 @@ func TestOperations_Recovery(t *testing.T) {
 		t.Fatalf("%d blocks", len(blocks))
 	}
 	write(t, n.dir+"/backup.recipients", n.public)
-	run(t, "", binary, "backup", n.dir+"/ostiary.backup", "--data", n.dir+"/data", "--recipients-file", n.dir+"/backup.recipients")
-	state, address := n.dir+"/var/lib/ostiary", freeAddress(t)
+	run(t, "", processtest.Binary(t), "backup", n.dir+"/ostiary.backup", "--data", n.dir+"/data", "--recipients-file", n.dir+"/backup.recipients")
+	state, address := n.dir+"/var/lib/ostiary", processtest.FreeAddress(t)
 	if err := os.MkdirAll(state, 0o755); err != nil { //nolint:gosec // another user is to pass
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/pgtest"
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // anyTLS asks whoever answers, by any certificate.
@@ -51,7 +52,7 @@ func certificate(t *testing.T, cert, key string) {
 
 // command is the program, with a directory of its own as its working directory.
 func command(t *testing.T, args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(processtest.Binary(t), args...)
 	cmd.Dir = t.TempDir()
 	return cmd
 }
@@ -127,18 +128,18 @@ func TestCompose_Runs(t *testing.T) {
 	haproxy := tool(t, "haproxy")
 	dir := t.TempDir()
 	secrets := []string{"--database", pgtest.URL(t), "--master-key-file", write(t, filepath.Join(dir, "master.key"), key)}
-	front := freeAddress(t)
+	front := processtest.FreeAddress(t)
 	config := replaced(t, read(t, deploy+"compose/haproxy.cfg"), ":8443", front, "/run/secrets/tls.pem", filepath.Join(dir, "tls.pem"),
 		" resolvers docker init-addr last,libc,none", "", "resolvers docker\n    parse-resolv-conf\n    hold valid 2s\n", "")
 	certificate(t, filepath.Join(dir, "tls.pem"), "")
 	var stops []func() error
 	for _, name := range []string{"one", "two"} {
-		address := freeAddress(t)
+		address := processtest.FreeAddress(t)
 		config = replaced(t, config, name+":8080", address)
 		file := write(t, filepath.Join(dir, name+".toml"), replaced(t, read(t, deploy+"compose/ostiary.toml"), "0.0.0.0:8080", address))
 		log, stop := start(t, command(t, append([]string{"serve", "--config", file}, secrets...)...))
 		await(t, http.DefaultClient, "http://"+address+"/ostiary/readyz", log)
-		if out := run(t, "", binary, "ready", "--config", file); out != "ready\n" { // as HEALTHCHECK asks
+		if out := run(t, "", processtest.Binary(t), "ready", "--config", file); out != "ready\n" { // as HEALTHCHECK asks
 			t.Errorf("%s says %q", name, out)
 		}
 		stops = append(stops, stop)
@@ -148,7 +149,7 @@ func TestCompose_Runs(t *testing.T) {
 	log, _ := start(t, exec.Command(haproxy, "-db", "-f", path))
 	url := "https://" + front
 	await(t, anyTLS, url+"/ostiary/readyz", log)
-	run(t, "quiet otters juggle lanterns", binary, append([]string{"account", "create", "--username", "ada", "--password-stdin"}, secrets...)...)
+	run(t, "quiet otters juggle lanterns", processtest.Binary(t), append([]string{"account", "create", "--username", "ada", "--password-stdin"}, secrets...)...)
 	signIn(t, anyTLS, url)
 	// One node is told to stop: it goes on until HAProxy has noticed, and no request fails.
 	stopped := make(chan error, 1)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/ostiary/ostiary/internal/pgtest"
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 const nonroot = 65532
@@ -38,7 +39,7 @@ func newCell(t *testing.T) *cell {
 			t.Fatal(err)
 		}
 	}
-	program := read(t, binary)
+	program := read(t, processtest.Binary(t))
 	c.file("ostiary", program, 0o755, 0, 0)
 	if err := os.Mkdir(filepath.Join(c.dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
@@ -84,7 +85,7 @@ func (c *cell) must(stdin string, args ...string) string {
 func work(t *testing.T, url, data string, log func() string) {
 	t.Helper()
 	await(t, http.DefaultClient, url+"/ostiary/readyz", log)
-	run(t, "quiet otters juggle lanterns", binary, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
+	run(t, "quiet otters juggle lanterns", processtest.Binary(t), "account", "create", "--data", data, "--username", "ada", "--password-stdin")
 	signIn(t, http.DefaultClient, url)
 }
 
@@ -108,7 +109,7 @@ func TestContainer_EmptyRoot(t *testing.T) {
 	c := newCell(t)
 	c.file("master.key", key, 0o440, 0, nonroot)
 	c.env = []string{"OSTIARY_MASTER_KEY_FILE=/master.key"}
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	log, stop := start(t, c.command("serve", "--listen", address))
 	await(t, http.DefaultClient, "http://"+address+"/ostiary/readyz", log)
 	c.must("quiet otters juggle lanterns", "account", "create", "--username", "ada", "--password-stdin")
@@ -140,7 +141,7 @@ func TestContainer_NothingWritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.env = []string{"OSTIARY_MASTER_KEY_FILE=/master.key", "OSTIARY_DATABASE_FILE=/database"}
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	log, stop := start(t, c.command("serve", "--listen", address))
 	await(t, http.DefaultClient, "http://"+address+"/ostiary/readyz", log)
 	c.must("quiet otters juggle lanterns", "account", "create", "--username", "ada", "--password-stdin")

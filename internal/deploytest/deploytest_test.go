@@ -6,38 +6,19 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 const deploy = "../../deploy/"
 
-// binary is the program, built as the Dockerfile does.
-var binary string
-
-func TestMain(m *testing.M) { os.Exit(build(m)) }
-
-func build(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "ostiary")
-	if err != nil {
-		panic(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "ostiary")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "../../cmd/ostiary")
-	cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
-	if err := cmd.Run(); err != nil {
-		panic(err)
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(processtest.Main(m)) }
 
 // tool finds a program. Without TEST_PEERS=1 the test is skipped.
 func tool(t *testing.T, name string) string {
@@ -83,16 +64,6 @@ func replaced(t *testing.T, text string, pairs ...string) string {
 	return text
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // run runs a program to its end.
 func run(t *testing.T, stdin string, name string, args ...string) string {
 	t.Helper()
@@ -108,30 +79,12 @@ func run(t *testing.T, stdin string, name string, args ...string) string {
 // start starts a program that goes on until it is told to stop, or the test ends.
 func start(t *testing.T, cmd *exec.Cmd) (log func() string, stop func() error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "log")
-	f, err := os.Create(path)
+	p, err := processtest.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	cmd.Stdout, cmd.Stderr = f, f
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	var failed error
-	go func() { failed = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-	log = func() string { text, _ := os.ReadFile(path); return string(text) }
-	return log, func() error {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-			return failed
-		case <-time.After(time.Minute):
-			return fmt.Errorf("not stopped in a minute: %s", log())
-		}
-	}
+	t.Cleanup(p.Kill)
+	return p.Log.String, p.Stop
 }
 
 // await asks a URL until it answers with 200.

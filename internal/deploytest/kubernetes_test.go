@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // strict reads one YAML document, in which nothing may be unknown or said twice.
@@ -338,14 +340,14 @@ func TestKubernetes_Files(t *testing.T) {
 		t.Errorf("it is started by %q", c.Args)
 	}
 	dir := t.TempDir()
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	write(t, filepath.Join(dir, "master.key"), key)
 	write(t, filepath.Join(dir, "database"), "sqlite:"+filepath.Join(dir, "ostiary.db"))
 	certificate(t, filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
 	text = replaced(t, text, at["secrets"]+"/database", filepath.Join(dir, "database"), at["secrets"]+"/master.key", filepath.Join(dir, "master.key"),
 		at["tls"]+"/tls.crt", filepath.Join(dir, "tls.crt"), at["tls"]+"/tls.key", filepath.Join(dir, "tls.key"),
 		`listen = ":8443"`, `listen = "`+address+`"`, `stop_delay = "10s"`, `stop_delay = "0s"`)
-	server, admin := command(t, "serve", "--config", write(t, filepath.Join(dir, "ostiary.toml"), text)), freeAddress(t)
+	server, admin := command(t, "serve", "--config", write(t, filepath.Join(dir, "ostiary.toml"), text)), processtest.FreeAddress(t)
 	if e := c.Env[1]; e.Name != "OSTIARY_ADMIN_LISTEN" || e.Value != "$(POD_IP):9090" || c.Env[0].Name != "POD_IP" {
 		t.Errorf("the environment is %+v", c.Env)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/ostiary/ostiary/internal/pgtest"
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // section is what docs/operations.md says under a heading, and the blocks of a language in it.
@@ -33,7 +34,7 @@ func shell(t *testing.T, dir, commands string, env ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"+commands)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), append(env, "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))...)
+	cmd.Env = append(os.Environ(), append(env, "PATH="+filepath.Dir(processtest.Binary(t))+":"+os.Getenv("PATH"))...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, commands, out)
@@ -50,7 +51,7 @@ func TestOperations_Systemd(t *testing.T) {
 		t.Fatalf("%d blocks", len(blocks))
 	}
 	repository, root := t.TempDir(), t.TempDir()
-	for from, to := range map[string]string{deploy: "deploy", filepath.Dir(binary): "bin"} {
+	for from, to := range map[string]string{deploy: "deploy", filepath.Dir(processtest.Binary(t)): "bin"} {
 		from, err := filepath.Abs(from)
 		if err == nil {
 			err = os.Symlink(from, filepath.Join(repository, to))
@@ -62,7 +63,7 @@ func TestOperations_Systemd(t *testing.T) {
 	if err := os.Mkdir(root+"/etc", 0o755); err != nil { //nolint:gosec // as it is
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	elsewhere := strings.NewReplacer("/usr/", root+"/usr/", "/etc/", root+"/etc/", "/var/", root+"/var/", "127.0.0.1:8080", address,
 		"systemd-sysusers", "systemd-sysusers --root="+root, "systemctl enable --now", "systemctl --root="+root+" enable")
 	shell(t, repository, elsewhere.Replace(blocks[0]))
@@ -128,7 +129,7 @@ func TestOperations_Compose(t *testing.T) {
 	if url := read(t, dir+"/secrets/database"); !regexp.MustCompile(`^postgres://ostiary:[A-Za-z0-9_-]{32}@postgres:5432/ostiary\?sslmode=disable\n$`).MatchString(url) {
 		t.Errorf("the URL is %q", url)
 	}
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	log, _ := start(t, command(t, "serve", "--listen", address, "--master-key-file", dir+"/secrets/master.key"))
 	await(t, http.DefaultClient, "http://"+address+"/ostiary/readyz", log)
 }
@@ -178,8 +179,8 @@ func TestOperations_PostgreSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir, address := t.TempDir(), freeAddress(t)
-	database := write(t, filepath.Join(dir, "database"), "postgres://of_the_page@"+p.Address()+","+freeAddress(t)+"/of_the_page?sslmode=disable")
+	dir, address := t.TempDir(), processtest.FreeAddress(t)
+	database := write(t, filepath.Join(dir, "database"), "postgres://of_the_page@"+p.Address()+","+processtest.FreeAddress(t)+"/of_the_page?sslmode=disable")
 	log, _ := start(t, command(t, "serve", "--listen", address, "--data", dir, "--database-file", database))
 	await(t, http.DefaultClient, "http://"+address+"/ostiary/readyz", log)
 }
@@ -199,9 +200,9 @@ func TestOperations_Drill(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			where := restored(t)
 			lost, other := filepath.Join(t.TempDir(), "ostiary-data"), t.TempDir()
-			address := freeAddress(t)
+			address := processtest.FreeAddress(t)
 			ctx, cancel := context.WithCancel(t.Context())
-			log, stop := start(t, exec.CommandContext(ctx, binary, "serve", "--data", lost, "--listen", address))
+			log, stop := start(t, exec.CommandContext(ctx, processtest.Binary(t), "serve", "--data", lost, "--listen", address))
 			work(t, "http://"+address, lost, log)
 			write(t, filepath.Join(other, "master.key"), read(t, filepath.Join(lost, "master.key")))
 			shell(t, other, keys[0]+"ostiary backup ostiary.backup --recipients-file backup.recipients\n", "OSTIARY_DATA="+lost)
@@ -238,10 +239,10 @@ func TestOperations_Table(t *testing.T) {
 	}
 	source := sources(t)
 	quoted := regexp.MustCompile("`([^`]+)`")
-	dir, address := filepath.Join(t.TempDir(), "data"), freeAddress(t)
+	dir, address := filepath.Join(t.TempDir(), "data"), processtest.FreeAddress(t)
 	log, _ := start(t, command(t, "serve", "--listen", address, "--data", dir))
 	work(t, "http://"+address, dir, log)
-	run(t, "", binary, "mfa", "enroll", "ada", "--data", dir)
+	run(t, "", processtest.Binary(t), "mfa", "enroll", "ada", "--data", dir)
 	ran := 0
 	for _, row := range rows {
 		for _, m := range quoted.FindAllStringSubmatch(row[2], -1) {
@@ -257,7 +258,7 @@ func TestOperations_Table(t *testing.T) {
 			if args == "doctor" {
 				args += " --listen " + address
 			}
-			run(t, "", binary, append(strings.Fields(args), "--data", dir)...)
+			run(t, "", processtest.Binary(t), append(strings.Fields(args), "--data", dir)...)
 			ran++
 		}
 	}

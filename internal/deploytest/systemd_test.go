@@ -8,12 +8,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // unit is one of deploy/systemd with the program where it is here.
 func unit(t *testing.T, name string) (path, text string) {
 	t.Helper()
-	text = replaced(t, read(t, deploy+"systemd/"+name), "/usr/local/bin/ostiary", binary)
+	text = replaced(t, read(t, deploy+"systemd/"+name), "/usr/local/bin/ostiary", processtest.Binary(t))
 	return write(t, filepath.Join(t.TempDir(), name), text), text
 }
 
@@ -69,9 +71,9 @@ func TestSystemd_SystemCalls(t *testing.T) {
 	}
 	dir := t.TempDir()
 	trace := filepath.Join(dir, "trace")
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	data := filepath.Join(dir, "data")
-	cmd := exec.Command(strace, "-f", "-qq", "-o", trace, binary, "serve", "--data", data, "--listen", address)
+	cmd := exec.Command(strace, "-f", "-qq", "-o", trace, processtest.Binary(t), "serve", "--data", data, "--listen", address)
 	log, _ := start(t, cmd)
 	work(t, "http://"+address, data, log)
 	children, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/task/" + strconv.Itoa(cmd.Process.Pid) + "/children")

@@ -74,7 +74,7 @@ func audited(t *testing.T, e engine, kills int) {
 		if database {
 			e.server.Stop(t, syscall.SIGKILL) // and the server goes on
 		} else {
-			n.kill()
+			n.Kill()
 		}
 		close(stop)
 		all.Wait()
@@ -90,7 +90,7 @@ func audited(t *testing.T, e engine, kills int) {
 			if again {
 				starting := s.launch()
 				time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
-				starting.kill()
+				starting.Kill()
 			}
 			n = s.serve()
 		}
@@ -143,7 +143,7 @@ var trouble = regexp.MustCompile(`(?m)^.*(level=ERROR|panic|goroutine ).*$`)
 
 // logged looks through what a server has printed: no secret, and no fault of its own.
 func (l *ledger) logged(n *node) {
-	text := n.log.String()
+	text := n.Log.String()
 	l.noSecret("the server's log", []byte(text))
 	for _, line := range trouble.FindAllString(text, -1) {
 		if !strings.Contains(line, "status=503") {

@@ -54,7 +54,7 @@ func TestLinear_ChainsAndAKill(t *testing.T) {
 			var killed sync.WaitGroup
 			killed.Go(func() {
 				time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond)
-				nodes[1].kill()
+				nodes[1].Kill()
 			})
 			h := refreshAtOnce(t, nodes, word, uint64(100*i), 0)
 			killed.Wait()

@@ -42,7 +42,7 @@ func TestThreat68_RollingRestart(t *testing.T) {
 		began := time.Now()
 		for range count(1, 5) {
 			for i, n := range f.nodes {
-				if err := n.stop(); err != nil {
+				if err := n.Stop(); err != nil {
 					t.Error(err)
 				}
 				f.nodes[i] = f.start(i)

@@ -27,7 +27,7 @@ func TestThreat70_FiveStartAtOnce(t *testing.T) {
 		nodes := startAll(t, s, 5)
 		made(t, s, nodes)
 		for _, n := range nodes {
-			if err := n.stop(); err != nil {
+			if err := n.Stop(); err != nil {
 				t.Error(err)
 			}
 		}
@@ -45,7 +45,7 @@ func TestThreat70_StartersAreKilled(t *testing.T) {
 			pause := time.Duration(20+rng.IntN(300)) * time.Millisecond
 			all.Go(func() {
 				time.Sleep(pause)
-				n.kill()
+				n.Kill()
 			})
 		}
 		nodes := startAll(t, s, 3)
@@ -126,7 +126,7 @@ func killedHalfway(t *testing.T, s *site, rng *rand.Rand, kills int) (halfway in
 		reached += 1 + rng.IntN(30/kills)
 		n := s.launch()
 		awaitSchema(t, s, reached)
-		n.kill()
+		n.Kill()
 		_, _, err := s.command(t.Context(), "", "realm", "list")
 		if err == nil {
 			return halfway // it was done by then
@@ -182,7 +182,7 @@ func TestThreat70_OlderBinary(t *testing.T) {
 		s := newSite(t, e, "")
 		n := s.serve()
 		s.must(pass, "account", "create", "--username", "ada", "--password-stdin")
-		if err := n.stop(); err != nil {
+		if err := n.Stop(); err != nil {
 			t.Fatal(err)
 		}
 		// As a newer one would have left it.

@@ -1,19 +1,17 @@
 package peertest
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 const (
@@ -52,55 +50,28 @@ type server struct {
 	url    string
 }
 
-// start builds and starts the server; it is stopped at the end of the test.
+// start starts the server; it is stopped at the end of the test.
 func start(t *testing.T, config string) *server {
 	t.Helper()
 	dir := t.TempDir()
-	s := &server{binary: filepath.Join(dir, "ostiary"), data: filepath.Join(dir, "data")}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", s.binary, "github.com/ostiary/ostiary/cmd/ostiary")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	s := &server{binary: processtest.Binary(t), data: filepath.Join(dir, "data")}
 	file := filepath.Join(dir, "ostiary.toml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
-	s.url = "http://" + address
-	cmd := exec.Command(s.binary, "serve", "--data", s.data, "--listen", address, "--config", file)
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the server ended with %v\n%s", err, log.String())
-		}
-	})
-	for range 1000 {
-		if resp, err := http.Get(s.url + "/ostiary/readyz"); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return s
-			}
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("the server is not ready\n%s", log.String())
-	return nil
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := processtest.Start(exec.Command(s.binary, "serve", "--data", s.data, "--listen", "127.0.0.1:0", "--config", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, s.url, err = p.Address(0); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // post sends a request and decodes its answer, which must be 200.

@@ -8,7 +8,11 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
+
+func TestMain(m *testing.M) { os.Exit(processtest.Main(m)) }
 
 // tool finds a program. Without TEST_PEERS=1 the test is skipped.
 func tool(t *testing.T, name string) string {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // program is a file that a page shows, with its name in the first line.
@@ -50,7 +52,7 @@ func TestDocs_ResourceServers(t *testing.T) {
 		t.Errorf("%d pieces and %d programs", n, len(files))
 	}
 	// Its server can't tell good from bad while it can't have the keys.
-	away := strings.ReplaceAll(files[0][2], s.url, "http://"+freeAddress(t)) + `
+	away := strings.ReplaceAll(files[0][2], s.url, "http://"+processtest.FreeAddress(t)) + `
 const token = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.e30.AAAA";
 for (const who of [byAssertion, byAccessToken]) {
 	const bad = await who({ headers: {} }).catch(statusOf);
@@ -67,6 +69,6 @@ for (const who of [byAssertion, byAccessToken]) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	return address[strings.LastIndex(address, ":")+1:]
 }

@@ -253,8 +253,8 @@ func TestForward_LuaFails(t *testing.T) {
 			t.Errorf("%s %s, asked %d times", resp.Status, text, len(all))
 		}
 	}
-	if !strings.Contains(p.log.String(), "runtime error") {
-		t.Errorf("the Lua has not failed: %s", p.log.String())
+	if !strings.Contains(p.Log.String(), "runtime error") {
+		t.Errorf("the Lua has not failed: %s", p.Log.String())
 	}
 }
 
@@ -291,7 +291,7 @@ func TestForward_Question(t *testing.T) {
 			for range asked {
 				resp, text := ask(t, p.http, http.MethodPut, "/a/b?role=admin", strings.Repeat("x", 100_000), spoofed)
 				if resp.StatusCode != http.StatusOK || resp.Header.Get("Set-Cookie") != "" {
-					t.Fatalf("%s %q %s\n%s", resp.Status, resp.Header, text, tail(p.log.String()))
+					t.Fatalf("%s %q %s\n%s", resp.Status, resp.Header, text, p.Log.Tail())
 				}
 			}
 			ask(t, p.http, http.MethodPut, "/public/", "", spoofed)
@@ -387,13 +387,13 @@ func TestThreat07_AddressThroughProxies(t *testing.T) {
 			{"X-Forwarded-For": {"192.0.2.1", "a"}, "Forwarded": {"for=unknown", "for=192.0.2.1"}}, {"X_Forwarded_For": {"192.0.2.1"}},
 		} {
 			for _, place := range []string{"/", "/ostiary/whoami"} {
-				before := len(h.ostiary.log.String())
+				before := len(h.ostiary.Log.String())
 				header := maps.Clone(made)
 				header["Authorization"] = []string{"Bearer x"}
 				ask(t, client, http.MethodGet, place, "", header)
 				var line string
 				for range 500 {
-					if _, line, _ = strings.Cut(h.ostiary.log.String()[before:], "msg=request"); strings.Contains(line, "source=") {
+					if _, line, _ = strings.Cut(h.ostiary.Log.String()[before:], "msg=request"); strings.Contains(line, "source=") {
 						break
 					}
 					time.Sleep(time.Millisecond)

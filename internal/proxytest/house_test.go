@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 const password = "correct horse battery"
@@ -23,7 +25,7 @@ const password = "correct horse battery"
 // house is a server with accounts, an upstream, and the three proxies between them.
 type house struct {
 	binary, data string
-	ostiary      *process
+	ostiary      process
 	address      string
 	upstream     *upstream
 	proxies      []*proxy
@@ -54,12 +56,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	cleanups = append(cleanups, func() { _ = os.RemoveAll(dir) })
-	h := &house{binary: filepath.Join(dir, "ostiary"), data: filepath.Join(dir, "data"), upstream: newUpstream()}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", h.binary, "github.com/ostiary/ostiary/cmd/ostiary")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	h := &house{binary: processtest.Binary(t), data: filepath.Join(dir, "data"), upstream: newUpstream()}
 	h.ostiary, h.address = h.serve(t)
 	h.command(t, password, "account", "create", "--username", "ada", "--email", "ada@example.com", "--org", "Bücher, 100%", "--password-stdin")
 	h.command(t, password, "account", "create", "--username", "nobody", "--password-stdin")
@@ -80,9 +77,9 @@ func newHouse(t *testing.T) *house {
 }
 
 // serve starts a server, which answers proxies alone.
-func (h *house) serve(t *testing.T) (*process, string) {
+func (h *house) serve(t *testing.T) (process, string) {
 	t.Helper()
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	p := launch(t, filepath.Dir(h.data), h.binary, "serve", "--data", h.data, "--listen", address,
 		"--trusted-proxy", "127.0.0.1/32", "--guess-source", "0")
 	cleanups = append(cleanups, p.stop)
@@ -118,7 +115,7 @@ func (h *house) each(t *testing.T, run func(*testing.T, *proxy)) {
 			h.upstream.take()
 			run(t, p)
 			if t.Failed() {
-				t.Logf("the log of %s ends:\n%s", p.name, tail(p.log.String()))
+				t.Logf("the log of %s ends:\n%s", p.name, p.Log.Tail())
 			}
 		})
 	}
@@ -239,7 +236,7 @@ func (p *proxy) signIn(t *testing.T, name string) map[string]http.Header {
 		}
 		resp, text := ask(t, p.http, http.MethodPost, place, body, h)
 		if resp.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %s %s\n%s", place, resp.Status, text, tail(p.log.String()))
+			t.Fatalf("%s: %s %s\n%s", place, resp.Status, text, p.Log.Tail())
 		}
 		if err := json.Unmarshal([]byte(text), into); err != nil {
 			t.Fatal(err)

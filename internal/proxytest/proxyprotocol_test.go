@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // TestProxyProtocol_HAProxy runs the configuration of docs/overload.md: HAProxy passes
@@ -21,7 +23,7 @@ func TestProxyProtocol_HAProxy(t *testing.T) {
 	h := open(t)
 	dir := t.TempDir()
 	writeCertificate(t, dir)
-	ostiary, front := freeAddress(t), freeAddress(t)
+	ostiary, front := processtest.FreeAddress(t), processtest.FreeAddress(t)
 	server := launch(t, dir, h.binary, "serve", "--data", filepath.Join(dir, "data"), "--listen", ostiary, "--trusted-proxy", "127.0.0.1/32",
 		"--proxy-protocol", "--tls-cert", filepath.Join(dir, "app.pem"), "--tls-key", filepath.Join(dir, "app.key"))
 	t.Cleanup(server.stop)
@@ -63,10 +65,10 @@ func TestProxyProtocol_HAProxy(t *testing.T) {
 	server.await(t, func() error { return asks("127.0.0.1", "/ostiary/readyz") })
 	for _, from := range []string{"127.0.0.7", "127.0.0.8"} {
 		if err := asks(from, "/ostiary/healthz"); err != nil {
-			t.Fatalf("from %s: %v\n%s", from, err, server.log.String())
+			t.Fatalf("from %s: %v\n%s", from, err, server.Log.String())
 		}
 		server.await(t, func() error {
-			if !strings.Contains(server.log.String(), "source="+from+"\n") {
+			if !strings.Contains(server.Log.String(), "source="+from+"\n") {
 				return fmt.Errorf("no line says %s", from)
 			}
 			return nil
@@ -81,12 +83,12 @@ func TestProxyProtocol_HAProxy(t *testing.T) {
 		conn.Close()
 	}
 	server.await(t, func() error { // the line may come after the connection's end
-		if !strings.Contains(server.log.String(), "PROXY protocol") {
+		if !strings.Contains(server.Log.String(), "PROXY protocol") {
 			return errors.New("no line says why it was closed")
 		}
 		return nil
 	})
-	if log := server.log.String(); strings.Contains(log, "203.0.113.1") || strings.Contains(log, "forwarded headers") || strings.Count(log, "PROXY protocol") != 1 {
+	if log := server.Log.String(); strings.Contains(log, "203.0.113.1") || strings.Contains(log, "forwarded headers") || strings.Count(log, "PROXY protocol") != 1 {
 		t.Errorf("the log: %s", log)
 	}
 }

@@ -4,7 +4,6 @@
 package proxytest
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -21,95 +20,42 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 const site = "app.example.com"
 
-// output gathers what a process prints, while it runs.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // process is a program that runs until it is stopped.
-type process struct {
-	cmd  *exec.Cmd
-	log  output
-	done chan struct{}
-}
+type process struct{ *processtest.Process }
 
-func launch(t *testing.T, dir, name string, args ...string) *process {
+func launch(t *testing.T, dir, name string, args ...string) process {
 	t.Helper()
-	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.log, &p.log
-	p.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = p.cmd.Wait()
-		close(p.done)
-	}()
-	return p
-}
-
-// stop ends the process, and waits for it.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(10 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-p.done
-	}
-}
-
-// await tries until there is no error.
-func (p *process) await(t *testing.T, try func() error) {
-	t.Helper()
-	var err error
-	for range 1000 {
-		if err = try(); err == nil {
-			return
-		}
-		select {
-		case <-p.done:
-			t.Fatalf("%s has ended: %v\n%s", p.cmd.Path, p.cmd.ProcessState, p.log.String())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	t.Fatalf("%s: %v\n%s", p.cmd.Path, err, p.log.String())
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	p, err := processtest.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return process{p}
+}
+
+// stop ends the process, and waits for it: a proxy may end as it likes.
+func (p process) stop() { _ = p.Stop() }
+
+// await tries until there is no error.
+func (p process) await(t *testing.T, try func() error) {
+	t.Helper()
+	if err := p.Try(try); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // proxy is a real one in front of an upstream.
 type proxy struct {
-	*process
+	process
 	name string
 	addr string
 	http *http.Client
@@ -140,7 +86,7 @@ func startProxy(t *testing.T, name, ostiary, upstream string, more ...string) *p
 		t.Fatal(err)
 	}
 	cleanups = append(cleanups, func() { _ = os.RemoveAll(dir) })
-	address := freeAddress(t)
+	address := processtest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	replace := strings.NewReplacer(append(more,
 		"127.0.0.1:8080", ostiary, "127.0.0.1:3000", upstream,
@@ -241,7 +187,7 @@ func (p *proxy) client(from string, protocols ...string) *http.Client {
 var cleanups []func()
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := processtest.Main(m)
 	for i := len(cleanups) - 1; i >= 0; i-- {
 		cleanups[i]()
 	}

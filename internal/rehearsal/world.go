@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // world is the company: its old servers, its new one, and its clients.
@@ -28,9 +30,9 @@ type world struct {
 	binary    string
 	shown     io.Writer // what commands print; nil: nobody looks
 	people    []*person
-	old       map[string]*process
+	old       map[string]*processtest.Process
 	urls      map[string]string // of the old servers
-	server    *process
+	server    *processtest.Process
 	address   string // of Ostiary
 	through   atomic.Bool
 	place     atomic.Int32
@@ -55,7 +57,7 @@ const (
 func (w *world) now() int { return int(w.place.Load()) }
 
 func newWorld(ctx context.Context, root, binary string) (w *world, err error) {
-	w = &world{ctx: ctx, binary: binary, people: everybody(), old: map[string]*process{}, urls: map[string]string{}, client: http.Client{Timeout: 30 * time.Second}}
+	w = &world{ctx: ctx, binary: binary, people: everybody(), old: map[string]*processtest.Process{}, urls: map[string]string{}, client: http.Client{Timeout: 30 * time.Second}}
 	if w.root, err = filepath.Abs(root); err != nil {
 		return nil, err
 	}
@@ -72,10 +74,10 @@ func newWorld(ctx context.Context, root, binary string) (w *world, err error) {
 
 func (w *world) close() error {
 	for _, p := range w.old {
-		p.kill()
+		p.Kill()
 	}
 	if w.server != nil {
-		w.server.kill()
+		w.server.Kill()
 	}
 	return os.RemoveAll(w.dir)
 }
@@ -96,10 +98,8 @@ func (w *world) build() error {
 			return err
 		}
 	} else {
-		build := exec.CommandContext(w.ctx, "go", "build", "-trimpath", "-o", named, "./cmd/ostiary")
-		build.Dir, build.Env = w.root, append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build the server: %w\n%s", err, out)
+		if _, err := processtest.Build(w.ctx, bin); err != nil {
+			return err
 		}
 	}
 	reload := "#!/bin/sh\nkill -HUP \"$OSTIARY_PID\"\n"
@@ -122,16 +122,19 @@ func (w *world) startOld() error {
 		}
 		cmd := exec.Command("node", filepath.Join(w.root, "test", "legacy", d+".mjs"))
 		cmd.Env = append(os.Environ(), "ACCOUNTS="+string(accounts))
-		p, found, err := launch("the old "+d, cmd, oldServes)
+		p, err := processtest.Start(cmd)
 		if err != nil {
 			return err
 		}
-		w.old[d], w.urls[d] = p, found[1]
+		w.old[d] = p
+		found, err := p.Await(oldServes, 0)
+		if err != nil {
+			return err
+		}
+		w.urls[d] = found[1]
 	}
 	return nil
 }
-
-var serves = regexp.MustCompile(`msg=serving address=([0-9.]+:[0-9]+)`)
 
 func (w *world) startServer() error {
 	if err := w.configure(""); err != nil {
@@ -139,19 +142,20 @@ func (w *world) startServer() error {
 	}
 	cmd := exec.Command(filepath.Join(w.dir, "bin", "ostiary"), "serve", "--listen", "127.0.0.1:0")
 	cmd.Env = w.environment()
-	p, found, err := launch("ostiary", cmd, serves)
+	p, err := processtest.Start(cmd)
 	if err != nil {
 		return err
 	}
-	w.server, w.address = p, "http://"+found[1]
-	return nil
+	w.server = p
+	_, w.address, err = p.Address(0)
+	return err
 }
 
 // environment is the operator's.
 func (w *world) environment() []string {
 	env := append(os.Environ(), "PATH="+filepath.Join(w.dir, "bin")+":"+os.Getenv("PATH"), "OSTIARY_CONFIG="+filepath.Join(w.dir, "ostiary.toml"))
 	if w.server != nil {
-		env = append(env, fmt.Sprintf("OSTIARY_PID=%d", w.server.cmd.Process.Pid))
+		env = append(env, fmt.Sprintf("OSTIARY_PID=%d", w.server.Cmd.Process.Pid))
 	}
 	return env
 }
@@ -169,11 +173,11 @@ var reloaded = regexp.MustCompile(`msg="configuration (reloaded|not reloaded[^"]
 
 // reload has the server read its settings, and waits until it has.
 func (w *world) reload() error {
-	from := len(w.server.log.String())
-	if err := w.server.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	from := len(w.server.Log.String())
+	if err := w.server.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		return err
 	}
-	found, err := w.server.await(reloaded, from)
+	found, err := w.server.Await(reloaded, from)
 	if err == nil && found[1] != "reloaded" {
 		err = errors.New(found[0])
 	}
