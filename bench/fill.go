@@ -58,10 +58,10 @@ func fillAccounts(ctx context.Context, st *store.Store, n int) error {
 // sessionID is a UUIDv7 (RFC 9562, section 5.7) whose time grows with the account's number.
 const sessionID = `unhex(printf('%012x', unixepoch() * 1000 - 10000000 + a.number) || '7' || substr(hex(randomblob(2)), 1, 3) || '8' || substr(hex(randomblob(8)), 1, 15))`
 
-// fillSessions gives each account that was filled in a session like one of the two that are
-// there: half of them are senmo's, half mikrocloud's with an opaque token. Those that are old
-// ended so long ago that they are to be deleted.
-func fillSessions(ctx context.Context, file string, old bool) (err error) {
+// fillSessions gives each account that was filled in so many sessions like one of the two that
+// are there: half of them are senmo's, half mikrocloud's with an opaque token. Those that are
+// old ended so long ago that they are to be deleted.
+func fillSessions(ctx context.Context, file string, each int, old bool) (err error) {
 	db, err := sql.Open("sqlite", "file:"+file)
 	if err != nil {
 		return err
@@ -84,8 +84,9 @@ func fillSessions(ctx context.Context, file string, old bool) (err error) {
 		}
 	}
 	for i, bearer := range []string{"NULL", "NOT NULL"} {
-		_, err := db.ExecContext(ctx, "PRAGMA cache_size = -262144; PRAGMA synchronous = OFF; INSERT INTO session ("+names+") SELECT "+strings.Join(columns, ", ")+
-			fmt.Sprintf(" FROM account a CROSS JOIN (SELECT * FROM session WHERE bearer_hash IS %s AND expires_at > unixepoch() * 1000000 ORDER BY id LIMIT 1) t WHERE a.number >= %d AND a.number %% 2 = %d",
+		_, err := db.ExecContext(ctx, "PRAGMA cache_size = -262144; PRAGMA synchronous = OFF; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "+fmt.Sprint(each)+
+			") INSERT INTO session ("+names+") SELECT "+strings.Join(columns, ", ")+
+			fmt.Sprintf(" FROM n CROSS JOIN account a CROSS JOIN (SELECT * FROM session WHERE bearer_hash IS %s AND expires_at > unixepoch() * 1000000 ORDER BY id LIMIT 1) t WHERE a.number >= %d AND a.number %% 2 = %d",
 				bearer, firstNumber, i))
 		if err != nil {
 			return err
