@@ -113,7 +113,7 @@ func TestRow_CountsAndCompares(t *testing.T) {
 	work := func() error { calls.Add(1); time.Sleep(time.Millisecond); return nil }
 	limit := &row{name: "limit", unit: "/s", workers: []worker{work, work}}
 	r := &row{name: "work", unit: "/s", workers: []worker{work}, limit: limit, share: 0.5}
-	if err := interleave(t.Context(), []*row{limit, r}, 3, 16*time.Millisecond); err != nil {
+	if err := interleave(t.Context(), []*row{limit, r}, 3, 50*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	counted := limit.sum.done + r.sum.done
@@ -145,18 +145,41 @@ func TestRow_StopsAtTheFirstFault(t *testing.T) {
 	}
 }
 
+// A queue has its length before anything is counted, so that the first ones' short waits are not.
+func TestRow_CountsWhatWaitsItsTurn(t *testing.T) {
+	turn := make(chan struct{}, 1)
+	work := func() error {
+		turn <- struct{}{}
+		time.Sleep(40 * time.Millisecond)
+		<-turn
+		return nil
+	}
+	r := &row{name: "queue", unit: "/s", workers: []worker{work, work, work, work}}
+	if err := r.measure(t.Context(), 400*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if least := r.quantile(0); r.sum.done == 0 || least < 120*time.Millisecond {
+		t.Errorf("of %d operations of four that take turns of 40 ms, one is said to have taken %v", r.sum.done, least)
+	}
+}
+
 func TestTable_Markdown(t *testing.T) {
 	var out strings.Builder
 	var b table
 	b.value("memory", "MB", 19.44, 25)
-	b.add(&row{name: "verify", unit: "/s", pid: 1, sum: sample{done: 250, took: 2 * time.Second, processor: 10 * time.Millisecond}})
+	b.value("start", "ms", 25.1, 20)
+	limit := &row{unit: "/s", sum: sample{done: 200, took: time.Second}}
+	sum := sample{done: 250, took: 2 * time.Second, processor: 10 * time.Millisecond, mallocs: 1000, latency: []time.Duration{time.Millisecond, time.Millisecond, 3 * time.Millisecond}}
+	mallocs := func() (float64, error) { return 0, nil }
+	b.add(&row{name: "verify", unit: "/s", pid: 1, sum: sum, limit: limit, share: 1, mallocs: mallocs, aim: aim{ratio: 0.6, rate: 130, spread: 2, like: limit}})
 	if err := b.write(&out); err != nil {
 		t.Fatal(err)
 	}
-	want := `| what   | measured |         limit | ratio | server CPU |     p50 |     p99 |
-| ---    |     ---: |          ---: |  ---: |       ---: |    ---: |    ---: |
-| memory |  19.4 MB | aim < 25.0 MB |  78 % |            |         |         |
-| verify |   125 /s |               |       |    40.0 µs | 0.00 ms | 0.00 ms |
+	want := `| what   | measured |  limit | ratio | aim                                                                               |     CPU | mallocs |     p50 |     p99 |   p99.9 |
+| ---    |     ---: |   ---: |  ---: | ---                                                                               |    ---: |    ---: |    ---: |    ---: |    ---: |
+| memory |  19.4 MB |        |       | < 25.0 MB: met                                                                    |         |         |         |         |         |
+| start  |  25.1 ms |        |       | < 20.0 ms: **missed**                                                             |         |         |         |         |         |
+| verify |   125 /s | 200 /s |  62 % | ≥ 60 %: met, ≥ 130 /s: **missed**, as many: **missed**, p99 ≤ 2 × p50: **missed** | 40.0 µs |    4.00 | 1.00 ms | 3.00 ms | 3.00 ms |
 `
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())

@@ -18,25 +18,55 @@ const patience = 30 * time.Second
 // no more of HTTP than the answers measured here need (RFC 9112: a status line, fields,
 // and a body of Content-Length), since the load takes its processor time from the server.
 type client struct {
-	conn net.Conn
-	in   *bufio.Reader
-	body []byte
+	connect func() (net.Conn, error)
+	conn    net.Conn
+	in      *bufio.Reader
+	body    []byte
+	used    time.Time
 }
 
+// longestIdle is how long a connection may rest: less than any server closes it after.
+const longestIdle = 5 * time.Second
+
+// dial makes a client whose connections end with ctx's deadline.
 func dial(ctx context.Context, address string) (*client, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	connect := func() (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if end, ok := ctx.Deadline(); ok && err == nil {
+			err = conn.SetDeadline(end)
+		}
+		return conn, err
+	}
+	conn, err := connect()
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn: conn, in: bufio.NewReaderSize(conn, 16<<10)}, nil
+	return &client{connect: connect, conn: conn, in: bufio.NewReaderSize(conn, 16<<10), used: time.Now()}, nil
+}
+
+// hangUp is for when others have their turn: a server counts the connections of one address.
+func (c *client) hangUp() {
+	_ = c.conn.Close()
+	c.used = time.Time{}
 }
 
 // do sends a request and reads its answer. The body is good until the next call.
 func (c *client) do(request []byte) (status int, body []byte, err error) {
+	if time.Since(c.used) > longestIdle {
+		_ = c.conn.Close() // the other end may have done so
+		conn, err := c.connect()
+		if err != nil {
+			return 0, nil, err
+		}
+		c.conn = conn
+		c.in.Reset(conn)
+	}
 	if _, err := c.conn.Write(request); err != nil {
 		return 0, nil, err
 	}
-	return c.read()
+	status, body, err = c.read()
+	c.used = time.Now()
+	return status, body, err
 }
 
 var (

@@ -59,11 +59,11 @@ func (b *bench) engines(ctx context.Context) error {
 	}
 	kinds := []struct {
 		name string
-		work func(b *bench, i int) (worker, error)
+		work func(b *bench, c *client, i int) (worker, error)
 	}{
-		{"logins mikrocloud", byClient(ctx, (*bench).mikrocloud)}, {"logins nomic", byClient(ctx, (*bench).nomic)}, {"logins senmo", byClient(ctx, (*bench).senmo)},
-		{"refreshes RS256", func(b *bench, i int) (worker, error) { return b.refresher(ctx, prefix("RS256"), i) }},
-		{"refreshes ES256", func(b *bench, i int) (worker, error) { return b.refresher(ctx, prefix("ES256"), i) }},
+		{"logins mikrocloud", byClient((*bench).mikrocloud)}, {"logins nomic", byClient((*bench).nomic)}, {"logins senmo", byClient((*bench).senmo)},
+		{"refreshes RS256", func(b *bench, c *client, i int) (worker, error) { return b.refresherOf(c, prefix("RS256"), i) }},
+		{"refreshes ES256", func(b *bench, c *client, i int) (worker, error) { return b.refresherOf(c, prefix("ES256"), i) }},
 	}
 	for _, k := range kinds {
 		var pair [2]*row
@@ -73,11 +73,15 @@ func (b *bench) engines(ctx context.Context) error {
 				r.port = portOf(p)
 			}
 			for n := range clients {
-				work, err := k.work(on, n)
+				c, err := on.connect(ctx, on.server.address)
 				if err != nil {
 					return err
 				}
-				r.workers = append(r.workers, work)
+				work, err := k.work(on, c, n)
+				if err != nil {
+					return err
+				}
+				r.workers, r.clients = append(r.workers, work), append(r.clients, c)
 			}
 			pair[i] = r
 		}
@@ -107,25 +111,18 @@ func portOf(p *pgtest.Server) string {
 	return port
 }
 
-// byClient makes workers that have a connection each.
-func byClient(ctx context.Context, login func(*bench, *client, int) worker) func(*bench, int) (worker, error) {
-	return func(b *bench, i int) (worker, error) {
-		c, err := b.connect(ctx, b.server.address)
-		if err != nil {
-			return nil, err
-		}
-		return login(b, c, i), nil
-	}
+// byClient is for workers that need nothing before.
+func byClient(login func(*bench, *client, int) worker) func(*bench, *client, int) (worker, error) {
+	return func(b *bench, c *client, i int) (worker, error) { return login(b, c, i), nil }
 }
 
 func (b *bench) verifyBoth(ctx context.Context, kind string, other *bench) error {
 	var pair [2]*row
 	for i, on := range []*bench{b, other} {
-		bearer, err := on.bearer(ctx, kind)
+		q, err := on.verification(ctx, kind)
 		if err != nil {
 			return err
 		}
-		q := question{method: "GET", path: "/ostiary/verify", authorization: "Bearer " + bearer}
 		if pair[i], err = on.asking(ctx, "verifications "+kind+", "+[]string{"SQLite", "PostgreSQL"}[i], on.server.target(), q); err != nil {
 			return err
 		}

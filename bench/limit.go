@@ -16,10 +16,13 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
+	"path/filepath"
 	"runtime"
 	"time"
 
 	"github.com/google/uuid"
+	xargon2 "golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/ostiary/ostiary/internal/argon2"
 	"github.com/ostiary/ostiary/internal/audit"
@@ -28,72 +31,132 @@ import (
 	"github.com/ostiary/ostiary/internal/store"
 )
 
-// onAllCores makes a worker for each core.
-func onAllCores(make func() worker) []worker {
-	var workers []worker
+// ownMallocs is how often this process has allocated memory.
+func ownMallocs() (float64, error) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.Mallocs), nil
+}
+
+// onAllCores gives a row of a limit a worker for each core.
+func (r *row) onAllCores(make func() worker) {
 	for range runtime.GOMAXPROCS(0) {
-		workers = append(workers, make())
+		r.workers = append(r.workers, make())
 	}
-	return workers
+	r.mallocs = ownMallocs
 }
 
-// hashLimits are argon2id with the parameters of new hashes, in memory that is kept, on
-// all cores: alone, and with two signatures after each.
-func hashLimits() (bare, signed *row, err error) {
-	hasher := func() worker {
-		p, buffer, salt := password.Default, new(argon2.Buffer), make([]byte, 16)
-		return func() error {
-			_, err := buffer.Key([]byte(secret), salt, p.Time, p.Memory, p.Threads, 32)
-			return err
-		}
+// pooledKey hashes in memory that is kept, with the parameters of new hashes.
+func pooledKey() worker {
+	p, buffer, salt := password.Default, new(argon2.Buffer), make([]byte, 16)
+	return func() error {
+		_, err := buffer.Key([]byte(secret), salt, p.Time, p.Memory, p.Threads, 32)
+		return err
 	}
-	sign, err := signer("RS256")
-	if err != nil {
-		return nil, nil, err
-	}
-	bare = &row{name: "limit: argon2id", unit: "/s", workers: onAllCores(hasher)}
-	signed = &row{name: "limit: argon2id and two RS256", unit: "/s", workers: onAllCores(func() worker {
-		hash := hasher()
-		return func() error { return errors.Join(hash(), sign(), sign()) }
-	})}
-	return bare, signed, nil
 }
 
-// signer makes the signature of a JWT's length of bytes, and nothing else.
-func signer(algorithm string) (worker, error) {
+// freshKey is the same by golang.org/x/crypto, which allocates the memory each time.
+func freshKey() worker {
+	p, salt := password.Default, make([]byte, 16)
+	return func() error {
+		xargon2.IDKey([]byte(secret), salt, p.Time, p.Memory, p.Threads, 32)
+		return nil
+	}
+}
+
+// hashLimit is a hash on all cores, and so many signatures after each.
+func hashLimit(hasher func() worker, signatures int) func(context.Context, *bench, *row) error {
+	return func(_ context.Context, _ *bench, r *row) error {
+		sign, _, err := signer("RS256")
+		r.onAllCores(func() worker {
+			hash := hasher()
+			return func() error {
+				err := hash()
+				for range signatures {
+					err = errors.Join(err, sign())
+				}
+				return err
+			}
+		})
+		return err
+	}
+}
+
+// bcryptLimit is the hash that PocketBase checks, on all cores.
+func bcryptLimit(_ context.Context, _ *bench, r *row) error {
+	hash, err := bcrypt.GenerateFromPassword([]byte(secret), 10)
+	r.onAllCores(func() worker {
+		return func() error { return bcrypt.CompareHashAndPassword(hash, []byte(secret)) }
+	})
+	return err
+}
+
+// signer makes the signature of a JWT's length of bytes, and nothing else; and checks it.
+func signer(algorithm string) (sign, check worker, err error) {
 	var key crypto.Signer
-	var err error
+	var verify func(sum, signature []byte) bool
 	switch algorithm {
 	case "RS256":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+		private, fault := rsa.GenerateKey(rand.Reader, 2048)
+		key, err = private, fault
+		verify = func(sum, signature []byte) bool {
+			return rsa.VerifyPKCS1v15(&private.PublicKey, crypto.SHA256, sum, signature) == nil
+		}
 	case "ES256":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		private, fault := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		key, err = private, fault
+		verify = func(sum, signature []byte) bool { return ecdsa.VerifyASN1(&private.PublicKey, sum, signature) }
 	default:
 		err = fmt.Errorf("no limit for %s", algorithm)
 	}
+	if err != nil {
+		return nil, nil, err
+	}
 	message := make([]byte, 512)
-	return func() error {
+	sum := sha256.Sum256(message)
+	signature, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	sign = func() error {
 		sum := sha256.Sum256(message)
 		_, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
 		return err
-	}, err
+	}
+	check = func() error {
+		sum := sha256.Sum256(message)
+		if !verify(sum[:], signature) {
+			return errors.New("a signature that does not verify")
+		}
+		return nil
+	}
+	return sign, check, err
 }
 
-// signLimit is the bare signature on all cores.
-func signLimit(algorithm string) (*row, error) {
-	sign, err := signer(algorithm)
-	return &row{name: "limit: " + algorithm + " signatures", unit: "/s", workers: onAllCores(func() worker { return sign })}, err
+// signLimit is the bare signature on all cores, and checkLimit its check.
+func signLimit(algorithm string) func(context.Context, *bench, *row) error {
+	return func(_ context.Context, _ *bench, r *row) error {
+		sign, _, err := signer(algorithm)
+		r.onAllCores(func() worker { return sign })
+		return err
+	}
+}
+
+func checkLimit(algorithm string) func(context.Context, *bench, *row) error {
+	return func(_ context.Context, _ *bench, r *row) error {
+		_, check, err := signer(algorithm)
+		r.onAllCores(func() worker { return check })
+		return err
+	}
 }
 
 // commitLimit is the smallest transaction of the store, by as many clients as refresh
 // at once: one row, and a share in a sync of the disk.
-func commitLimit(ctx context.Context, dir string, clients int) (*row, func() error, error) {
-	st, err := store.Create(ctx, dir)
+func commitLimit(ctx context.Context, b *bench, r *row) error {
+	st, err := store.Create(ctx, filepath.Join(b.dir, "commits"))
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	b.closers = append(b.closers, st.Close)
 	realm := uuid.Must(uuid.NewV7())
-	r := &row{name: fmt.Sprintf("limit: commits, %d writers", clients), unit: "/s"}
+	r.mallocs = ownMallocs
 	for range clients {
 		r.workers = append(r.workers, func() error {
 			return st.InTx(ctx, func(tx auth.Tx) error {
@@ -101,7 +164,26 @@ func commitLimit(ctx context.Context, dir string, clients int) (*row, func() err
 			})
 		})
 	}
-	return r, st.Close, nil
+	return nil
+}
+
+// floorLimit is the bare net/http server, asked what the server is asked to verify.
+func floorLimit(ctx context.Context, b *bench, r *row) error {
+	q, err := b.verification(ctx, "RS256")
+	if err != nil {
+		return err
+	}
+	header, err := b.answerOf(ctx, b.server.target(), q)
+	if err != nil {
+		return err
+	}
+	header.Del("Date") // net/http adds it
+	floor, stop, err := startFloor(ctx, header)
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, stop)
+	return b.ask(ctx, r, floor, q)
 }
 
 // serveFloor is a bare net/http server, whose answers have the header that it reads from
@@ -117,7 +199,12 @@ func serveFloor(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == mallocsPath {
+			n, _ := ownMallocs()
+			fmt.Fprintf(w, "%s %.0f\n", mallocsName, n)
+			return
+		}
 		maps.Copy(w.Header(), header)
 		w.WriteHeader(http.StatusOK)
 	}), ReadHeaderTimeout: patience}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
-	"time"
 )
 
 // connect makes a client for the rest of the run.
@@ -17,12 +16,8 @@ func (b *bench) connect(ctx context.Context, address string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.closers = append(b.closers, c.conn.Close)
-	end, ok := ctx.Deadline()
-	if !ok {
-		end = time.Now().Add(longestFilled)
-	}
-	return c, c.conn.SetDeadline(end)
+	b.closers = append(b.closers, func() error { c.hangUp(); return nil })
+	return c, nil
 }
 
 func loginBody(i int) string {
@@ -70,6 +65,10 @@ func (b *bench) refresher(ctx context.Context, prefix string, i int) (worker, er
 	if err != nil {
 		return nil, err
 	}
+	return b.refresherOf(c, prefix, i)
+}
+
+func (b *bench) refresherOf(c *client, prefix string, i int) (worker, error) {
 	body, err := c.ok(post(b.server.address, prefix+"/v1/auth", loginBody(i)))
 	if err != nil {
 		return nil, err
@@ -93,44 +92,103 @@ func (b *bench) refresher(ctx context.Context, prefix string, i int) (worker, er
 	}, nil
 }
 
-// target is a server, and its process.
-type target struct {
-	address string
-	pid     int
+// clientsOf are so many clients that sign in.
+func clientsOf(n int, login func(*bench, *client, int) worker) func(context.Context, *bench, *row) error {
+	return func(ctx context.Context, b *bench, r *row) error {
+		for i := range n {
+			c, err := b.connect(ctx, b.server.address)
+			if err != nil {
+				return err
+			}
+			r.workers, r.clients = append(r.workers, login(b, c, i)), append(r.clients, c)
+		}
+		r.hangUp()
+		r.measured(b.server.target())
+		return nil
+	}
 }
 
-// asking is a row of clients that ask one question: wrk's, if it is installed.
+// refreshers are so many clients that have signed in.
+func refreshers(algorithm string, n int) func(context.Context, *bench, *row) error {
+	return func(ctx context.Context, b *bench, r *row) error {
+		for i := range n {
+			c, err := b.connect(ctx, b.server.address)
+			if err != nil {
+				return err
+			}
+			work, err := b.refresherOf(c, prefix(algorithm), i)
+			if err != nil {
+				return err
+			}
+			r.workers, r.clients = append(r.workers, work), append(r.clients, c)
+		}
+		r.hangUp()
+		r.measured(b.server.target())
+		return nil
+	}
+}
+
+// connections is how many connections ask one question over and over.
+const connections = 32
+
+// asking is a row of clients that ask one question.
 func (b *bench) asking(ctx context.Context, name string, to target, q question) (*row, error) {
-	r := &row{name: fmt.Sprintf("%s, %d clients", name, clients), unit: "/s", pid: to.pid}
+	r := &row{name: name, unit: "/s"}
+	return r, b.ask(ctx, r, to, q)
+}
+
+// ask gives a row clients that ask one question: wrk's, if it is installed.
+func (b *bench) ask(ctx context.Context, r *row, to target, q question) (err error) {
+	r.measured(to)
+	if program, fault := exec.LookPath("wrk"); fault == nil {
+		r.wrk, err = newWrk(program, b.dir, to.address, q)
+		return err
+	}
 	request := q.bytes(to.address)
-	for range clients {
+	for range connections {
 		c, err := b.connect(ctx, to.address)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		r.workers = append(r.workers, func() error { _, err := c.ok(request); return err })
+		r.workers, r.clients = append(r.workers, func() error { _, err := c.ok(request); return err }), append(r.clients, c)
 	}
-	if program, err := exec.LookPath("wrk"); err == nil {
-		if r.wrk, err = newWrk(program, b.dir, to.address, q); err != nil {
-			return nil, err
+	r.hangUp()
+	return nil
+}
+
+// verification asks whether an access token of this kind is good.
+func (b *bench) verification(ctx context.Context, kind string) (question, error) {
+	bearer, err := b.bearer(ctx, kind)
+	return question{method: "GET", path: "/ostiary/verify", authorization: "Bearer " + bearer}, err
+}
+
+func verifying(kind string) func(context.Context, *bench, *row) error {
+	return func(ctx context.Context, b *bench, r *row) error {
+		q, err := b.verification(ctx, kind)
+		if err != nil {
+			return err
 		}
-		r.name = name + ", wrk " + wrkLoad
+		return b.ask(ctx, r, b.server.target(), q)
 	}
-	return r, nil
 }
 
 // introspecting is a row of a service that asks what an opaque token means.
 func (b *bench) introspecting(ctx context.Context) (*row, error) {
+	r := &row{name: "introspections opaque", unit: "/s"}
+	return r, introspecting(ctx, b, r)
+}
+
+func introspecting(ctx context.Context, b *bench, r *row) error {
 	const service = "gateway"
 	secret, err := b.server.createService(ctx, service)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	token, err := b.bearer(ctx, "opaque")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return b.asking(ctx, "introspections opaque", b.server.target(), question{
+	return b.ask(ctx, r, b.server.target(), question{
 		method: "POST", path: "/ostiary/introspect", form: url.Values{"token": {token}}.Encode(),
 		authorization: "Basic " + base64.StdEncoding.EncodeToString([]byte(service+":"+secret)),
 	})

@@ -1,18 +1,22 @@
-// Command bench measures Ostiary and prints a table for the README, in one run.
+// Command bench measures Ostiary, and PocketBase beside it, and prints a table, in one run.
 //
-// The server is the real binary, built as "make build" does, in a process of its own
+// The servers are real binaries, built as "make build" does, each in a process of its own
 // on a loopback port, with a temporary data directory and the default settings, except
-// that guess budgets are off. The load comes from this process, on the same cores; that
-// of verifications and introspections from wrk, if it is installed.
+// that Ostiary's budgets for guesses and for one address are off, as PocketBase's are by
+// default. The load comes
+// from this process, on the same cores; that of verifications and introspections from
+// wrk, if it is installed.
 //
 // A figure means little without what the machine can do at best. So each one stands
 // beside its limit, measured in the same run and in turn with it, slice by slice: for
-// logins the bare hash, for refreshes the bare signature, for verifications a bare
-// net/http handler under the same load, whose answers have the same header. What the
-// server takes of the processors for each of these is told beside.
+// logins the bare hash and signatures, for refreshes the bare signatures, for
+// verifications a bare net/http handler under the same load, whose answers have the same
+// header. What the server takes of the processors and how often it allocates memory for
+// each of these is told beside.
 //
-//	go run .             a minute and a half, after the build
-//	go run . -short      half a minute
+//	go run .                     some seven minutes, after the builds
+//	go run . -docs ../docs       and writes the page performance.md there
+//	go run . -short              two minutes
 //	go run . -only login,verify
 //	go run . -only engines       PostgreSQL beside SQLite
 //	go run . -only copies        the same with a million accounts beside a thousand; ten minutes
@@ -37,19 +41,21 @@ import (
 // longest is when a run gives up, whatever it is doing; the build is not counted. Filling a
 // database takes longer.
 const (
-	longest       = 3 * time.Minute
+	longest       = 10 * time.Minute
 	longestFilled = time.Hour
 )
 
 // plan says what is measured, and for how long.
 type plan struct {
-	rounds int           // each row of a group gets this many slices
-	slice  time.Duration // of a row, before the next one's turn
-	starts int           // of the server, of which the median counts
-	binary string        // to be measured; empty: build it
-	many   int           // accounts, where few are compared with many
-	docs   string        // directory of the page that growth writes; empty: none
-	only   map[string]bool
+	rounds     int           // each row of a group gets this many slices
+	slice      time.Duration // of a row, before the next one's turn
+	starts     int           // of the server, of which the median counts
+	binary     string        // to be measured; empty: build it
+	pocketbase string        // the same
+	alone      bool          // PocketBase is left out
+	docs       string        // directory of the page that is written; empty: none
+	many       int           // accounts, where few are compared with many
+	only       map[string]bool
 }
 
 // has tells whether a group is measured. What needs PostgreSQL is only if it was asked for.
@@ -62,6 +68,9 @@ func filled(group string) bool {
 	return slices.Contains([]string{"engines", "copies", "growth", "sweep"}, group)
 }
 
+// page tells whether this is all that the page's figures are made of.
+func (p plan) page() bool { return len(p.only) == 0 && !p.alone }
+
 func (p plan) longest() time.Duration {
 	for group := range p.only {
 		if filled(group) {
@@ -72,25 +81,31 @@ func (p plan) longest() time.Duration {
 }
 
 func main() {
-	short := flag.Bool("short", false, "a run of half a minute, whose figures are less steady")
-	binary := flag.String("binary", "", "measure this `file` instead of building the server")
+	var p plan
+	short := flag.Bool("short", false, "a run of two minutes, whose figures are less steady")
+	flag.StringVar(&p.binary, "binary", "", "measure this `file` instead of building the server")
+	flag.StringVar(&p.pocketbase, "pocketbase", "", "measure this `file` instead of building PocketBase")
+	flag.BoolVar(&p.alone, "alone", false, "measure without PocketBase")
+	flag.StringVar(&p.docs, "docs", "", "write the figures and charts into the page performance.md of this `directory`")
 	only := flag.String("only", "", "measure these `groups` alone: start,login,refresh,verify, or growth,sweep, or engines,copies, which need PostgreSQL")
-	many := flag.Int("accounts", 1_000_000, "how many accounts and sessions the groups growth and copies compare with a thousand, and sweep deletes")
-	docs := flag.String("docs", "", "write the figures of growth into the page performance.md of this `directory`, with a chart")
+	flag.IntVar(&p.many, "accounts", 1_000_000, "how many accounts and sessions the groups growth and copies compare with a thousand, and sweep deletes")
 	floor := flag.Bool("floor", false, "be the bare net/http server that verifications are compared with")
 	flag.Parse()
 	if *floor {
 		exit(serveFloor(os.Stdin, os.Stdout))
 	}
-	p := plan{rounds: 4, slice: 1500 * time.Millisecond, starts: 10, binary: *binary, many: *many, docs: *docs}
+	p.rounds, p.slice, p.starts = 5, 2*time.Second, 20
 	if *short {
-		p = plan{rounds: 2, slice: time.Second, starts: 5, binary: *binary, many: *many, docs: *docs}
+		p.rounds, p.slice, p.starts = 2, 700*time.Millisecond, 5
 	}
 	if *only != "" {
 		p.only = map[string]bool{}
 		for group := range strings.SplitSeq(*only, ",") {
 			p.only[group] = true
 		}
+	}
+	if !slices.ContainsFunc(groups(), func(g group) bool { return p.has(g.name) }) {
+		p.alone = true
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -111,26 +126,38 @@ func run(ctx context.Context, p plan) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := newServer(ctx, p.binary, dir)
-	if err != nil {
+	b := &bench{plan: p, dir: dir}
+	if b.server, err = newServer(ctx, p.binary, dir); err != nil {
 		return err
+	}
+	if !p.alone {
+		if b.pocket, err = newPocket(ctx, p.pocketbase, dir); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.longest(), fmt.Errorf("not done after %v", p.longest()))
 	defer cancel()
-	b := &bench{plan: p, server: s, dir: dir}
 	defer func() { err = errors.Join(err, b.close()) }()
 	load, before, began := loadAverage(), processorTime(), time.Now()
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
 	took := time.Since(began)
-	if err := s.stop(); err != nil { // so that its processor time is ours
+	if err := b.close(); err != nil { // so that their processor time is ours
 		return err
 	}
-	fmt.Printf("%d cores (%s), %s, %s/%s, %.0f s; load average before %s; meanwhile other processes had %s of the cores.\n\n",
-		runtime.NumCPU(), cpuModel(), runtime.Version(), runtime.GOOS, runtime.GOARCH, took.Seconds(), load,
+	b.closers = nil
+	caption := fmt.Sprintf("%d cores (%s), %s, %s/%s, %s, %.0f s; load average before %s; meanwhile other processes had %s of the cores.",
+		runtime.NumCPU(), cpuModel(), runtime.Version(), runtime.GOOS, runtime.GOARCH, began.Format(time.DateOnly), took.Seconds(), load,
 		percent(max(0, processorTime().Sub(before).others(took))))
-	return b.table.write(os.Stdout)
+	fmt.Printf("%s\n\n", caption)
+	if err := b.table.write(os.Stdout); err != nil {
+		return err
+	}
+	if p.docs != "" && p.page() {
+		return b.writeFigures(caption)
+	}
+	return nil
 }
 
 // progress says on standard error what a run is at.

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,11 +19,14 @@ type row struct {
 	name    string
 	unit    string
 	workers []worker
-	limit   *row    // what this is compared with
-	share   float64 // of the limit: 0.5 where an operation takes two of the limit's
-	wrk     *wrk    // does what is counted in the workers' place, if it is there
-	pid     int     // of the server, if its processor time is told
-	port    string  // of the PostgreSQL whose processor time counts as the server's; "": none
+	clients []*client // the workers'; they are connected while it is this row's turn
+	limit   *row      // what this is compared with
+	share   float64   // of the limit: 0.5 where an operation takes two of the limit's
+	aim     aim
+	wrk     *wrk                    // does what is counted in the workers' place, if it is there
+	pid     int                     // of the server, if its processor time is told
+	port    string                  // of the PostgreSQL whose processor time counts as the server's; "": none
+	mallocs func() (float64, error) // how often who works has allocated memory so far; nil: not told
 
 	sum sample
 }
@@ -32,6 +36,7 @@ type sample struct {
 	done      int // operations
 	took      time.Duration
 	processor time.Duration // of the server
+	mallocs   float64       // of the server, or of a limit's own process
 	latency   []time.Duration
 }
 
@@ -39,6 +44,7 @@ func (s *sample) add(other sample) {
 	s.done += other.done
 	s.took += other.took
 	s.processor += other.processor
+	s.mallocs += other.mallocs
 	s.latency = append(s.latency, other.latency...)
 }
 
@@ -46,21 +52,29 @@ func (s *sample) add(other sample) {
 func (r *row) measure(ctx context.Context, d time.Duration) error {
 	work := r.work
 	if r.wrk != nil {
-		work = r.wrk.run
+		work = r.askWrk
 	}
-	before, err := r.processorTime()
-	if err != nil {
-		return err
+	if r.pid != 0 {
+		// A runtime with few processors doesn't look for work on the server's.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(loadThreads()))
 	}
+	defer r.hangUp()
 	s, err := work(ctx, d)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.name, err)
 	}
-	after, err := r.processorTime()
-	s.processor = after - before
 	r.sum.add(s)
-	return err
+	return nil
 }
+
+func (r *row) hangUp() {
+	for _, c := range r.clients {
+		c.hangUp()
+	}
+}
+
+// loadThreads is how many threads the load has: one of four cores.
+func loadThreads() int { return max(1, runtime.NumCPU()/4) }
 
 func (r *row) processorTime() (time.Duration, error) {
 	t, err := processorTimeOf(r.pid)
@@ -70,52 +84,117 @@ func (r *row) processorTime() (time.Duration, error) {
 	return t, err
 }
 
-// work lets all workers work for a while, one operation after another, and waits for the last.
+// counted calls during, and says what was spent meanwhile. To ask for the allocations
+// takes processor time, and is done around the rest.
+func (r *row) counted(during func() error) (s sample, err error) {
+	if r.mallocs != nil {
+		if s.mallocs, err = r.mallocs(); err != nil {
+			return s, err
+		}
+	}
+	before, err := r.processorTime()
+	if err != nil {
+		return s, err
+	}
+	began := time.Now()
+	if err := during(); err != nil {
+		return s, err
+	}
+	s.took = time.Since(began)
+	after, err := r.processorTime()
+	s.processor = after - before
+	if err == nil && r.mallocs != nil {
+		var now float64
+		now, err = r.mallocs()
+		s.mallocs = now - s.mallocs
+	}
+	return s, err
+}
+
+func (r *row) askWrk(ctx context.Context, d time.Duration) (asked sample, err error) {
+	spent, err := r.counted(func() error { asked, err = r.wrk.run(ctx, d); return err })
+	asked.processor, asked.mallocs = spent.processor, spent.mallocs
+	return asked, err
+}
+
+// What workers are at.
+const (
+	warming = iota
+	counting
+	over
+)
+
+// warmUp is how long workers work at the least before they are counted.
+const warmUp = 100 * time.Millisecond
+
+// work lets all workers work, one operation after another. They are counted for a while
+// that begins when each has done one, so that a queue has its length by then, and ends
+// while all are at work. An operation counts if its end is within.
 func (r *row) work(ctx context.Context, d time.Duration) (sample, error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var stage atomic.Int32
+	var warm, all sync.WaitGroup
 	latency := make([][]time.Duration, len(r.workers))
-	failed := make([]error, len(r.workers))
-	start := time.Now()
-	end := start.Add(d)
-	var all sync.WaitGroup
 	for i, work := range r.workers {
+		warm.Add(1)
 		all.Go(func() {
+			ready := sync.OnceFunc(warm.Done)
+			defer ready()
 			list := make([]time.Duration, 0, 4096)
-			for now := time.Now(); now.Before(end) && ctx.Err() == nil; {
-				if failed[i] = work(); failed[i] != nil {
+			for now := time.Now(); stage.Load() != over; {
+				if err := work(); err != nil {
+					fail(err)
 					break
 				}
+				ready()
 				done := time.Now()
-				list = append(list, done.Sub(now))
+				if stage.Load() == counting {
+					list = append(list, done.Sub(now))
+				}
 				now = done
 			}
 			latency[i] = list
 		})
 	}
+	sleep(ctx, warmUp)
+	warm.Wait()
+	s, err := r.counted(func() error {
+		stage.Store(counting)
+		sleep(ctx, d)
+		stage.Store(over)
+		return context.Cause(ctx)
+	})
+	stage.Store(over)
 	all.Wait()
-	s := sample{took: time.Since(start), latency: slices.Concat(latency...)}
+	s.latency = slices.Concat(latency...)
 	s.done = len(s.latency)
-	if err := errors.Join(failed...); err != nil {
-		return s, err
+	return s, err
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
-	return s, context.Cause(ctx)
 }
 
 // interleave gives each row its slices in turn, so that whatever else the machine does
-// is spread over all of them. What their workers do before the first is not counted.
+// is spread over all of them.
 func interleave(ctx context.Context, rows []*row, rounds int, slice time.Duration) error {
-	for _, r := range rows {
-		if _, err := r.work(ctx, slice/8); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
-	}
-	for range rounds {
+	for i := range rounds {
+		began := time.Now()
 		for _, r := range rows {
 			if err := r.measure(ctx, slice); err != nil {
 				return err
 			}
 		}
+		progress("  round %d of %d, %d rows, %.0f s", i+1, rounds, len(rows), time.Since(began).Seconds())
 	}
 	for _, r := range rows {
+		if r.sum.done == 0 {
+			return errors.New(r.name + ": nothing was done")
+		}
 		progress("  %s: %.1f %s", r.name, r.rate(), r.unit)
 	}
 	return nil
@@ -123,6 +202,9 @@ func interleave(ctx context.Context, rows []*row, rounds int, slice time.Duratio
 
 // rate is operations a second.
 func (r *row) rate() float64 { return float64(r.sum.done) / r.sum.took.Seconds() }
+
+// ratio is the rate as a part of what the limit allows.
+func (r *row) ratio() float64 { return r.rate() / (r.limit.rate() * r.share) }
 
 // quantile is the latency that a part of the operations did not exceed.
 func (r *row) quantile(part float64) time.Duration {
@@ -133,73 +215,3 @@ func (r *row) quantile(part float64) time.Duration {
 	slices.Sort(list)
 	return list[min(int(part*float64(len(list))), len(list)-1)]
 }
-
-// line is a row as text.
-type line struct{ name, measured, limit, ratio, processor, p50, p99 string }
-
-func (r *row) line() line {
-	l := line{name: r.name, measured: number(r.rate()) + " " + r.unit, p50: latency(r.quantile(0.5)), p99: latency(r.quantile(0.99))}
-	if r.limit != nil {
-		limit := r.limit.rate() * r.share
-		l.limit, l.ratio = number(limit)+" "+r.unit, percent(r.rate()/limit)
-	}
-	if r.pid != 0 && r.sum.done > 0 {
-		l.processor = number(float64(r.sum.processor)/float64(r.sum.done)/1e3) + " µs"
-	}
-	return l
-}
-
-// table is all lines.
-type table []line
-
-func (t *table) add(rows ...*row) {
-	for _, r := range rows {
-		*t = append(*t, r.line())
-	}
-}
-
-// value adds a figure that has an aim instead of a limit.
-func (t *table) value(name, unit string, measured, aim float64) {
-	*t = append(*t, line{name: name, measured: number(measured) + " " + unit, limit: "aim < " + number(aim) + " " + unit, ratio: percent(measured / aim)})
-}
-
-// write prints the table as Markdown, with columns that line up.
-func (t table) write(w io.Writer) error {
-	lines := append(table{
-		{"what", "measured", "limit", "ratio", "server CPU", "p50", "p99"},
-		{"---", "---:", "---:", "---:", "---:", "---:", "---:"},
-	}, t...)
-	var widths [7]int
-	for _, l := range lines {
-		for i, cell := range l.cells() {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
-	}
-	for _, l := range lines {
-		c := l.cells()
-		if _, err := fmt.Fprintf(w, "| %-*s | %*s | %*s | %*s | %*s | %*s | %*s |\n", widths[0], c[0], widths[1], c[1],
-			widths[2], c[2], widths[3], c[3], widths[4], c[4], widths[5], c[5], widths[6], c[6]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l line) cells() [7]string {
-	return [7]string{l.name, l.measured, l.limit, l.ratio, l.processor, l.p50, l.p99}
-}
-
-// number has three digits that mean something.
-func number(x float64) string {
-	switch {
-	case x >= 100:
-		return fmt.Sprintf("%.0f", x)
-	case x >= 10:
-		return fmt.Sprintf("%.1f", x)
-	}
-	return fmt.Sprintf("%.2f", x)
-}
-
-func percent(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
-
-func latency(d time.Duration) string { return number(float64(d)/float64(time.Millisecond)) + " ms" }

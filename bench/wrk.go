@@ -13,8 +13,10 @@ import (
 	"time"
 )
 
-// wrkLoad is wrk's one thread, with 32 connections that stay open.
-const wrkLoad = "-t1 -c32"
+// wrkLoad is wrk's threads, and its connections that stay open.
+func wrkLoad() string {
+	return fmt.Sprintf("-t%d -c%d", loadThreads(), max(loadThreads(), connections))
+}
 
 // wrk is the program of that name, asking one question. It costs less of the cores that
 // it shares with the server than a client in Go does.
@@ -46,7 +48,7 @@ func newWrk(program, dir, address string, q question) (*wrk, error) {
 	if _, err := fmt.Fprintf(script, wrkScript, q.method, q.form); err != nil {
 		return nil, errors.Join(err, script.Close())
 	}
-	w := &wrk{program, append(strings.Fields(wrkLoad), "-s", script.Name(), "-H", "Authorization: "+q.authorization)}
+	w := &wrk{program, append(strings.Fields(wrkLoad()), "-s", script.Name(), "-H", "Authorization: "+q.authorization)}
 	if q.form != "" {
 		w.args = append(w.args, "-H", "Content-Type: "+formType)
 	}
