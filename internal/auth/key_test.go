@@ -314,7 +314,7 @@ func TestKeys_Size(t *testing.T) {
 // Whatever rotations come, in whatever order, no key ends before the tokens that it
 // signed, unless it was refused at once; and something always signs.
 func TestThreat34_NoKeyEndsBeforeItsTokens(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(4) {
 		w := newWorld(t)
 		r := rand.New(rand.NewPCG(seed, 34))
 		live := map[string]time.Time{} // the end of the last token of each key
