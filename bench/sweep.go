@@ -86,11 +86,11 @@ func (b *bench) swept(ctx context.Context, what string, old bool) (*grown, error
 func alternate(ctx context.Context, pair [2]*grown, rows [2]*row, rounds int, slice time.Duration) error {
 	for n := range 2 * (rounds + 1) {
 		this, other := pair[n%2], pair[1-n%2]
-		if err := other.server.process.Process.Signal(syscall.SIGSTOP); err != nil {
+		if err := other.server.Process.Signal(syscall.SIGSTOP); err != nil {
 			return err
 		}
 		err := rows[n%2].measureOrWarm(ctx, n < 2, slice)
-		if err := errors.Join(err, other.server.process.Process.Signal(syscall.SIGCONT)); err != nil {
+		if err := errors.Join(err, other.server.Process.Signal(syscall.SIGCONT)); err != nil {
 			return fmt.Errorf("%s: %w", this.engine, err)
 		}
 	}

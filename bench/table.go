@@ -36,7 +36,6 @@ type aim struct {
 	rate   float64 // at least so many a second
 	spread float64 // p99 at most so many times p50
 	like   *row    // no fewer a second than here
-	below  float64 // of what is better if it is less
 }
 
 // asMany is the part of another row's rate that is as many: the rest is noise.
