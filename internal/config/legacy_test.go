@@ -18,7 +18,7 @@ dialect = "nomic"
 [[mount]]
 dialect = "senmo"
 legacy = "https://old.example.com/base/"
-legacy_ca = "ca.pem"
+legacy_ca = "/etc/ca.pem"
 legacy_timeout = "1500ms"
 legacy_calls = 7
 mode = "split"
@@ -48,7 +48,7 @@ func TestMounts_Legacy(t *testing.T) {
 	}
 	want := []Legacy{
 		{},
-		{URL: "https://old.example.com/base/", CA: "ca.pem", Timeout: 1500 * time.Millisecond, Calls: 7},
+		{URL: "https://old.example.com/base/", CA: "/etc/ca.pem", Timeout: 1500 * time.Millisecond, Calls: 7},
 		{URL: "http://127.0.0.1:8081", Timeout: 5 * time.Second, Calls: 32},
 		{URL: "http://LOCALHOST:8082", Timeout: 5 * time.Second, Calls: 32},
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"strings"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -27,7 +28,7 @@ func TestConfig_Writebacks(t *testing.T) {
 	if w := got[0]; w.Realm != "staff" || w.Format != "bcrypt" || w.File != "/var/lib/ostiary/back.jsonl" || w.URL != nil || time.Until(w.End) < 29*24*time.Hour {
 		t.Errorf("%+v", w)
 	}
-	if w := got[1]; w.URL == nil || w.URL.Host != "old.example.com" || w.WebhookSecretFile != "secret" {
+	if w := got[1]; w.URL == nil || w.URL.Host != "old.example.com" || filepath.Base(w.WebhookSecretFile) != "secret" || !filepath.IsAbs(w.WebhookSecretFile) {
 		t.Errorf("%+v", w)
 	}
 	if w := got[3]; !w.End.Equal(time.Date(2019, 12, 31, 23, 0, 0, 0, time.UTC)) {

@@ -138,7 +138,7 @@ func (p *Process) Try(try func() error) error {
 			if err = try(); err == nil { // the last that it said
 				return nil
 			}
-			return fmt.Errorf("%s has ended: %v: %s", p.Cmd.Path, p.Failed, p.Log.Tail())
+			return fmt.Errorf("%s has ended (%s): %s", p.Cmd.Path, p.Cmd.ProcessState, p.Log.Tail())
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {

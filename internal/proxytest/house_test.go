@@ -121,8 +121,6 @@ func (h *house) each(t *testing.T, run func(*testing.T, *proxy)) {
 	}
 }
 
-func tail(text string) string { return text[max(0, len(text)-2000):] }
-
 // seen is a request as an upstream got it.
 type seen struct {
 	Method, URI string
