@@ -163,6 +163,22 @@ func TestRow_CountsWhatWaitsItsTurn(t *testing.T) {
 	}
 }
 
+// A server that refuses for overload is told of, and the run goes on.
+func TestRow_TellsOfRefusals(t *testing.T) {
+	var n int
+	r := &row{name: "work", unit: "/s", workers: []worker{func() error {
+		if n++; n == 2 {
+			return errRefused
+		}
+		time.Sleep(time.Millisecond)
+		return nil
+	}}}
+	err := r.measure(t.Context(), 200*time.Millisecond)
+	if l := r.line(); err != nil || r.sum.done == 0 || !strings.HasSuffix(l.measured, " /s, **1 refused**") {
+		t.Error(l, err)
+	}
+}
+
 func TestTable_Markdown(t *testing.T) {
 	var out strings.Builder
 	var b table

@@ -71,6 +71,7 @@ func (c *client) do(request []byte) (status int, body []byte, err error) {
 
 var (
 	errAnswer     = errors.New("an answer that this client does not understand")
+	errRefused    = errors.New("the server is too busy, and says so")
 	contentLength = []byte("Content-Length: ")
 )
 
@@ -122,6 +123,9 @@ func (c *client) read() (status int, body []byte, err error) {
 // ok is do, where everything but a 200 is an error.
 func (c *client) ok(request []byte) ([]byte, error) {
 	status, body, err := c.do(request)
+	if err == nil && status == 503 {
+		return body, errRefused
+	}
 	if err == nil && status != 200 {
 		err = fmt.Errorf("%s answers %d: %.200s", bytes.SplitN(request, []byte(" HTTP"), 2)[0], status, body)
 	}

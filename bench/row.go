@@ -34,6 +34,7 @@ type row struct {
 // sample is what has been measured of a row.
 type sample struct {
 	done      int // operations
+	refused   int // with 503, for overload
 	took      time.Duration
 	processor time.Duration // of the server
 	mallocs   float64       // of the server, or of a limit's own process
@@ -42,6 +43,7 @@ type sample struct {
 
 func (s *sample) add(other sample) {
 	s.done += other.done
+	s.refused += other.refused
 	s.took += other.took
 	s.processor += other.processor
 	s.mallocs += other.mallocs
@@ -127,13 +129,16 @@ const (
 // warmUp is how long workers work at the least before they are counted.
 const warmUp = 100 * time.Millisecond
 
+// afterRefusal is how long a client rests that the server is too busy for.
+const afterRefusal = 100 * time.Millisecond
+
 // work lets all workers work, one operation after another. They are counted for a while
 // that begins when each has done one, so that a queue has its length by then, and ends
 // while all are at work. An operation counts if its end is within.
 func (r *row) work(ctx context.Context, d time.Duration) (sample, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	var stage atomic.Int32
+	var stage, refused atomic.Int32
 	var warm, all sync.WaitGroup
 	latency := make([][]time.Duration, len(r.workers))
 	for i, work := range r.workers {
@@ -143,13 +148,18 @@ func (r *row) work(ctx context.Context, d time.Duration) (sample, error) {
 			defer ready()
 			list := make([]time.Duration, 0, 4096)
 			for now := time.Now(); stage.Load() != over; {
-				if err := work(); err != nil {
+				err := work()
+				if err != nil && !errors.Is(err, errRefused) {
 					fail(err)
 					break
 				}
 				ready()
+				if err != nil {
+					refused.Add(1)
+					sleep(ctx, afterRefusal)
+				}
 				done := time.Now()
-				if stage.Load() == counting {
+				if err == nil && stage.Load() == counting {
 					list = append(list, done.Sub(now))
 				}
 				now = done
@@ -168,7 +178,7 @@ func (r *row) work(ctx context.Context, d time.Duration) (sample, error) {
 	stage.Store(over)
 	all.Wait()
 	s.latency = slices.Concat(latency...)
-	s.done = len(s.latency)
+	s.done, s.refused = len(s.latency), int(refused.Load())
 	return s, err
 }
 

@@ -18,6 +18,9 @@ func (r *row) line() line {
 		name: r.name, measured: number(r.rate()) + " " + r.unit, aim: r.aim.told(r),
 		p50: latency(r.quantile(0.5)), p99: latency(r.quantile(0.99)), p999: latency(r.quantile(0.999)),
 	}
+	if r.sum.refused > 0 {
+		l.measured += fmt.Sprintf(", **%d refused**", r.sum.refused)
+	}
 	if r.limit != nil {
 		l.limit, l.ratio = number(r.limit.rate()*r.share)+" "+r.unit, percent(r.ratio())
 	}
@@ -54,7 +57,7 @@ func (a aim) told(r *row) string {
 		tell(r.rate() >= a.rate, "≥ %s %s", number(a.rate), r.unit)
 	}
 	if a.like != nil {
-		tell(r.rate() >= asMany*a.like.rate(), "as many")
+		tell(r.rate() >= asMany*a.like.rate() && r.sum.refused == 0, "as many")
 	}
 	if a.spread > 0 {
 		tell(float64(r.quantile(0.99)) <= a.spread*float64(r.quantile(0.5)), "p99 ≤ %.3g × p50", a.spread)
