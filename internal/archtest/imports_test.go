@@ -70,6 +70,7 @@ var places = map[string]string{
 	"internal/audit":               layerLeaf,
 	"internal/backup":              layerLeaf,
 	"internal/keyring":             layerLeaf,
+	"internal/order":               layerLeaf,
 	"internal/parity":              layerLeaf,
 	"internal/pattern":             layerLeaf,
 	"internal/password":            layerLeaf,

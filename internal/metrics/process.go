@@ -3,7 +3,6 @@ package metrics
 import (
 	"os"
 	"runtime"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +46,8 @@ func runtimeMetrics(emit func(*family, sample)) {
 	runtime.ReadMemStats(&m)
 	emit(&goInfo, sample{labels: []string{runtime.Version()}, value: 1})
 	tell(&goRoutines, float64(runtime.NumGoroutine()))
-	tell(&goThreads, float64(pprof.Lookup("threadcreate").Count()))
+	threads, _ := runtime.ThreadCreateProfile(nil)
+	tell(&goThreads, float64(threads))
 	emit(&goCollection, sample{suffix: "_sum", value: time.Duration(m.PauseTotalNs).Seconds()})
 	emit(&goCollection, sample{suffix: "_count", value: float64(m.NumGC)})
 	for f, n := range map[*family]uint64{
