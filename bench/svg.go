@@ -71,9 +71,9 @@ func (d *drawing) String() string {
 
 // The charts of rows have the names on the left, and a line of text below.
 const (
-	rowsWidth = 860.0
-	rowsLeft  = 250.0
-	rowsRight = 790.0
+	rowsWidth = 930.0
+	rowsLeft  = 320.0
+	rowsRight = 860.0
 	rowsTop   = 44.0
 	rowsStep  = 22.0
 )
