@@ -27,7 +27,7 @@ const (
 	ballastSize = 8 << 20
 	// memoryBase is what the process may take before the collector works harder, the
 	// ballast included; the buffers of hashes are beside its heap.
-	memoryBase = 34 << 20
+	memoryBase = 26 << 20
 )
 
 // ballast is memory that nobody touches, so that the system gives none for it; but the
