@@ -56,10 +56,6 @@ func (r *row) measure(ctx context.Context, d time.Duration) error {
 	if r.wrk != nil {
 		work = r.askWrk
 	}
-	if r.pid != 0 {
-		// A runtime with few processors doesn't look for work on the server's.
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(loadThreads()))
-	}
 	defer r.hangUp()
 	s, err := work(ctx, d)
 	if err != nil {
@@ -75,7 +71,7 @@ func (r *row) hangUp() {
 	}
 }
 
-// loadThreads is how many threads the load has: one of four cores.
+// loadThreads is how many threads wrk has: one for four cores.
 func loadThreads() int { return max(1, runtime.NumCPU()/4) }
 
 func (r *row) processorTime() (time.Duration, error) {
