@@ -44,7 +44,7 @@ rehearsal: ## a whole takeover of four old login servers, with clients at work: 
 	./scripts/rehearsal.sh $(REHEARSALFLAGS)
 
 build: ## the one static binary
-	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ostiary ./cmd/ostiary
+	CGO_ENABLED=0 go build -trimpath -tags=nopgxregisterdefaulttypes -ldflags="-s -w" -o bin/ostiary ./cmd/ostiary
 
 bin/golangci-lint-$(GOLANGCI):
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)

@@ -19,7 +19,7 @@ import (
 
 // buildFlags and buildEnv are those of "make build".
 var (
-	buildFlags = []string{"build", "-trimpath", "-ldflags=-s -w"}
+	buildFlags = []string{"build", "-trimpath", "-tags=nopgxregisterdefaulttypes", "-ldflags=-s -w"}
 	buildEnv   = "CGO_ENABLED=0"
 )
 

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // signer is an algorithm that a realm signs with.
@@ -28,7 +27,7 @@ func signers(mounts []*auth.Mount) (all []signer) {
 			all = append(all, signer{m.Realm, m.RealmID, m.Algorithm})
 		}
 	}
-	order.By(all, func(a, b signer) int {
+	slices.SortFunc(all, func(a, b signer) int {
 		return strings.Compare(a.realm+" "+a.algorithm, b.realm+" "+b.algorithm)
 	})
 	return slices.Compact(all)

@@ -70,7 +70,6 @@ var places = map[string]string{
 	"internal/audit":               layerLeaf,
 	"internal/backup":              layerLeaf,
 	"internal/keyring":             layerLeaf,
-	"internal/order":               layerLeaf,
 	"internal/parity":              layerLeaf,
 	"internal/pattern":             layerLeaf,
 	"internal/password":            layerLeaf,
@@ -146,7 +145,7 @@ type pkg struct {
 // list asks the go command for packages of this module, or for more with -deps.
 func list(t *testing.T, args ...string) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-json=ImportPath,Standard,Imports,Deps"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-pgo=off", "-e", "-json=ImportPath,Standard,Imports,Deps"}, args...)...)
 	cmd.Dir = "../.."
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

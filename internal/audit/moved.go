@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // maxSuspects bounds how many entries are tried in each other's places: that takes the
@@ -51,7 +49,7 @@ func (v *verifier) settle() {
 		}
 	}
 	all := v.Findings
-	order.Stable(all, func(a, b Finding) int { return cmp.Compare(a.First, b.First) })
+	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(a.First, b.First) })
 	v.Findings = all[:0]
 	for _, f := range all {
 		v.find(f.What, f.First, f.Last, f.Text)
@@ -63,7 +61,7 @@ func (v *verifier) hashes() (all []Hash) {
 	for _, s := range v.suspects {
 		all = append(all, s.before, s.Hash, s.Sum(s.before))
 	}
-	order.By(all, func(a, b Hash) int { return slices.Compare(a[:], b[:]) })
+	slices.SortFunc(all, func(a, b Hash) int { return slices.Compare(a[:], b[:]) })
 	return slices.Compact(all)
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/audit"
-	"github.com/ostiary/ostiary/internal/order"
 	"github.com/ostiary/ostiary/internal/throttle"
 )
 
@@ -172,7 +171,7 @@ func (s *Service) BudgetOf(ctx context.Context, realm, account uuid.UUID) ([]Bud
 			out = append(out, b)
 		}
 	}
-	order.By(out, func(x, y Budget) int {
+	slices.SortFunc(out, func(x, y Budget) int {
 		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Source, y.Source))
 	})
 	return out, nil

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ostiary/ostiary/internal/order"
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/strictjson"
 	"github.com/ostiary/ostiary/internal/totp"
@@ -177,7 +176,7 @@ func (im *Importer) passwords(m importMembers, a *ImportedAccount, notes *import
 		a.Passwords = append(a.Passwords, SourceHash{Source: a.Source, Hash: hash})
 		hash = ""
 	}
-	order.By(a.Passwords, func(x, y SourceHash) int { return strings.Compare(string(x.Source), string(y.Source)) })
+	slices.SortFunc(a.Passwords, func(x, y SourceHash) int { return strings.Compare(string(x.Source), string(y.Source)) })
 	for i, p := range a.Passwords {
 		if i > 0 && p.Source == a.Passwords[i-1].Source {
 			return refuseLine("malformed", "passwords: there are two of %s", p.Source)
@@ -286,7 +285,7 @@ func (im *Importer) recovery(m importMembers, a *ImportedAccount) error {
 		}
 		a.RecoveryCodes = append(a.RecoveryCodes, hash)
 	}
-	order.By(a.RecoveryCodes, func(x, y [32]byte) int { return bytes.Compare(x[:], y[:]) })
+	slices.SortFunc(a.RecoveryCodes, func(x, y [32]byte) int { return bytes.Compare(x[:], y[:]) })
 	a.RecoveryCodes = slices.Compact(a.RecoveryCodes)
 	return nil
 }

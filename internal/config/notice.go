@@ -3,11 +3,11 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // maxBrownout is for whoever meant minutes: a longer one is an end.
@@ -77,7 +77,7 @@ func (t *Mount) setBrownouts(n *auth.Notice) error {
 		}
 		n.Brownouts = append(n.Brownouts, auth.Window{From: begin.UTC(), Until: begin.UTC().Add(time.Duration(long))})
 	}
-	order.By(n.Brownouts, func(a, b auth.Window) int { return a.From.Compare(b.From) })
+	slices.SortFunc(n.Brownouts, func(a, b auth.Window) int { return a.From.Compare(b.From) })
 	for i := 1; i < len(n.Brownouts); i++ {
 		if a, b := n.Brownouts[i-1], n.Brownouts[i]; b.From.Before(a.Until) {
 			return fmt.Errorf("the one from %s begins before the one from %s is over", b.From.Format(time.RFC3339), a.From.Format(time.RFC3339))

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // Kind is what sort of thing differs.
@@ -201,7 +199,7 @@ func Pace(theirs, ours time.Duration) string {
 
 // Sort puts differences into the order of a report.
 func Sort(all []Difference) {
-	order.By(all, func(a, b Difference) int {
+	slices.SortFunc(all, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Detail, b.Detail))
 	})
 }

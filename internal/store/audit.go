@@ -15,7 +15,6 @@ import (
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 const selectEvent = `SELECT realm_id, seq, id, at, kind, account_id, session_id, dialect, address, request_id, actor, token, detail, hash
@@ -186,7 +185,7 @@ func (q queries) LastCheckpoint(ctx context.Context, realm uuid.UUID) (audit.Che
 // logsOf are the events of a batch, those of one log together, and the logs always in the same order.
 func logsOf(events []*audit.Event) (logs [][]*audit.Event) {
 	byRealm := func(x, y *audit.Event) int { return bytes.Compare(x.RealmID[:], y.RealmID[:]) }
-	order.Stable(events, byRealm)
+	slices.SortStableFunc(events, byRealm)
 	for len(events) > 0 {
 		n := slices.IndexFunc(events, func(e *audit.Event) bool { return byRealm(e, events[0]) != 0 })
 		if n < 0 {

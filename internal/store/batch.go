@@ -19,7 +19,6 @@ import (
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // errLost says that a commit has not happened, and will not.
@@ -270,7 +269,7 @@ type ending struct {
 // endGuesses comes last, since many guesses count in the same rows: they are held for no
 // longer than the commit takes. The order is that in which they are reserved, in most cases.
 func (b *batch) endGuesses() {
-	ends := order.All(maps.Keys(b.ends), func(x, y ending) int {
+	ends := slices.SortedFunc(maps.Keys(b.ends), func(x, y ending) int {
 		return cmp.Or(bytes.Compare(x.key.Realm[:], y.key.Realm[:]), cmp.Compare(x.key.Subject, y.key.Subject),
 			cmp.Compare(x.key.Kind, y.key.Kind), cmp.Compare(x.key.Source, y.key.Source), cmp.Compare(x.slot, y.slot))
 	})

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // Holdings reads a page of accounts, and then what belongs to them, a table at a time.
@@ -80,7 +79,7 @@ func (p *holdings) fill(ctx context.Context, now time.Time) error {
 	}
 	for _, h := range p.byID { // what an index has in another order is not sorted by the database
 		slices.Reverse(h.PastPasswords)
-		order.By(h.Secrets, func(a, b auth.ServiceSecret) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+		slices.SortFunc(h.Secrets, func(a, b auth.ServiceSecret) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	}
 	return nil
 }

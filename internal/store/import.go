@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // chunkOf is how many of n values or rows a statement is to have: few texts, since each is
@@ -244,7 +243,7 @@ func (r *rowsOf) add(values ...any) { r.rows = append(r.rows, values) }
 // once don't wait for each other crosswise, and neighbours go to the same page.
 func (q queries) insert(ctx context.Context, r *rowsOf) error {
 	if r.key >= 0 {
-		order.By(r.rows, func(a, b []any) int { return compareValues(a[r.key], b[r.key]) })
+		slices.SortFunc(r.rows, func(a, b []any) int { return compareValues(a[r.key], b[r.key]) })
 	}
 	var args []any
 	for rows := r.rows; len(rows) > 0; {

@@ -3,12 +3,12 @@ package store
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 func (q queries) AccountNames(ctx context.Context, account uuid.UUID) ([]auth.AccountName, error) {
@@ -164,6 +164,6 @@ func (q queries) MergeByID(ctx context.Context, realm, id uuid.UUID) (auth.Merge
 
 func (q queries) Merges(ctx context.Context, realm uuid.UUID) ([]auth.MergeRecord, error) {
 	all, err := list(ctx, q.prepared, scanMerge, mergeColumns+"id <> $2", realm[:], uuid.Nil[:])
-	order.By(all, func(a, b auth.MergeRecord) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(all, func(a, b auth.MergeRecord) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return all, err
 }

@@ -102,7 +102,18 @@ func openPostgres(ctx context.Context, url string, connections int, migrate bool
 
 const eraOf = "era" // in a connection's own data
 
+// argumentTypes are what statements are given. In the mode for poolers that keep no prepared
+// statements the driver has to know their types by itself; the build tag of the released
+// binary leaves out its own list, which costs a megabyte and a half of the program.
+var argumentTypes = []struct {
+	value any
+	name  string
+}{{"", "text"}, {int64(0), "int8"}, {int(0), "int8"}, {[]byte(nil), "bytea"}, {false, "bool"}, {float64(0), "float8"}, {time.Time{}, "timestamptz"}}
+
 func (s *Store) begun(_ context.Context, conn *pgx.Conn) error {
+	for _, t := range argumentTypes {
+		conn.TypeMap().RegisterDefaultPgType(t.value, t.name)
+	}
 	conn.PgConn().CustomData()[eraOf] = s.era.Load()
 	return nil
 }

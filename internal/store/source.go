@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // sourceHashes scans what recordColumns have of account_password: a line each.
@@ -37,7 +37,7 @@ func (s sourceHashes) Scan(src any) error {
 			Source: auth.Dialect(f[0]), Joined: f[1] != "0", CreatedAt: fromMicros(created), ProvenAt: fromMicros(proven), Hash: f[4],
 		})
 	}
-	order.By(*s.list, func(a, b auth.SourceHash) int { return cmp.Compare(a.Source, b.Source) })
+	slices.SortFunc(*s.list, func(a, b auth.SourceHash) int { return cmp.Compare(a.Source, b.Source) })
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +20,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 const (
@@ -140,7 +140,7 @@ func (m *Meter) flush(ctx context.Context) {
 	counts := m.counts
 	m.counts, m.bad = make(map[key]*count, len(counts)), 0
 	m.mu.Unlock()
-	keys := order.All(maps.Keys(counts), compare) // nodes that take rows in one order never wait in a circle
+	keys := slices.SortedFunc(maps.Keys(counts), compare) // nodes that take rows in one order never wait in a circle
 	for len(keys) > 0 {
 		some := keys[:min(batch, len(keys))]
 		if err := m.write(ctx, some, counts); err != nil {

@@ -3,11 +3,11 @@ package verify
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/order"
 )
 
 // Place is where one realm answers.
@@ -85,7 +85,7 @@ func sorted(places map[address]Place) []Place {
 	for _, p := range places {
 		out = append(out, p)
 	}
-	order.By(out, func(a, b Place) int {
+	slices.SortFunc(out, func(a, b Place) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Prefix, b.Prefix))
 	})
 	return out
