@@ -207,6 +207,7 @@ func (w *writer) batch(batch []*job, err error) []*job {
 	})
 	if err == nil {
 		w.watch.tell(func(o Observer) { o.StoreBatch(len(batch), time.Since(began)) })
+		w.lookAfter(batch)
 		return batch
 	}
 	if len(batch) > 1 {
@@ -218,11 +219,25 @@ func (w *writer) batch(batch []*job, err error) []*job {
 		if len(batch) > 1 {
 			err = w.end(w.open(), func() error { return w.runJob(j) })
 		}
-		if err != nil && j.err == nil {
+		switch {
+		case err == nil:
+			w.lookAfter([]*job{j})
+		case j.err == nil:
 			j.err = classify(err)
 		}
 	}
 	return batch
+}
+
+// lookAfter tells jobs that were committed if that was to a file that has gone meanwhile, and
+// so not to the database. None is run again: if the file is back, it has what they did.
+func (w *writer) lookAfter(jobs []*job) {
+	if err := w.inPlace(); err != nil {
+		w.healthy.Store(false)
+		for _, j := range jobs {
+			j.err = err
+		}
+	}
 }
 
 // waiting is a job that waits, or nil.
@@ -235,7 +250,8 @@ func (w *writer) waiting() *job {
 	}
 }
 
-// end runs what a transaction is for, if it has begun, and commits it.
+// end runs what a transaction is for, if it has begun, and commits it; an error means that
+// nothing of it is stored.
 func (w *writer) end(err error, run func() error) error {
 	if err == nil {
 		w.refused, err = w.tx.refused(context.Background())
@@ -251,9 +267,6 @@ func (w *writer) end(err error, run func() error) error {
 		began := time.Now()
 		err = w.control("COMMIT")
 		w.watch.tell(func(o Observer) { o.StoreCommit(time.Since(began)) })
-	}
-	if err == nil { // what was done to a file that has gone meanwhile was not done to the database
-		err = w.inPlace()
 	}
 	if err != nil {
 		w.healthy.Store(false)

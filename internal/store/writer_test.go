@@ -187,6 +187,46 @@ func TestWriter_SharedFailure(t *testing.T) {
 	}
 }
 
+// TestWriter_GoneAfterCommit: a file that is gone when a batch has been committed is told to
+// all of its jobs, and none is run again: it may come back, and has what they did.
+func TestWriter_GoneAfterCommit(t *testing.T) {
+	s := create(t)
+	gone := &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	ran := 0 // by the writer alone
+	done := make(chan error, 2)
+	do := func(first bool) {
+		done <- s.InTx(context.Background(), func(tx auth.Tx) error {
+			if ran++; first && ran == 1 {
+				place := s.writer.inPlace
+				s.writer.inPlace = func() error {
+					s.writer.inPlace = place
+					return gone
+				}
+				close(entered)
+				<-leave
+			}
+			return tx.InsertEvent(context.Background(), audit.Event{ID: uuid.New(), RealmID: testRealm, Kind: "test"})
+		})
+	}
+	go do(true)
+	<-entered
+	go do(false)
+	queued(t, s, 1)
+	close(leave)
+	for range 2 {
+		if err := <-done; !errors.Is(err, gone) {
+			t.Errorf("a caller learnt %v", err)
+		}
+	}
+	if n := len(stored(t, s)); ran != 2 || n != 2 {
+		t.Errorf("2 jobs ran %d times and left %d entries", ran, n)
+	}
+	if s.writer.healthy.Load() {
+		t.Error("the store takes itself for healthy")
+	}
+}
+
 // TestWriter_Close: what waits when the store is closed is stored, or says that it is not.
 func TestWriter_Close(t *testing.T) {
 	dir := t.TempDir()
