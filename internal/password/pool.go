@@ -20,7 +20,7 @@ const (
 	minRetry    = time.Second           // the shortest Retry-After
 )
 
-// errPanic is what a job that panicked returns. No stored hash is known to cause
+// errPanic is what a job returns that panicked, or who is told of it. No stored hash is known to cause
 // one; if one does, its login fails and the server lives.
 var errPanic = errors.New("password: a verifier panicked")
 
@@ -157,30 +157,32 @@ func (p *pool) await(t *turn) error {
 func (p *pool) work(slot *argon2.Buffer, t *turn) {
 	for t != nil {
 		slot = p.run(slot, t)
-		slot.Release(Default.Memory) // a stored hash may have needed more
 		next := p.next(slot, t.took)
 		close(t.done)
 		t = next
 	}
 }
 
-// run runs a job, and returns the slot that is good for the next one.
+// run runs a job, and returns the slot that is good for the next one. No panic gets past it,
+// of the job or of those who are told of it: this goroutine is nobody else's.
 func (p *pool) run(slot *argon2.Buffer, t *turn) (good *argon2.Buffer) {
 	start := time.Now()
+	defer func() {
+		if r := recover(); r != nil {
+			good, t.err = new(argon2.Buffer), fmt.Errorf("%w: %v", errPanic, r)
+		}
+	}()
 	t.queued.End()
 	p.observer.HashWaited(start.Sub(t.asked))
 	span := trace.Start(t.ctx, "hash")
 	defer func() {
-		if r := recover(); r != nil {
-			slot = new(argon2.Buffer)
-			t.err = fmt.Errorf("%w: %v", errPanic, r)
-		}
-		good, t.took = slot, time.Since(start)
+		t.took = time.Since(start)
 		span.End()
 		p.observer.Hashed(t.took)
+		slot.Release(Default.Memory) // a stored hash may have needed more
 	}()
 	t.err = t.job(slot)
-	return nil
+	return slot
 }
 
 // next takes the job that has waited the longest, or frees the slot.
@@ -188,8 +190,11 @@ func (p *pool) next(slot *argon2.Buffer, took time.Duration) *turn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.average += (took - p.average) / averageOver
-	if first := p.queue.Front(); first != nil {
-		t := p.queue.Remove(first).(*turn)
+	for place := p.queue.Front(); place != nil; place = p.queue.Front() {
+		t := p.queue.Remove(place).(*turn)
+		if t.ctx.Err() != nil {
+			continue // it is about to leave
+		}
 		t.place = nil
 		return t
 	}

@@ -171,6 +171,57 @@ func TestPool_Panic(t *testing.T) {
 	}
 }
 
+// rude is an observer that panics.
+type rude struct {
+	nobody
+	waited, hashed bool
+}
+
+func (r rude) HashWaited(time.Duration) {
+	if r.waited {
+		panic("waited")
+	}
+}
+
+func (r rude) Hashed(time.Duration) {
+	if r.hashed {
+		panic("hashed")
+	}
+}
+
+func TestPool_PanicOfTheObserver(t *testing.T) {
+	p := newPool(1, time.Second)
+	for _, o := range []Observer{rude{waited: true}, rude{hashed: true}} {
+		p.observer = o
+		if _, err := p.do(t.Context(), func(*argon2.Buffer) error { return nil }); !errors.Is(err, errPanic) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	p.observer = nobody{}
+	if _, err := p.do(t.Context(), func(*argon2.Buffer) error { return nil }); err != nil {
+		t.Errorf("the slot is lost: %v", err)
+	}
+}
+
+// Who has gone gets no slot, even if he has not left the queue yet.
+func TestPool_PassesOverWhoHasGone(t *testing.T) {
+	p := newPool(1, time.Hour)
+	slot := p.idle[0]
+	p.idle, p.running = nil, 1
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	first, second, last := &turn{ctx: gone}, &turn{ctx: t.Context()}, &turn{ctx: gone}
+	for _, w := range []*turn{first, second, last} {
+		w.place = p.queue.PushBack(w)
+	}
+	if next := p.next(slot, 0); next != second || second.place != nil || first.place == nil {
+		t.Errorf("next: %+v", next)
+	}
+	if next := p.next(slot, 0); next != nil || p.queue.Len() != 0 || len(p.idle) != 1 || p.running != 0 {
+		t.Errorf("next: %+v, with %d in the queue", next, p.queue.Len())
+	}
+}
+
 func TestPool_IdleGivesMemoryBack(t *testing.T) {
 	p := newPool(2, time.Second)
 	key := func(memory uint32) {
