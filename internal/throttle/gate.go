@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -8,7 +9,8 @@ import (
 )
 
 // Gate lets no more guesses run at once than the budget could still bear if all of
-// them failed. The others wait for those in flight, so that parallel honest logins pass.
+// them failed. The others wait for those in flight, first come, first served, so that
+// parallel honest logins pass.
 type Gate struct {
 	mu   sync.Mutex
 	keys map[string]*flight
@@ -17,7 +19,8 @@ type Gate struct {
 type flight struct {
 	running int
 	holders int           // who uses this entry
-	changed chan struct{} // closed when a guess has ended
+	ended   int           // guesses so far: what was read of the counter before one ended is old
+	queue   list.List     // of chan struct{}, one for each that waits: told that it may look again
 	undone  chan struct{} // closed when one could not be decided
 }
 
@@ -33,39 +36,40 @@ func (g *Gate) Enter(ctx context.Context, key string, p Policy, now func() time.
 		return func(bool) {}, 0, nil
 	}
 	f, undone := g.hold(key)
-	for {
-		g.mu.Lock()
-		changed := f.changed
-		g.mu.Unlock()
+	for waited := false; ; waited = true {
+		ended := g.endedOf(f)
 		state, err := load()
 		if err != nil {
-			g.drop(key, f, false)
+			g.drop(key, f, false, everybody)
 			return nil, 0, err
 		}
 		select {
 		case <-undone:
-			g.drop(key, f, false)
+			g.drop(key, f, false, next)
 			return nil, 0, ErrUndone
 		default:
 		}
 		at := now()
 		if until := p.Until(state, at); until.After(at) {
-			g.drop(key, f, false)
+			g.drop(key, f, false, next)
 			return nil, until.Sub(at), nil
 		}
-		if g.admit(f, changed, p.Room(state, at)) {
+		turn, ok := g.admit(f, ended, p.Room(state, at), waited)
+		if ok {
 			var once sync.Once
-			return func(undone bool) { once.Do(func() { g.end(f, undone); g.drop(key, f, true) }) }, 0, nil
+			return func(undone bool) { once.Do(func() { g.end(f, undone); g.drop(key, f, true, next) }) }, 0, nil
 		}
 		select {
 		case <-undone:
-			g.drop(key, f, false)
-			return nil, 0, ErrUndone
-		case <-changed:
+			err = ErrUndone
+		case <-turn.Value.(chan struct{}):
+			continue
 		case <-ctx.Done():
-			g.drop(key, f, false)
-			return nil, 0, ctx.Err()
+			err = ctx.Err()
 		}
+		g.leave(f, turn)
+		g.drop(key, f, false, next)
+		return nil, 0, err
 	}
 }
 
@@ -87,33 +91,73 @@ func (g *Gate) hold(key string) (*flight, chan struct{}) {
 	defer g.mu.Unlock()
 	f := g.keys[key]
 	if f == nil {
-		f = &flight{changed: make(chan struct{}), undone: make(chan struct{})}
+		f = &flight{undone: make(chan struct{})}
 		g.keys[key] = f
 	}
 	f.holders++
 	return f, f.undone
 }
 
-// admit starts a guess if there is room. The counter was read while changed was
-// current: if a guess ended since, it must be read again.
-func (g *Gate) admit(f *flight, changed chan struct{}, room int) bool {
+func (g *Gate) endedOf(f *flight) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if f.changed != changed || f.running >= room {
-		return false
-	}
-	f.running++
-	return true
+	return f.ended
 }
 
-func (g *Gate) drop(key string, f *flight, ran bool) {
+// admit starts a guess if there is room, and tells the next one if there is more; or it
+// gives it a turn to wait for. The counter was read when so many guesses had ended: if one
+// did since, it must be read again, at once. Who has not waited goes behind those who do,
+// and who has keeps the place before them.
+func (g *Gate) admit(f *flight, ended, room int, waited bool) (turn *list.Element, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if f.ended == ended && f.running < room && (waited || f.queue.Len() == 0) {
+		if f.running++; f.running < room {
+			f.tell(next)
+		}
+		return nil, true
+	}
+	told := make(chan struct{}, 1)
+	if waited {
+		turn = f.queue.PushFront(told)
+	} else {
+		turn = f.queue.PushBack(told)
+	}
+	if f.ended != ended || f.running < room { // those who run may have told before
+		f.tell(next)
+	}
+	return turn, false
+}
+
+// next and everybody are who is told that there may be room.
+const (
+	next      = 1
+	everybody = 1 << 30
+)
+
+// tell takes the first ones out of the queue, to look again. The gate is locked.
+func (f *flight) tell(most int) {
+	for ; most > 0 && f.queue.Len() > 0; most-- {
+		f.queue.Remove(f.queue.Front()).(chan struct{}) <- struct{}{}
+	}
+}
+
+// leave is for who does not wait any more; who was told at the same moment tells the next
+// by the drop that follows.
+func (g *Gate) leave(f *flight, turn *list.Element) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f.queue.Remove(turn)
+}
+
+func (g *Gate) drop(key string, f *flight, ran bool, tell int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if ran {
 		f.running--
-		close(f.changed)
-		f.changed = make(chan struct{})
+		f.ended++
 	}
+	f.tell(tell)
 	if f.holders--; f.holders == 0 {
 		delete(g.keys, key)
 	}

@@ -137,6 +137,42 @@ func TestGate_Enter(t *testing.T) {
 	}
 }
 
+// Who waits is served in turn, and reads the counter when he came and when it is his turn:
+// a crowd at one account must not read it again for each of the others.
+func TestGate_FirstComeFirstServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const crowd = 100
+		g := NewGate()
+		one := Policy{Free: 1, First: time.Second, Max: time.Minute, Decay: time.Hour}
+		var loads atomic.Int32
+		load := func() (State, error) { loads.Add(1); return State{}, nil }
+		var all sync.WaitGroup
+		served := make(chan int, crowd)
+		for i := range crowd {
+			all.Go(func() {
+				leave, wait, err := g.Enter(t.Context(), "k", one, func() time.Time { return noon }, load)
+				if err != nil || wait > 0 {
+					t.Error(wait, err)
+					return
+				}
+				served <- i
+				time.Sleep(time.Second)
+				leave(false)
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		for i := range crowd {
+			if got := <-served; got != i {
+				t.Errorf("%d was served as number %d", got, i)
+			}
+		}
+		if n := loads.Load(); n > 2*crowd {
+			t.Errorf("the counter was read %d times for %d", n, crowd)
+		}
+	})
+}
+
 func TestGate_WaiterLeaves(t *testing.T) {
 	g := NewGate()
 	one := Policy{Free: 1, First: time.Second, Max: time.Minute, Decay: time.Hour}
