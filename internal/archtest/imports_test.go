@@ -108,7 +108,7 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":                       {"internal/store"},
 	"github.com/pressly/goose/v3":              {"internal/store"},
 	"github.com/jackc/pgx/v5":                  {"internal/store", "internal/config", "internal/pgtest"},
-	"github.com/gomodule/redigo":               {"internal/inflight"},
+	"github.com/redis/rueidis":                 {"internal/inflight"},
 	"github.com/go-jose/go-jose/v4":            {"internal/token", "internal/keyring"},
 	"filippo.io/age":                           {"internal/backup", "cmd"},
 	"github.com/pelletier/go-toml/v2":          {"internal/config", "internal/dialect/declared"},

@@ -1,16 +1,44 @@
 package inflight
 
 import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
-	"github.com/gomodule/redigo/redis"
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
 
-func claimOf(realm uuid.UUID, subject string) []auth.Claim {
-	return []auth.Claim{{Key: auth.BudgetKey{Realm: realm, Kind: auth.BudgetAccount, Subject: subject}, Most: 10}}
+func claimOf(realm uuid.UUID, subjects ...string) (all []auth.Claim) {
+	for _, s := range subjects {
+		all = append(all, auth.Claim{Key: auth.BudgetKey{Realm: realm, Kind: auth.BudgetAccount, Subject: s}, Most: 10})
+	}
+	return all
+}
+
+func reserveOne(ctx context.Context, r *Redis, realm uuid.UUID, subjects ...string) error {
+	_, err := r.Reserve(ctx, claimOf(realm, subjects...), nobody)
+	return err
+}
+
+// until waits for a guess to pass.
+func until(t *testing.T, r *Redis, realm uuid.UUID) {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := reserveOne(t.Context(), r, realm, "x")
+		if err == nil {
+			return
+		}
+		if time.Since(begun) > 30*time.Second {
+			t.Fatal(err)
+		}
+	}
 }
 
 // The connections that a Redis has left behind fail no guess of the next one.
@@ -18,79 +46,191 @@ func TestRedis_Restart(t *testing.T) {
 	p := startRedis(t)
 	r := client(t, false, p)
 	for range 3 {
-		if _, err := r.Reserve(t.Context(), claimOf(uuid.New(), "x"), nobody); err != nil {
+		if err := reserveOne(t.Context(), r, uuid.New(), "x"); err != nil {
 			t.Fatal(err)
 		}
 		p.kill()
-		if _, err := r.Reserve(t.Context(), claimOf(uuid.New(), "x"), nobody); auth.CodeOf(err) != auth.CodeUnavailable {
+		if err := reserveOne(t.Context(), r, uuid.New(), "x"); auth.CodeOf(err) != auth.CodeUnavailable {
 			t.Fatalf("without a server: %v", err)
 		}
 		p.run(t)
 	}
 }
 
-// A slot that is on its way to another node is asked for there, and then found there.
+// Guesses that all give up on a frozen server at once are told so, as are those that wait as
+// long as they may; and when it is back, they pass again.
+func TestRedis_Frozen(t *testing.T) {
+	p := startRedis(t)
+	r := client(t, false, p)
+	thaw := p.freeze(t)
+	begun := time.Now()
+	var all sync.WaitGroup
+	for i := range 600 { // some on the connection that there is, some while it is given up, and some on the next one
+		ctx, cancel := context.WithTimeout(t.Context(), within+time.Duration(i-200)*time.Millisecond/10)
+		defer cancel()
+		all.Go(func() {
+			if err := reserveOne(ctx, r, uuid.New(), "x"); err == nil || ctx.Err() == nil {
+				t.Errorf("from a frozen server: %v", err)
+			}
+		})
+	}
+	all.Go(func() {
+		if err := reserveOne(t.Context(), r, uuid.New(), "x"); auth.CodeOf(err) != auth.CodeUnavailable {
+			t.Errorf("from a frozen server: %v", err)
+		}
+	})
+	all.Wait()
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	thaw()
+	until(t, r, uuid.New())
+}
+
+// Addresses of a cluster that do not answer hold up nobody.
+func TestRedis_AddressesAway(t *testing.T) {
+	all := startCluster(t)
+	addresses := []string{silent(t), silent(t), all[2].address}
+	client(t, true, all...) // waits for the cluster
+	r := New(Options{Cluster: true, Addresses: addresses})
+	t.Cleanup(func() { _ = r.Close() })
+	for range 5 {
+		if err := reserveOne(t.Context(), r, uuid.New(), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// silent is an address that takes connections and says nothing.
+func silent(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
+// Nor does a node that is frozen, whether the realm has been there before or not.
+func TestRedis_NodeFrozen(t *testing.T) {
+	all := startCluster(t)
+	for _, p := range all { // the others serve on
+		p.do(t, "CONFIG", "SET", "cluster-require-full-coverage", "no")
+	}
+	r := client(t, true, all...)
+	var elsewhere []uuid.UUID
+	for len(elsewhere) < 5 {
+		if id := uuid.New(); home(t, all, id) != all[0] {
+			elsewhere = append(elsewhere, id)
+		}
+	}
+	defer all[0].freeze(t)()
+	for _, id := range elsewhere {
+		begun := time.Now()
+		if err := reserveOne(t.Context(), r, id, "x"); err != nil || time.Since(begun) > 1500*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+	}
+}
+
+// home is the node of a cluster that has the keys of a realm.
+func home(t *testing.T, all []*program, realm uuid.UUID) *program {
+	t.Helper()
+	for _, p := range all {
+		if _, err := tell(p.address, "EXISTS", keyOf(claimOf(realm, "x")[0].Key)); err == nil {
+			return p
+		}
+	}
+	t.Fatal("no node has the realm")
+	return nil
+}
+
+// A server that has become a replica is left for the one that has its name by now.
+func TestRedis_Replica(t *testing.T) {
+	first, second := startRedis(t), startRedis(t)
+	var to atomic.Pointer[program]
+	to.Store(first)
+	r := New(Options{Addresses: []string{proxy(t, &to)}})
+	t.Cleanup(func() { _ = r.Close() })
+	if err := reserveOne(t.Context(), r, uuid.New(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := net.SplitHostPort(second.address)
+	first.do(t, "REPLICAOF", host, port)
+	if err := reserveOne(t.Context(), r, uuid.New(), "x"); auth.CodeOf(err) != auth.CodeUnavailable || !strings.Contains(err.Error(), "does not answer as it should") {
+		t.Fatalf("of a replica: %v", err)
+	}
+	to.Store(second)
+	if err := reserveOne(t.Context(), r, uuid.New(), "x"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// proxy passes new connections on to the program that it finds there, and keeps the old ones.
+func proxy(t *testing.T, to *atomic.Pointer[program]) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	pass := func(in net.Conn) {
+		defer in.Close()
+		out, err := net.Dial("tcp", to.Load().address)
+		if err != nil {
+			return
+		}
+		defer out.Close()
+		go func() { _, _ = io.Copy(in, out); _ = in.Close() }()
+		_, _ = io.Copy(out, in)
+	}
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go pass(in)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// A slot that is on its way to another node is asked for there, and then found there. While
+// its keys are at both, a guess waits for them.
 func TestRedis_SlotOnItsWay(t *testing.T) {
 	all := startCluster(t)
 	r := client(t, true, all[0])
 	realm := uuid.New()
-	if _, err := r.Reserve(t.Context(), claimOf(realm, "old"), nobody); err != nil {
+	if err := reserveOne(t.Context(), r, realm, "old"); err != nil {
 		t.Fatal(err)
 	}
-	from, _ := r.home(realm.String())
-	to := all[0].address
+	from := home(t, all, realm)
+	to := all[0]
 	if to == from {
-		to = all[1].address
+		to = all[1]
 	}
-	do := func(address, command string, args ...any) any {
-		t.Helper()
-		c, err := redis.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		reply, err := c.Do(command, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return reply
-	}
-	slot := do(from, "CLUSTER", "KEYSLOT", "{"+realm.String()+"}")
-	source, target := do(from, "CLUSTER", "MYID"), do(to, "CLUSTER", "MYID")
-	do(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", source)
-	do(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", target)
+	slot := from.do(t, "CLUSTER", "KEYSLOT", "{"+realm.String()+"}")
+	source, target := from.do(t, "CLUSTER", "MYID"), to.do(t, "CLUSTER", "MYID")
+	to.do(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", source)
+	from.do(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", target)
 	for range 2 { // the second one finds the script there
-		if _, err := r.Reserve(t.Context(), claimOf(realm, "new"), nobody); err != nil {
+		if err := reserveOne(t.Context(), r, realm, "new"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if home, _ := r.home(realm.String()); home != from {
-		t.Errorf("home is %s while the slot is on its way, not %s", home, from)
-	}
-	do(from, "DEL", keyOf(claimOf(realm, "old")[0].Key)) // what is there would be sent along
+	both := make(chan error)
+	go func() { both <- reserveOne(t.Context(), r, realm, "old", "new") }()
+	time.Sleep(100 * time.Millisecond)                     // in which it is told to try again
+	from.do(t, "DEL", keyOf(claimOf(realm, "old")[0].Key)) // what is there would be sent along
 	for _, p := range all {
-		do(p.address, "CLUSTER", "SETSLOT", slot, "NODE", target)
+		p.do(t, "CLUSTER", "SETSLOT", slot, "NODE", target)
 	}
-	if _, err := r.Reserve(t.Context(), claimOf(realm, "old"), nobody); err != nil {
-		t.Fatal(err)
+	if err := <-both; err != nil {
+		t.Errorf("while it was at both: %v", err)
 	}
-	if home, _ := r.home(realm.String()); home != to {
-		t.Errorf("home is %s, not %s", home, to)
-	}
-}
-
-func TestRedirected(t *testing.T) {
-	for text, want := range map[string][2]string{
-		"MOVED 3999 127.0.0.1:6381": {"MOVED", "127.0.0.1:6381"},
-		"ASK 3999 :6381":            {"ASK", "192.0.2.1:6381"},
-		"MOVED 3999 ?:6381":         {"MOVED", "192.0.2.1:6381"},
-		"MOVED 3999 2001:db8::1:7":  {"MOVED", "[2001:db8::1]:7"},
-		"MOVED 3999 nowhere":        {},
-		"ERR 3999 127.0.0.1:6381":   {},
-		"":                          {},
-	} {
-		if kind, to := redirected(text, "192.0.2.1:6379"); kind != want[0] || to != want[1] {
-			t.Errorf("%q: %q %q", text, kind, to)
-		}
+	if err := reserveOne(t.Context(), r, realm, "old"); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,16 +1,18 @@
 package inflight
 
 import (
+	"context"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/gomodule/redigo/redis"
+	"github.com/redis/rueidis"
 )
 
 // program is a Redis that the test ends.
@@ -66,17 +68,47 @@ func (p *program) run(t testing.TB) {
 		t.Fatal(err)
 	}
 	for range 1000 {
-		c, err := redis.Dial("tcp", p.address)
-		if err == nil {
-			_, err = c.Do("PING")
-			_ = c.Close()
-		}
-		if err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
+		if _, err := tell(p.address, "PING"); err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("redis-server does not answer")
+}
+
+// tell sends a command to one server, over a connection of its own.
+func tell(address string, command ...string) (string, error) {
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{address}, ForceSingleClient: true, DisableCache: true, DisableRetry: true})
+	if c != nil {
+		defer c.Close()
+	}
+	if err != nil {
+		return "", err
+	}
+	reply := c.Do(context.Background(), c.B().Arbitrary(command...).Build())
+	if n, err := reply.AsInt64(); err == nil {
+		return strconv.FormatInt(n, 10), nil
+	}
+	return reply.ToString()
+}
+
+// do is a command that works.
+func (p *program) do(t testing.TB, command ...string) string {
+	t.Helper()
+	reply, err := tell(p.address, command...)
+	if err != nil {
+		t.Fatalf("%v: %v", command, err)
+	}
+	return reply
+}
+
+// freeze stops the process until thaw is called.
+func (p *program) freeze(t testing.TB) (thaw func()) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 }
 
 func (p *program) kill() {
