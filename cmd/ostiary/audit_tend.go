@@ -23,12 +23,12 @@ func (s *server) adoptAudit(svc *auth.Service) error {
 }
 
 // tendAudit does what is due for the realms' audit logs: it signs them, and deletes what is
-// older than audit_keep. It reports whether there is more to delete.
-func (s *server) tendAudit(ctx context.Context) (more bool) {
+// older than audit_keep, so many entries of each. It reports whether there is more to delete.
+func (s *server) tendAudit(ctx context.Context, entries int) (more bool) {
 	svc := s.site.Load().svc
 	realms, err := svc.Realms(ctx)
 	for _, r := range realms {
-		again, failed := svc.TendAudit(ctx, r)
+		again, failed := svc.TendAudit(ctx, r, entries)
 		more, err = more || again, errors.Join(err, failed)
 	}
 	if err != nil && ctx.Err() == nil {

@@ -36,20 +36,37 @@ const (
 // server is busy with verifications, for a tenth of what they cost.
 var ballast []byte
 
-// boundMemory has the collector run neither too often nor too seldom. What is really in
-// use (connections by the thousand) raises the limit: it must not work for nothing.
+// boundMemory has the collector run neither too often nor too seldom, from now on.
 func boundMemory() {
 	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return // the operator knows better
 	}
-	if ballast == nil {
-		ballast = make([]byte, ballastSize)
-	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
+	ballast = make([]byte, ballastSize)
+	atEachCollection(limitMemory(0))
+}
+
+// atEachCollection sets the limit after each collection. A crowd that comes within a second
+// must not have the collector work for nothing until somebody looks.
+func atEachCollection(limit int64) {
+	type garbage struct{ _ *byte }
+	runtime.AddCleanup(new(garbage), func(limit int64) { atEachCollection(limitMemory(limit)) }, limit)
+}
+
+// limitMemory sets the limit to the base and what is really in use beyond it, the stacks of
+// connections by the thousand and what they hold, unless it is about that already.
+func limitMemory(now int64) int64 {
+	used := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(used)
 	limit := int64(memoryBase)
-	if live[0].Value.Kind() == metrics.KindUint64 {
-		limit = max(limit, int64(live[0].Value.Uint64())/3*4)
+	for _, u := range used {
+		if u.Value.Kind() == metrics.KindUint64 {
+			limit += int64(u.Value.Uint64())
+		}
 	}
-	debug.SetMemoryLimit(limit)
+	limit = max(limit-ballastSize, memoryBase)
+	if d := limit - now; d > now/16 || -d > now/16 {
+		debug.SetMemoryLimit(limit)
+		return limit
+	}
+	return now
 }

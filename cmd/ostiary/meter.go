@@ -26,8 +26,9 @@ func (s *server) counted(m *auth.Mount, srv config.Server) func(auth.Used, *auth
 	return nil
 }
 
-// tendUsage deletes counts that are older than usage_keep. It reports whether there are more.
-func (s *server) tendUsage(ctx context.Context) (more bool) {
+// tendUsage deletes counts that are older than usage_keep, so many of each realm. It reports
+// whether there are more.
+func (s *server) tendUsage(ctx context.Context, rows int) (more bool) {
 	site := s.site.Load()
 	before := auth.DayOf(time.Now().Add(-time.Duration(site.srv.UsageKeep)))
 	realms, err := site.svc.Realms(ctx)
@@ -35,11 +36,11 @@ func (s *server) tendUsage(ctx context.Context) (more bool) {
 		n := 0
 		if err == nil {
 			err = s.store.InTx(ctx, func(tx auth.Tx) (err error) {
-				n, err = tx.DeleteUsage(ctx, r.ID, before, sweepBatch)
+				n, err = tx.DeleteUsage(ctx, r.ID, before, rows)
 				return err
 			})
 		}
-		more = more || n >= sweepBatch
+		more = more || n >= rows
 	}
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("old counts of who used what were not deleted, it is tried again", "err", err)

@@ -19,31 +19,37 @@ func unmapProgram() {
 
 type memoryRange struct{ start, end uintptr }
 
-// programRanges are the parts of the program's file that are mapped and can't be written to.
+// programRanges are the parts of the program's file that are mapped, can't be written to, and
+// never were: where a program is relocated at its start, some of what can only be read is
+// not in its file.
 func programRanges() (ranges []memoryRange) {
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return nil
 	}
-	maps, err := os.ReadFile("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return nil
 	}
-	for line := range strings.Lines(string(maps)) { // proc_pid_maps(5): address perms offset dev inode pathname
+	var at memoryRange                              // whose properties follow; none of the program's: empty
+	for line := range strings.Lines(string(maps)) { // proc_pid_smaps(5): address perms offset dev inode pathname, then names and values
 		fields := strings.Fields(line)
-		if len(fields) < 6 || !strings.HasSuffix(line, " "+program+"\n") || fields[1] != "r-xp" && fields[1] != "r--p" {
-			continue
+		switch {
+		case fields[0] == "Anonymous:":
+			if at.end > 0 && fields[1] == "0" {
+				ranges = append(ranges, at)
+			}
+		case !strings.HasSuffix(fields[0], ":"):
+			at = memoryRange{}
+			if strings.HasSuffix(line, " "+program+"\n") && (fields[1] == "r-xp" || fields[1] == "r--p") {
+				from, to, _ := strings.Cut(fields[0], "-")
+				start, err := strconv.ParseUint(from, 16, 64)
+				end, err2 := strconv.ParseUint(to, 16, 64)
+				if err == nil && err2 == nil {
+					at = memoryRange{uintptr(start), uintptr(end)}
+				}
+			}
 		}
-		from, to, _ := strings.Cut(fields[0], "-")
-		start, err := strconv.ParseUint(from, 16, 64)
-		if err != nil {
-			return ranges
-		}
-		end, err := strconv.ParseUint(to, 16, 64)
-		if err != nil {
-			return ranges
-		}
-		ranges = append(ranges, memoryRange{uintptr(start), uintptr(end)})
 	}
 	return ranges
 }

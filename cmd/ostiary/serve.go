@@ -299,17 +299,7 @@ func (s *server) warm(ctx context.Context, site *site) {
 	unmapProgram()
 }
 
-const (
-	tendEvery  = time.Minute
-	sweepBatch = 50 // rows a transaction, so that logins hardly wait for it
-	sweepShare = 20 // of the time, deletions take one part
-)
-
-// sweepPause is how long deletions rest after some that took so long: the longer, the more
-// others there are that write.
-func sweepPause(took time.Duration) time.Duration {
-	return min(max(sweepShare*took, 20*time.Millisecond), 2*time.Second)
-}
+const tendEvery = time.Minute
 
 // tend does what is due now and then, if it is this process's turn: it deletes what nothing
 // can use any more.
@@ -317,6 +307,7 @@ func (s *server) tend(ctx context.Context) {
 	next := time.NewTimer(tendEvery)
 	defer next.Stop()
 	s.signAudit(ctx)
+	var now pace
 	for {
 		select {
 		case <-ctx.Done():
@@ -324,24 +315,26 @@ func (s *server) tend(ctx context.Context) {
 		case <-next.C:
 		case <-s.tidying.taken:
 		}
-		boundMemory()
 		if !s.tidying.mine() || !s.serving.TryRLock() {
 			s.site.Load().svc.WatchClock()
 			next.Reset(tendEvery)
 			continue
 		}
 		began := time.Now()
-		more := s.tendAudit(ctx)
-		more = s.tendUsage(ctx) || more
+		more := s.tendAudit(ctx, now.rows())
+		more = s.tendUsage(ctx, now.rows()) || more
 		s.serving.RUnlock()
-		n, err := s.store.Sweep(ctx, time.Now(), sweepBatch, s.site.Load().svc.Budgets())
+		n, err := s.store.Sweep(ctx, time.Now(), now.rows(), s.site.Load().svc.Budgets())
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.log.Warn("old rows not deleted", "err", err)
+			now = 0
 			next.Reset(tendEvery)
-		case n >= sweepBatch || more: // there may be more
-			next.Reset(sweepPause(time.Since(began)))
+		case n >= now.rows() || more: // there may be more
+			next.Reset(now.pause(time.Since(began)))
+			now++
 		default:
+			now = 0
 			next.Reset(tendEvery)
 		}
 	}

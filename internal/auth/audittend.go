@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	cutBatch  = 100       // entries that are deleted in one transaction, so that logins hardly wait for it
+	cutBatch  = 100       // entries that a command deletes in one transaction, so that logins hardly wait for it
 	signEvery = time.Hour // a log that has grown is signed
 )
 
@@ -58,10 +58,10 @@ func notThere(err error) error {
 	return err
 }
 
-// TendAudit does what is due for a realm's log: it signs it, and deletes some of what is
-// older than is to be kept; neither if something is wrong with it. It reports whether there
-// may be more to delete.
-func (s *Service) TendAudit(ctx context.Context, realm Realm) (more bool, err error) {
+// TendAudit does what is due for a realm's log: it signs it, and deletes so many entries at the
+// most of what is older than is to be kept; neither if something is wrong with it. It reports
+// whether there may be more to delete.
+func (s *Service) TendAudit(ctx context.Context, realm Realm, entries int) (more bool, err error) {
 	held := s.heldAudit()
 	if err := s.watchAudit(ctx, realm); err != nil {
 		return false, err
@@ -69,7 +69,7 @@ func (s *Service) TendAudit(ctx context.Context, realm Realm) (more bool, err er
 	if sound, err := s.signAudit(ctx, realm, signEvery); err != nil || !sound || held || s.auditKeep == 0 {
 		return false, err
 	}
-	return s.cutOld(ctx, realm)
+	return s.cutOld(ctx, realm, entries)
 }
 
 // SignAudit signs a realm's log if it has grown since it was signed last.
@@ -126,20 +126,20 @@ func (s *Service) blame(realm Realm, found []audit.Finding) {
 		"realm", realm.Name, "what", found[0].What, "found", found[0], "more", len(found)-1)
 }
 
-// cutOld deletes a batch of the oldest entries, as far as all of them are old.
-func (s *Service) cutOld(ctx context.Context, realm Realm) (more bool, err error) {
+// cutOld deletes some of the oldest entries, as far as all of them are old.
+func (s *Service) cutOld(ctx context.Context, realm Realm, entries int) (more bool, err error) {
 	before := s.now().Add(-s.auditKeep)
 	old, err := s.ListAudit(ctx, realm.ID, AuditFilter{Limit: 1})
 	if err != nil || len(old) == 0 || !old[0].At.Before(before) {
 		return false, err
 	}
 	// With the one that follows: whoever computes a batch anew leaves it with another hash before.
-	page, err := s.ListAudit(ctx, realm.ID, AuditFilter{Limit: cutBatch + 1})
+	page, err := s.ListAudit(ctx, realm.ID, AuditFilter{Limit: entries + 1})
 	if err != nil {
 		return false, err
 	}
 	n := 0
-	for n < min(len(page), cutBatch) && page[n].At.Before(before) {
+	for n < min(len(page), entries) && page[n].At.Before(before) {
 		n++
 	}
 	if n == 0 {
@@ -151,7 +151,7 @@ func (s *Service) cutOld(ctx context.Context, realm Realm) (more bool, err error
 		s.blame(realm, found)
 		return false, err
 	}
-	if _, err := s.cut(ctx, realm, end, nil); err != nil || n == cutBatch {
+	if _, err := s.cut(ctx, realm, end, nil); err != nil || n == entries {
 		return err == nil, err
 	}
 	s.log.Info("entries of the audit log were deleted because of their age", "realm", realm.Name,

@@ -21,7 +21,7 @@ func withLog(out *bytes.Buffer) func(*auth.Options) {
 
 func (w *world) tendAudit() (more bool) {
 	w.t.Helper()
-	more, err := w.svc.TendAudit(w.ctx, w.realm)
+	more, err := w.svc.TendAudit(w.ctx, w.realm, 100)
 	if err != nil {
 		w.t.Fatal(err)
 	}

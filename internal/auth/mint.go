@@ -60,7 +60,8 @@ var signing = make(places, runtime.GOMAXPROCS(0))
 // places are given in the order of asking: a channel keeps its senders so.
 type places chan struct{}
 
-// enter waits for a place, for as long as somebody waits for what is done there.
+// enter waits for a place, for as long as somebody waits for what is done there: a request
+// has an end of its own (docs/overload.md).
 func (p places) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -1,0 +1,25 @@
+package main
+
+import "time"
+
+// pace is how many batches of deletions in a row have been full. The more there were, the
+// larger the next ones are, and the shorter the rests between them: a short sweep disturbs
+// nobody, and a long one gets done.
+type pace int
+
+const (
+	paceStep = 16  // batches, after each of which it goes faster
+	mostRows = 200 // of a kind in a transaction: with a thousand, refreshes beside them took three times as long
+)
+
+// rows are how many of a kind are deleted in one transaction.
+func (p pace) rows() int {
+	return min(50<<min(p/paceStep, 2), mostRows)
+}
+
+// pause is how long deletions rest after some that took so long: the longer, the more others
+// there are that write.
+func (p pace) pause(took time.Duration) time.Duration {
+	share := max(20-4*(p/paceStep), 12)
+	return min(max(time.Duration(share)*took, 20*time.Millisecond), 2*time.Second)
+}
