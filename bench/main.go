@@ -47,6 +47,7 @@ const (
 
 // plan says what is measured, and for how long.
 type plan struct {
+	short      bool          // its figures are less steady
 	rounds     int           // each row of a group gets this many slices
 	slice      time.Duration // of a row, before the next one's turn
 	starts     int           // of the server, of which the median counts
@@ -95,7 +96,7 @@ func main() {
 		exit(serveFloor(os.Stdin, os.Stdout))
 	}
 	p.rounds, p.slice, p.starts = 5, 2*time.Second, 20
-	if *short {
+	if p.short = *short; p.short {
 		p.rounds, p.slice, p.starts = 2, 700*time.Millisecond, 5
 	}
 	if *only != "" {

@@ -14,7 +14,11 @@ func (b *bench) writeFigures(caption string) error {
 		return err
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "By `make bench BENCHFLAGS=\"-docs ../docs\"`: %s\n\n", caption)
+	flags := "-docs ../docs"
+	if b.short {
+		flags = "-short " + flags
+	}
+	fmt.Fprintf(&text, "By `make bench BENCHFLAGS=%q`: %s\n\n", flags, caption)
 	for _, chart := range []struct {
 		file, alt string
 		draw      func([]*row) string
