@@ -121,9 +121,6 @@ func TestPage_Written(t *testing.T) {
 
 // PocketBase is built, makes accounts, signs them in, and checks what it is asked with.
 func TestPocket_Serves(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds PocketBase")
-	}
 	ctx := context.WithoutCancel(t.Context())
 	p, err := newPocket(ctx, "", t.TempDir())
 	if err != nil {
