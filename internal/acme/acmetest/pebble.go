@@ -5,7 +5,6 @@
 package acmetest
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,9 +22,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/processtest"
 )
 
 // CA is a CA that can be started and stopped.
@@ -36,7 +36,7 @@ type CA struct {
 
 	dir, management, names string
 	processes              []*exec.Cmd
-	log                    output
+	log                    processtest.Log
 }
 
 // Options are what a CA is told.
@@ -192,21 +192,4 @@ func writeCertificate(t testing.TB, dir string) *x509.CertPool {
 		t.Fatal(fmt.Errorf("no certificate in %s", certPEM))
 	}
 	return pool
-}
-
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
