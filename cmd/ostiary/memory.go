@@ -63,7 +63,7 @@ func limitMemory(now int64) int64 {
 			limit += int64(u.Value.Uint64())
 		}
 	}
-	limit = max(limit-ballastSize, memoryBase)
+	limit = max(limit-int64(len(ballast)), memoryBase)
 	if d := limit - now; d > now/16 || -d > now/16 {
 		debug.SetMemoryLimit(limit)
 		return limit
