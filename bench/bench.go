@@ -17,12 +17,13 @@ const (
 // bench is one run.
 type bench struct {
 	plan
-	server  *server
-	pocket  *pocket // nil: PocketBase is not measured
-	dir     string
-	rows    []*row // of the groups of the page
-	table   table
-	closers []func() error
+	server   *server
+	pocket   *pocket // nil: PocketBase is not measured
+	dir      string
+	rows     []*row // of the groups of the page
+	table    table
+	sections []section // of the page
+	closers  []func() error
 }
 
 func (b *bench) close() (err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/xml"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,13 +32,14 @@ func TestCurves_Page(t *testing.T) {
 	if err := os.WriteFile(page, []byte("before\n<!-- growth -->\nold\n<!-- /growth -->\nafter\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{plan: plan{docs: dir}}
-	if err := c.publish(b); err != nil {
+	b := &bench{plan: plan{docs: dir, only: []string{"growth"}, many: 100000}}
+	if err := errors.Join(c.publish(b), b.writePage("one machine")); err != nil {
 		t.Fatal(err)
 	}
 	text, _ := os.ReadFile(page)
 	drawn, _ := os.ReadFile(filepath.Join(dir, "performance", "growth.svg"))
-	if !strings.HasPrefix(string(text), "before\n<!-- growth -->\n| accounts") || strings.Contains(string(text), "old") || string(drawn) != chart {
+	const begins = "before\n<!-- growth -->\nBy `make bench BENCHFLAGS=\"-only growth -accounts 100000 -docs ../docs\"`: one machine\n\n| accounts"
+	if !strings.HasPrefix(string(text), begins) || strings.Contains(string(text), "old") || string(drawn) != chart {
 		t.Errorf("%s", text)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -196,7 +194,7 @@ func (c curves) chart() string {
 	return b.String()
 }
 
-// publish adds the figures to the table of the run, and writes the page and the chart if it is told where.
+// publish adds the figures to the table of the run, and to the page.
 func (c curves) publish(b *bench) error {
 	for _, f := range c {
 		for i, n := range f.sizes {
@@ -205,30 +203,6 @@ func (c curves) publish(b *bench) error {
 			}
 		}
 	}
-	if b.docs == "" {
-		return nil
-	}
-	chart := filepath.Join(b.docs, "performance", "growth.svg")
-	if err := os.MkdirAll(filepath.Dir(chart), 0o755); err != nil { //nolint:gosec // a page of the repository
-		return err
-	}
-	if err := os.WriteFile(chart, []byte(c.chart()), 0o644); err != nil { //nolint:gosec // likewise
-		return err
-	}
-	return between(filepath.Join(b.docs, "performance.md"), "growth", c.table()+"\n![What one takes at each size](performance/growth.svg)\n")
-}
-
-// between puts a text between the two marks of its name in a page.
-func between(page, name, text string) error {
-	old, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
-	before, rest, found := strings.Cut(string(old), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		return fmt.Errorf("%s has no marks %q and %q", page, strings.TrimSpace(begin), end)
-	}
-	return os.WriteFile(page, []byte(before+begin+text+end+after), 0o644) //nolint:gosec // a page of the repository
+	b.section("growth", c.table()+"\n![What one takes at each size](performance/growth.svg)\n")
+	return b.draw("growth.svg", c.chart())
 }

@@ -31,7 +31,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -45,6 +44,9 @@ const (
 	longestFilled = time.Hour
 )
 
+// million is how many accounts few are compared with, if nothing else is said.
+const million = 1_000_000
+
 // plan says what is measured, and for how long.
 type plan struct {
 	short      bool          // its figures are less steady
@@ -56,12 +58,12 @@ type plan struct {
 	alone      bool          // PocketBase is left out
 	docs       string        // directory of the page that is written; empty: none
 	many       int           // accounts, where few are compared with many
-	only       map[string]bool
+	only       []string      // groups; nil: those of the page's table
 }
 
 // has tells whether a group is measured. What needs PostgreSQL is only if it was asked for.
 func (p plan) has(group string) bool {
-	return p.only[group] || len(p.only) == 0 && !filled(group)
+	return slices.Contains(p.only, group) || p.only == nil && !filled(group)
 }
 
 // filled tells whether a group fills databases, or needs another one than SQLite.
@@ -69,14 +71,12 @@ func filled(group string) bool {
 	return slices.Contains([]string{"engines", "copies", "growth", "sweep"}, group)
 }
 
-// page tells whether this is all that the page's figures are made of.
-func (p plan) page() bool { return len(p.only) == 0 && !p.alone }
+// page tells whether this is all that the page's table is made of.
+func (p plan) page() bool { return p.only == nil && !p.alone }
 
 func (p plan) longest() time.Duration {
-	for group := range p.only {
-		if filled(group) {
-			return longestFilled
-		}
+	if slices.ContainsFunc(p.only, filled) {
+		return longestFilled
 	}
 	return longest
 }
@@ -87,9 +87,9 @@ func main() {
 	flag.StringVar(&p.binary, "binary", "", "measure this `file` instead of building the server")
 	flag.StringVar(&p.pocketbase, "pocketbase", "", "measure this `file` instead of building PocketBase")
 	flag.BoolVar(&p.alone, "alone", false, "measure without PocketBase")
-	flag.StringVar(&p.docs, "docs", "", "write the figures and charts into the page performance.md of this `directory`")
+	flag.StringVar(&p.docs, "docs", "", "write what is measured, with charts, into the page performance.md of this `directory`: what a whole run measures, growth, and sweep")
 	only := flag.String("only", "", "measure these `groups` alone: start,login,refresh,verify, or growth,sweep, or engines,copies, which need PostgreSQL")
-	flag.IntVar(&p.many, "accounts", 1_000_000, "how many accounts and sessions the groups growth and copies compare with a thousand, and sweep deletes")
+	flag.IntVar(&p.many, "accounts", million, "how many accounts and sessions the groups growth and copies compare with a thousand, and sweep deletes")
 	floor := flag.Bool("floor", false, "be the bare net/http server that verifications are compared with")
 	flag.Parse()
 	if *floor {
@@ -100,10 +100,7 @@ func main() {
 		p.rounds, p.slice, p.starts = 2, 700*time.Millisecond, 5
 	}
 	if *only != "" {
-		p.only = map[string]bool{}
-		for group := range strings.SplitSeq(*only, ",") {
-			p.only[group] = true
-		}
+		p.only = strings.Split(*only, ",")
 	}
 	if !slices.ContainsFunc(groups(), func(g group) bool { return p.has(g.name) }) {
 		p.alone = true
@@ -143,22 +140,21 @@ func run(ctx context.Context, p plan) (err error) {
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
-	took := time.Since(began)
 	if err := b.close(); err != nil { // so that their processor time is ours
 		return err
 	}
 	b.closers = nil
-	caption := fmt.Sprintf("%d cores (%s), %s, %s/%s, %s, %.0f s; load average before %s; meanwhile other processes had %s of the cores.",
-		runtime.NumCPU(), cpuModel(), runtime.Version(), runtime.GOOS, runtime.GOARCH, began.Format(time.DateOnly), took.Seconds(), load,
-		percent(max(0, processorTime().Sub(before).others(took))))
+	caption := captionOf(load, before, began)
 	fmt.Printf("%s\n\n", caption)
 	if err := b.table.write(os.Stdout); err != nil {
 		return err
 	}
-	if p.docs != "" && p.page() {
-		return b.writeFigures(caption)
+	if p.page() {
+		if err := b.figures(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return b.writePage(caption)
 }
 
 // progress says on standard error what a run is at.

@@ -99,11 +99,11 @@ func TestPage_Written(t *testing.T) {
 	if err := os.WriteFile(page, []byte("before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.writeFigures("one machine"); err != nil {
+	if err := errors.Join(b.figures(), b.writePage("one machine")); err != nil {
 		t.Fatal(err)
 	}
 	text, _ := os.ReadFile(page)
-	for _, want := range []string{"before\n<!-- figures -->\n", "one machine", "| half & half ", "(performance/ratios.svg)", "<!-- /figures -->\nafter\n"} {
+	for _, want := range []string{"before\n<!-- figures -->\nBy `make bench", "one machine", "| half & half ", "(performance/ratios.svg)", "<!-- /figures -->\nafter\n"} {
 		if !strings.Contains(string(text), want) || strings.Contains(string(text), "old") {
 			t.Errorf("no %q, or what was there before, in\n%s", want, text)
 		}
@@ -115,6 +115,19 @@ func TestPage_Written(t *testing.T) {
 		}
 		if err != nil || !strings.Contains(string(chart), "half &amp; half") || strings.Contains(string(chart), "NaN") {
 			t.Errorf("%s: %v\n%s", file, err, chart)
+		}
+	}
+}
+
+// The page says which command made a part of it.
+func TestPlan_Flags(t *testing.T) {
+	for want, p := range map[string]plan{
+		"-docs ../docs":                                     {many: million},
+		"-short -alone -docs ../docs":                       {many: million, short: true, alone: true, binary: "ostiary"},
+		"-only growth,sweep -accounts 200000 -docs ../docs": {many: 200_000, alone: true, only: []string{"growth", "sweep"}},
+	} {
+		if got := p.flags(); got != want {
+			t.Errorf("%q in place of %q", got, want)
 		}
 	}
 }
