@@ -21,7 +21,7 @@ func compare(a, b string) int { return cmp.Compare(a, b) }
 
 // write answers with what was gathered, as the client takes it.
 func write(w http.ResponseWriter, r *http.Request, all []*gathered) {
-	t := text{open: strings.Contains(r.Header.Get("Accept"), "application/openmetrics-text")}
+	t := text{open: takesOpen(r.Header["Accept"])}
 	for _, g := range all {
 		t.family(g)
 	}
@@ -32,7 +32,7 @@ func write(w http.ResponseWriter, r *http.Request, all []*gathered) {
 	}
 	w.Header().Add("Vary", "Accept, Accept-Encoding")
 	body := t.b.Bytes()
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if takesGzip(r.Header["Accept-Encoding"]) {
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)
 		_, _ = z.Write(body) // a buffer takes all
