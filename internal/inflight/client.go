@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -22,6 +23,9 @@ const (
 	probe = time.Second
 	// pause is before the first new try; it doubles tries times, while a cluster finds who takes over.
 	pause, tries = 50 * time.Millisecond, 5
+	// again is how often it doubles where nothing answers at all, and moment how long a guess
+	// waits for a server that is known to be away.
+	again, moment = 2, 200 * time.Millisecond
 	// buffer is what a connection reads and writes at once.
 	buffer = 16 << 10
 )
@@ -38,6 +42,7 @@ type Options struct {
 type Redis struct {
 	option rueidis.ClientOption
 	name   string // where it is, for messages
+	away   atomic.Pointer[silence]
 
 	mu     sync.Mutex
 	now    *link // nil until it is needed
@@ -49,6 +54,7 @@ var _ auth.Reserver = (*Redis)(nil)
 // link is one of the library's, once it has connected.
 type link struct {
 	rueidis.Client
+	lines lines
 	err   error
 	since time.Time
 	ready chan struct{} // closed when the rest can be read
@@ -63,8 +69,8 @@ func New(o Options) *Redis {
 		// One connection to each node, on which a request that is given up holds up no other.
 		PipelineMultiplex: -1, AlwaysPipelining: true, ReadBufferEachConn: buffer, WriteBufferEachConn: buffer,
 		ClusterOption: rueidis.ClusterOption{ShardsRefreshInterval: probe, MaxMovedRedirections: 2 * tries},
-		RetryDelay: func(attempts int, _ rueidis.Completed, _ error) time.Duration {
-			if attempts > tries {
+		RetryDelay: func(attempts int, _ rueidis.Completed, err error) time.Duration {
+			if attempts > tries || !answered(err) && attempts > again {
 				return -1
 			}
 			return pause << (attempts - 1)
@@ -88,10 +94,60 @@ func (r *Redis) Close() error {
 	return nil
 }
 
-// do runs a script, which counts once however often it is run. The library tries it again
-// where a connection breaks, a cluster changes, or a server loads its data. A server that has
-// become a replica, behind a name or a proxy, is left for the one that is there by now.
+// do runs a script, which counts once however often it is run. A server that is known to be
+// away is waited for only for a moment.
 func (r *Redis) do(ctx context.Context, script *rueidis.Lua, keys []string, args ...string) ([]int64, error) {
+	if s := r.away.Load(); s != nil {
+		select {
+		case <-s.over:
+		case <-time.After(moment):
+			return nil, s.why
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	all, err := r.ask(ctx, script, keys, args...)
+	if err != nil && !answered(err) && ctx.Err() == nil && r.option.ForceSingleClient {
+		r.lost(err)
+	}
+	return all, err
+}
+
+// silence is a time in which a server does not answer.
+type silence struct {
+	why  error
+	over chan struct{} // closed at its end
+}
+
+// lost has one goroutine ask, in place of every guess, until there is an answer. A cluster
+// has other nodes, which may answer: there each guess asks.
+func (r *Redis) lost(why error) {
+	s := &silence{why, make(chan struct{})}
+	if !r.away.CompareAndSwap(nil, s) {
+		return
+	}
+	go func() {
+		for !errors.Is(why, rueidis.ErrClosing) {
+			if _, why = r.ask(context.Background(), leave, pinged, "ping"); why == nil || answered(why) {
+				break
+			}
+			time.Sleep(pause)
+		}
+		r.away.Store(nil)
+		close(s.over)
+	}()
+}
+
+// answered says whether an error is a server's own.
+func answered(err error) bool {
+	_, ok := rueidis.IsRedisErr(err)
+	return ok
+}
+
+// ask runs a script. The library tries it again where a connection breaks, a cluster changes,
+// or a server loads its data. A server that has become a replica, behind a name or a proxy, is
+// left for the one that is there by now.
+func (r *Redis) ask(ctx context.Context, script *rueidis.Lua, keys []string, args ...string) ([]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*within)
 	defer cancel()
 	for n := 0; ; n++ {
@@ -150,7 +206,9 @@ func (r *Redis) connect(ctx context.Context) (*link, error) {
 
 func (r *Redis) dial(c *link) {
 	defer close(c.ready)
-	c.Client, c.err = rueidis.NewClient(r.option)
+	o := r.option
+	o.DialCtxFn = c.lines.dial
+	c.Client, c.err = rueidis.NewClient(o)
 	c.since = time.Now()
 	if c.err == nil {
 		return
@@ -158,6 +216,7 @@ func (r *Redis) dial(c *link) {
 	if c.Client != nil {
 		c.Close()
 	}
+	c.lines.end()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.now == c {
@@ -179,5 +238,6 @@ func (c *link) end() {
 	<-c.ready
 	if c.err == nil {
 		c.Close()
+		time.AfterFunc(within, c.lines.end) // what is under way on them ends by then
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -71,9 +72,12 @@ func (r *Redis) Reserve(ctx context.Context, claims []auth.Claim, judge auth.Jud
 	return p, nil
 }
 
+// pinged is a key that never is.
+var pinged = []string{"ostiary:guess:{ping}"}
+
 // Ping sees that Redis takes writes.
 func (r *Redis) Ping(ctx context.Context) error {
-	_, err := r.do(ctx, leave, []string{"ostiary:guess:{ping}"}, "ping")
+	_, err := r.do(ctx, leave, pinged, "ping")
 	return r.fault(ctx, err)
 }
 
@@ -85,8 +89,17 @@ func (r *Redis) fault(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
+	do := "bring it back, or take the setting away on all nodes and start them again"
+	if said, ok := rueidis.IsRedisErr(err); ok && forbidden(said.Error()) {
+		do = "give its user what docs/budgets.md says"
+	}
 	return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
-		Cause: fmt.Errorf("the Redis of guess_redis, %s, does not answer as it should: bring it back, or take the setting away on all nodes and start them again: %w", r.name, err)}
+		Cause: fmt.Errorf("the Redis of guess_redis, %s, does not answer as it should: %s: %w", r.name, do, err)}
+}
+
+// forbidden says whether a server's error is that its user may not do this, or not in a script.
+func forbidden(text string) bool {
+	return strings.HasPrefix(text, "NOPERM") || strings.Contains(text, "no permissions") || strings.Contains(text, "can't run this command")
 }
 
 // places are those of one guess.

@@ -76,9 +76,22 @@ func (p *program) run(t testing.TB) {
 	t.Fatal("redis-server does not answer")
 }
 
+func dial(address string) (rueidis.Client, error) {
+	return rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{address}, ForceSingleClient: true, DisableCache: true, DisableRetry: true})
+}
+
+func open(t testing.TB, address string) rueidis.Client {
+	t.Helper()
+	c, err := dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // tell sends a command to one server, over a connection of its own.
 func tell(address string, command ...string) (string, error) {
-	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{address}, ForceSingleClient: true, DisableCache: true, DisableRetry: true})
+	c, err := dial(address)
 	if c != nil {
 		defer c.Close()
 	}
