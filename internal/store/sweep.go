@@ -24,31 +24,61 @@ const keepGuesses = 30 * 24 * time.Hour
 // keepMarks is how long the mark of a process that has ended stays.
 const keepMarks = 24 * time.Hour
 
-// old are rows that nothing can use any more: those of a table for which a condition holds,
-// by their key.
+// old are rows that nothing can use any more: those of a table whose age, a time, is before
+// another one, if they are not ones that stay, by their key. An age has an index where a
+// table may be large.
 type old struct {
-	table, key, where string
-	args              []any
+	table, key, age string
+	before          int64
+	but             string // of two conditions: the other one
+	args            []any
+}
+
+// oldRows are all kinds of them.
+func oldRows(now time.Time, b auth.Budgets) []old {
+	wall := cmp.Or(b.Account.Wall, math.MaxInt)
+	before := func(d time.Duration) int64 { return micros(now.Add(-d)) }
+	return []old{
+		{"ticket", "hash", "expires_at", before(0), "", nil},
+		{"ticket_relay", "hash", "expires_at", before(0), "", nil},
+		{"session", "id", "expires_at", before(keepEnded), "", nil},
+		{"signing_key", "id", "expires_at", before(keepKeys), "expires_at > 0", nil},
+		{"verify_key", "id", "expires_at", before(keepKeys), "", nil},
+		{"foreign_token", "realm_id, hash", "expires_at", before(keepEnded), "", nil},
+		{"service_secret", "hash", "expires_at", before(keepEnded), "expires_at > 0", nil},
+		{"known_source", "account_id, source", "seen_at", before(b.KnownFor), "", nil},
+		{"commit_mark", "writer", "at", before(keepMarks), "", nil},
+		{"guess_budget", "realm_id, subject, kind, source", "last_at", before(keepGuesses), "(failures < $2 OR kind IN ('factor', 'source'))", []any{wall}},
+		{"guess_running", "realm_id, subject, kind, source", "slot", slotOf(now) - 2, "", nil},
+	}
+}
+
+// oldest selects something of the oldest of them. The order has the engine walk the index,
+// even where it believes that most rows are old, and that any of the table will do.
+func (o old) oldest(what, limit string) (query string, args []any) {
+	where := o.age + " < $1"
+	if o.but != "" {
+		where += " AND " + o.but
+	}
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %s", what, o.table, where, o.age, limit), append([]any{o.before}, o.args...)
+}
+
+// look tells whether there is any: those who write need not wait for whoever finds nothing.
+func (o old) look() (query string, args []any) {
+	query, args = o.oldest("1", "1")
+	return "SELECT COALESCE((" + query + "), 0)", args
+}
+
+// drop deletes at most limit of them.
+func (o old) drop(limit int) (query string, args []any) {
+	query, args = o.oldest(o.key, fmt.Sprintf("$%d", len(o.args)+2))
+	return fmt.Sprintf("DELETE FROM %s WHERE (%s) IN (%s)", o.table, o.key, query), append(args, limit)
 }
 
 // Sweep deletes at most limit rows of each kind that nothing can use any more, and
 // returns how many it deleted. Each kind is a transaction of its own, if there is any.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budgets) (deleted int, err error) {
-	wall := cmp.Or(b.Account.Wall, math.MaxInt)
-	before := func(d time.Duration) []any { return []any{micros(now.Add(-d))} }
-	for _, o := range []old{
-		{"ticket", "hash", "expires_at < $1", before(0)},
-		{"ticket_relay", "hash", "expires_at < $1", before(0)},
-		{"session", "id", "expires_at < $1", before(keepEnded)},
-		{"signing_key", "id", "expires_at > 0 AND expires_at < $1", before(keepKeys)},
-		{"verify_key", "id", "expires_at < $1", before(keepKeys)},
-		{"foreign_token", "realm_id, hash", "expires_at < $1", before(keepEnded)},
-		{"service_secret", "hash", "expires_at > 0 AND expires_at < $1", before(keepEnded)},
-		{"known_source", "account_id, source", "seen_at < $1", before(b.KnownFor)},
-		{"commit_mark", "writer", "at < $1", before(keepMarks)},
-		{"guess_budget", "realm_id, subject, kind, source", "last_at < $1 AND (failures < $2 OR kind IN ('factor', 'source'))", append(before(keepGuesses), wall)},
-		{"guess_running", "realm_id, subject, kind, source", "slot < $1", []any{slotOf(now) - 2}},
-	} {
+	for _, o := range oldRows(now, b) {
 		n, err := s.sweep(ctx, o, limit)
 		if err != nil {
 			return deleted, err
@@ -58,16 +88,15 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budg
 	return deleted, nil
 }
 
-// sweep deletes some old rows. It looks for one first: those who write need not wait for
-// whoever finds nothing to delete.
 func (s *Store) sweep(ctx context.Context, o old, limit int) (n int, err error) {
-	var there bool
-	if err := s.row(ctx, "SELECT EXISTS (SELECT 1 FROM "+o.table+" WHERE "+o.where+")", o.args...).Scan(&there); err != nil || !there {
+	query, args := o.look()
+	var there int
+	if err := s.row(ctx, query, args...).Scan(&there); err != nil || there == 0 {
 		return 0, classify(err)
 	}
-	query := fmt.Sprintf("DELETE FROM %s WHERE (%s) IN (SELECT %s FROM %s WHERE %s LIMIT $%d)", o.table, o.key, o.key, o.table, o.where, len(o.args)+1)
+	query, args = o.drop(limit)
 	err = s.InTx(ctx, func(tx auth.Tx) error {
-		n, err = own(tx).exec(ctx, query, append(o.args, limit)...)
+		n, err = own(tx).exec(ctx, query, args...)
 		return err
 	})
 	return n, err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,21 +85,82 @@ func TestSweep_Guesses(t *testing.T) {
 	}
 }
 
-// What is swept is found by an index, however much there is that stays.
+// What is swept is found by an index of its age, and deleted by its key, however much there is
+// that stays.
 func TestSweep_UsesIndexes(t *testing.T) {
 	s := create(t)
-	for table, query := range map[string]string{
-		"known_source":   "SELECT account_id, source FROM known_source WHERE seen_at < $1 LIMIT $2",
-		"service_secret": "SELECT hash FROM service_secret WHERE expires_at > 0 AND expires_at < $1 LIMIT $2",
-		"guess_budget":   "SELECT subject FROM guess_budget WHERE last_at < $1 LIMIT $2",
-	} {
-		var id, parent, unused int
-		var plan string
-		err := s.db.QueryRowContext(t.Context(), "EXPLAIN QUERY PLAN "+query, 1, 1).Scan(&id, &parent, &unused, &plan)
-		if err != nil || !strings.HasPrefix(plan, "SEARCH ") {
-			t.Errorf("%s: %q, %v", table, plan, err)
+	for _, o := range oldRows(time.Now(), auth.DefaultBudgets()) {
+		if slices.Contains(small, o.table) {
+			continue
+		}
+		for _, query := range sweepTexts(o) {
+			plan := ""
+			_, err := list(t.Context(), s.prepared, func(row scanner) (none struct{}, err error) {
+				var id, parent, unused int
+				var step string
+				err = row.Scan(&id, &parent, &unused, &step)
+				plan += step + "\n"
+				return none, err
+			}, "EXPLAIN QUERY PLAN "+query)
+			if err != nil || !strings.Contains(plan, o.age+"<?)") || strings.Contains(plan, "SCAN "+o.table) || strings.Contains(plan, "TEMP B-TREE") {
+				t.Errorf("%s: %v\n%s", query, err, plan)
+			}
 		}
 	}
+}
+
+// PostgreSQL does so, too, where it believes that any row will do, since most are old, and
+// where it believes that there are many old ones when there is none.
+func TestSweep_PostgresUsesIndexes(t *testing.T) {
+	s := createPostgres(t)
+	conn, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	now := time.Now()
+	for _, what := range []string{
+		`INSERT INTO session (id, realm_id, account_id, dialect, amr, auth_time, last_used_at, idle_at, expires_at, ended_at, end_reason, address, user_agent, generation, rotated_at, audience)
+			SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), '', decode(md5(i::text), 'hex'), '', '', 0, 0, 0, i, 0, '', '', '', 0, 0, '' FROM generate_series(1, 40000) i`,
+		"ANALYZE session",
+		fmt.Sprintf("UPDATE session SET expires_at = %d WHERE id > decode(lpad(to_hex(20000), 32, '0'), 'hex')", now.Add(time.Hour).UnixMicro()),
+		"SET enable_seqscan = on",
+	} {
+		if _, err := conn.ExecContext(t.Context(), what); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, o := range oldRows(now, auth.DefaultBudgets()) {
+		if o.table != "session" { // the others are empty, and an index of them is no better
+			if _, err := conn.ExecContext(t.Context(), "SET enable_seqscan = off"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if slices.Contains(small, o.table) {
+			continue
+		}
+		for _, query := range sweepTexts(o) {
+			if plan := strings.Join(texts(t, conn, "EXPLAIN "+query), "\n"); strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, "("+o.age+" < ") {
+				t.Errorf("%s\n%s", query, plan)
+			}
+		}
+		if _, err := conn.ExecContext(t.Context(), "SET enable_seqscan = on"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// sweepTexts are the statements that look for old rows and that delete some, with what they are given.
+func sweepTexts(o old) (list []string) {
+	full := func(query string, args []any) {
+		for i, a := range args {
+			query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), fmt.Sprint(a))
+		}
+		list = append(list, query)
+	}
+	full(o.look())
+	full(o.drop(50))
+	return list
 }
 
 // A sweep takes no more rows at a time than it is told, so that others who write go in between,
