@@ -47,7 +47,7 @@ func (s *server) elders(set *config.Shared, mounts []*auth.Mount) (map[legacyOf]
 		of := legacyOf{m.Dialect, m.Host, m.Prefix, m.Realm, settings, string(o.CA)}
 		c := known[of]
 		if c == nil {
-			o.Log, o.Caller = s.log, s.caller(m)
+			o.Log, o.Caller = s.log, s.caller()
 			if c, err = legacy.New(o); err != nil {
 				return nil, misuse(fmt.Sprintf("mount %d (%s): legacy_ca: %s %v", i+1, m.Dialect, settings.CA, err))
 			}
@@ -58,15 +58,14 @@ func (s *server) elders(set *config.Shared, mounts []*auth.Mount) (map[legacyOf]
 	return clients, nil
 }
 
-// caller is by which the nodes of this store know the calls of a mount, and nobody else's.
-func (s *server) caller(m *auth.Mount) string {
-	return hex.EncodeToString(s.master.Derive("legacy calls of realm " + m.Realm)[:16])
-}
+// caller is by which the nodes of this store know their calls, and nobody else's. It is one
+// for all realms: two of them may name each other as their legacy server.
+func (s *server) caller() string { return hex.EncodeToString(s.master.Derive("legacy calls")[:16]) }
 
-// once has a mount's route refuse what the mount itself has asked its legacy server.
+// once has the route of a mount with a legacy server refuse what a mount has asked its own.
 func (s *server) once(m *auth.Mount, route *web.Route) {
 	if m.Elder != nil {
-		caller := s.caller(m)
+		caller := s.caller()
 		route.Refuse = func(h http.Header) *auth.Error { return legacy.Returned(h, caller) }
 	}
 }

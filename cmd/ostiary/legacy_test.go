@@ -136,3 +136,29 @@ func TestServe_LegacyIsItself(t *testing.T) {
 		}
 	}
 }
+
+// Nor are realms that name each other, whichever is asked, and however far it is around.
+func TestServe_LegacyOfEachOther(t *testing.T) {
+	config, data := filepath.Join(t.TempDir(), "ostiary.toml"), filepath.Join(t.TempDir(), "data")
+	writeConfig(t, config, "[[mount]]\ndialect = \"senmo\"\n")
+	p := serve(t, data, "--config", config)
+	text := ""
+	for realm, next := range map[string]string{"a": "b", "b": "c", "c": "a"} {
+		must(t, "", "realm", "create", realm, "--data", data)
+		text += fmt.Sprintf("[[mount]]\ndialect = \"senmo\"\nprefix = \"/%s\"\nrealm = %q\nlegacy = %q\n", realm, realm, p.url+"/"+next)
+	}
+	writeConfig(t, config, text)
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.waitFor(t, "configuration reloaded")
+	for i, realm := range []string{"a", "b", "c"} {
+		if status, answer := login(t, p.url+"/"+realm, "steve", "x"); status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d %s", realm, status, answer)
+		}
+		p.waitFor(t, fmt.Sprintf("(?s)(path=/./v1/auth.*){%d}", 2*(i+1)))
+		if log, n := p.err.String(), 2*(i+1); strings.Count(log, "/v1/auth ") != n || strings.Count(log, "this server has sent this request to itself") != i+1 {
+			t.Errorf("%s: not %d requests:\n%s", realm, n, log)
+		}
+	}
+}
