@@ -31,6 +31,7 @@ func (d *doctor) checkSettings() []*auth.Mount {
 	d.checkBreached()
 	d.checkLegacies(mounts)
 	d.checkWritebacks()
+	d.checkRedis()
 	srv := &d.server
 	if err := srv.Check(); err != nil {
 		d.find(wrong, "address", "correct the setting: ostiary serve does not start with it", "%v", err)

@@ -256,8 +256,15 @@ func TestServe_RedisAway(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := serve(t, data, "--guess-redis", "redis://"+address)
 	must(t, diskPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
+	says := func(state, text string) {
+		t.Helper()
+		if found, _ := diagnose(t, "--data", data, "--guess-redis", "redis://"+address); !has(found, state, "redis", text, "") {
+			t.Errorf("doctor: %+v", found)
+		}
+	}
 	away := func() {
 		t.Helper()
+		says(wrong, "does not answer as it should")
 		if status, answer := login(t, p.url, "ada", diskPass); status != http.StatusServiceUnavailable {
 			t.Errorf("a login: %d %s", status, answer)
 		}
@@ -282,6 +289,7 @@ func TestServe_RedisAway(t *testing.T) {
 		}
 	}
 	token := p.token(t, "ada")
+	says(fine, address+" counts guesses")
 	stop()
 	away()
 	if status := get(t, p.url+"/ostiary/whoami", "Authorization: Bearer "+token); status != http.StatusOK {
