@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -126,6 +127,10 @@ func TestRow_CountsAndCompares(t *testing.T) {
 	if list := r.sum.latency; !slices.IsSorted(list) || r.quantile(1) != list[len(list)-1] {
 		t.Error("the last quantile is not the longest latency")
 	}
+	r.other, r.others = limit, 0.25
+	if least := limit.rate() / 4; r.bound() != least {
+		t.Errorf("the lower of two limits is %v, and not %v", least, r.bound())
+	}
 	if l := r.line(); l.limit == "" || !strings.HasSuffix(l.ratio, " %") || l.processor != "" {
 		t.Error(l)
 	}
@@ -199,6 +204,19 @@ func TestTable_Markdown(t *testing.T) {
 `
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())
+	}
+}
+
+// A sync of what is in memory says nothing of a commit.
+func TestRun_NotInMemory(t *testing.T) {
+	const dir = "/dev/shm"
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil || uint32(fs.Type) != tmpfs {
+		t.Skip("no " + dir + " in memory")
+	}
+	t.Setenv("TMPDIR", dir)
+	if err := run(t.Context(), plan{alone: true, binary: "/none"}); err == nil || err.Error() != dir+" is in memory, where fsync costs nothing: set TMPDIR to a directory on a disk" {
+		t.Error(err)
 	}
 }
 

@@ -58,7 +58,7 @@ func (c *curves) rest(ctx context.Context, all []*grown) error {
 			return err
 		}
 	}
-	time.Sleep(10 * time.Second) // what a start does is done then, and its memory given back
+	sleep(ctx, atRest)
 	for _, g := range all {
 		resident, err := g.server.resident()
 		if err != nil {

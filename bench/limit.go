@@ -16,19 +16,13 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
-	"path/filepath"
 	"runtime"
-	"time"
 
-	"github.com/google/uuid"
 	xargon2 "golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/ostiary/ostiary/internal/argon2"
-	"github.com/ostiary/ostiary/internal/audit"
-	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/password"
-	"github.com/ostiary/ostiary/internal/store"
 )
 
 // ownMallocs is how often this process has allocated memory.
@@ -145,26 +139,6 @@ func checkLimit(algorithm string) func(context.Context, *bench, *row) error {
 		r.onAllCores(func() worker { return check })
 		return err
 	}
-}
-
-// commitLimit is the smallest transaction of the store, by as many clients as refresh
-// at once: one row, and a share in a sync of the disk.
-func commitLimit(ctx context.Context, b *bench, r *row) error {
-	st, err := store.Create(ctx, filepath.Join(b.dir, "commits"))
-	if err != nil {
-		return err
-	}
-	b.closers = append(b.closers, st.Close)
-	realm := uuid.Must(uuid.NewV7())
-	r.mallocs = ownMallocs
-	for range clients {
-		r.workers = append(r.workers, func() error {
-			return st.InTx(ctx, func(tx auth.Tx) error {
-				return tx.InsertEvent(ctx, audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: realm, At: time.Now(), Kind: audit.TokenRefreshed})
-			})
-		})
-	}
-	return nil
 }
 
 // floorLimit is the bare net/http server, asked what the server is asked to verify.

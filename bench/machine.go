@@ -33,6 +33,24 @@ func cpuModel() string {
 	return runtime.GOARCH
 }
 
+// Magic numbers of file systems that are memory (statfs(2)).
+const (
+	tmpfs = 0x01021994
+	ramfs = 0x858458f6
+)
+
+// onDisk refuses a directory in memory, where a sync costs nothing.
+func onDisk(dir string) error {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return err
+	}
+	if magic := uint32(fs.Type); magic == tmpfs || magic == ramfs {
+		return fmt.Errorf("%s is in memory, where fsync costs nothing: set TMPDIR to a directory on a disk", filepath.Dir(dir))
+	}
+	return nil
+}
+
 // times are what processors have done so far: for everybody, and for this process and
 // those of its children that have ended.
 type times struct{ all, ours time.Duration }

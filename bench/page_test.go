@@ -73,7 +73,7 @@ func TestPage_AsMeasured(t *testing.T) {
 func TestGroups_NameWhatStandsBefore(t *testing.T) {
 	for _, g := range groups() {
 		for i, s := range g.rows {
-			for _, name := range []string{s.limit, s.like} {
+			for _, name := range []string{s.limit, s.other, s.like} {
 				if name != "" && !slices.ContainsFunc(g.rows[:i], func(s spec) bool { return s.name == name }) {
 					t.Errorf("%s: there is no %q before it", s.name, name)
 				}

@@ -22,6 +22,8 @@ type row struct {
 	clients []*client // the workers'; they are connected while it is this row's turn
 	limit   *row      // what this is compared with
 	share   float64   // of the limit: 0.5 where an operation takes two of the limit's
+	other   *row      // that bounds this one, too; nil: none does
+	others  float64   // the share of it
 	aim     aim
 	wrk     *wrk                    // does what is counted in the workers' place, if it is there
 	pid     int                     // of the server, if its processor time is told
@@ -186,14 +188,21 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // interleave gives each row its slices in turn, so that whatever else the machine does
-// is spread over all of them.
+// is spread over all of them. A limit has one more right before each row that it bounds.
 func interleave(ctx context.Context, rows []*row, rounds int, slice time.Duration) error {
 	for i := range rounds {
 		began := time.Now()
+		var last *row
 		for _, r := range rows {
+			if r.limit != nil && r.limit != last {
+				if err := r.limit.measure(ctx, slice); err != nil {
+					return err
+				}
+			}
 			if err := r.measure(ctx, slice); err != nil {
 				return err
 			}
+			last = r
 		}
 		progress("  round %d of %d, %d rows, %.0f s", i+1, rounds, len(rows), time.Since(began).Seconds())
 	}
@@ -209,8 +218,17 @@ func interleave(ctx context.Context, rows []*row, rounds int, slice time.Duratio
 // rate is operations a second.
 func (r *row) rate() float64 { return float64(r.sum.done) / r.sum.took.Seconds() }
 
-// ratio is the rate as a part of what the limit allows.
-func (r *row) ratio() float64 { return r.rate() / (r.limit.rate() * r.share) }
+// bound is the rate that the limit allows, or the lower of both.
+func (r *row) bound() float64 {
+	bound := r.limit.rate() * r.share
+	if r.other != nil {
+		bound = min(bound, r.other.rate()*r.others)
+	}
+	return bound
+}
+
+// ratio is the rate as a part of the bound.
+func (r *row) ratio() float64 { return r.rate() / r.bound() }
 
 // quantile is the latency that a part of the operations did not exceed.
 func (r *row) quantile(part float64) time.Duration {

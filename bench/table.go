@@ -22,7 +22,7 @@ func (r *row) line() line {
 		l.measured += fmt.Sprintf(", **%d refused**", r.sum.refused)
 	}
 	if r.limit != nil {
-		l.limit, l.ratio = number(r.limit.rate()*r.share)+" "+r.unit, percent(r.ratio())
+		l.limit, l.ratio = number(r.bound())+" "+r.unit, percent(r.ratio())
 	}
 	if r.pid != 0 {
 		l.processor = number(float64(r.sum.processor)/float64(r.sum.done)/1e3) + " µs"
