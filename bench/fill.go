@@ -37,10 +37,10 @@ func fillAccounts(ctx context.Context, st *store.Store, n int) error {
 	const batch = 20_000
 	for first := 0; first < n; first += batch {
 		now := time.Now()
-		var list []auth.ImportedAccount
+		var list []*auth.ImportedAccount
 		for i := first; i < min(first+batch, n); i++ {
 			name := grownName(i)
-			list = append(list, auth.ImportedAccount{
+			list = append(list, &auth.ImportedAccount{
 				AccountRecord: auth.AccountRecord{Account: auth.Account{
 					ID: uuid.Must(uuid.NewV7()), RealmID: realm.ID, Number: int64(firstNumber + i), Kind: auth.KindPerson, Username: name,
 					Email: name + "@example.com", DisplayName: "One of the crowd",
@@ -55,44 +55,48 @@ func fillAccounts(ctx context.Context, st *store.Store, n int) error {
 	return nil
 }
 
-// sessionID is a UUIDv7 (RFC 9562, section 5.7) whose time grows with the account's number.
-const sessionID = `unhex(printf('%012x', unixepoch() * 1000 - 10000000 + a.number) || '7' || substr(hex(randomblob(2)), 1, 3) || '8' || substr(hex(randomblob(8)), 1, 15))`
+// sessionID is a UUIDv7 (RFC 9562, section 5.7) whose time grows with a number.
+func sessionID(number string) string {
+	return `unhex(printf('%012x', unixepoch() * 1000 - 10000000 + ` + number + `) || '7' || substr(hex(randomblob(2)), 1, 3) || '8' || substr(hex(randomblob(8)), 1, 15))`
+}
 
-// fillSessions gives each account that was filled in so many sessions like one of the two that
-// are there: half of them are senmo's, half mikrocloud's with an opaque token. Those that are
-// old ended so long ago that they are to be deleted.
-func fillSessions(ctx context.Context, file string, each int, old bool) (err error) {
+// fillSessions gives each account that was filled in a session like one of the two that are
+// there: half of them are senmo's, half mikrocloud's with an opaque token.
+func fillSessions(ctx context.Context, file string) (err error) {
 	db, err := sql.Open("sqlite", "file:"+file)
 	if err != nil {
 		return err
 	}
 	db.SetMaxOpenConns(1)
 	defer func() { err = errors.Join(err, db.Close()) }()
+	values := map[string]string{
+		"id": sessionID("a.number"), "account_id": "a.id", "expires_at": "t.expires_at + a.number",
+		"bearer_hash": "CASE WHEN t.bearer_hash IS NULL THEN NULL ELSE randomblob(32) END",
+	}
+	for i, bearer := range []string{"NULL", "NOT NULL"} {
+		from := fmt.Sprintf("account a CROSS JOIN (SELECT * FROM session WHERE bearer_hash IS %s AND expires_at > unixepoch() * 1000000 ORDER BY id LIMIT 1) t WHERE a.number >= %d AND a.number %% 2 = %d",
+			bearer, firstNumber, i)
+		if err := copySessions(ctx, db, values, from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copySessions makes sessions like t, but for some columns.
+func copySessions(ctx context.Context, db *sql.DB, values map[string]string, from string) error {
 	var names string
 	if err := db.QueryRowContext(ctx, "SELECT group_concat(name) FROM pragma_table_info('session')").Scan(&names); err != nil {
 		return err
 	}
-	expires := "t.expires_at + a.number"
-	if old {
-		expires = "(unixepoch() - 30 * 86400) * 1000000 + a.number"
-	}
-	values := map[string]string{"id": sessionID, "account_id": "a.id", "bearer_hash": "CASE WHEN t.bearer_hash IS NULL THEN NULL ELSE randomblob(32) END", "expires_at": expires}
 	columns := strings.Split(names, ",")
 	for i, name := range columns {
 		if columns[i] = values[name]; columns[i] == "" {
 			columns[i] = "t." + name
 		}
 	}
-	for i, bearer := range []string{"NULL", "NOT NULL"} {
-		_, err := db.ExecContext(ctx, "PRAGMA cache_size = -262144; PRAGMA synchronous = OFF; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "+fmt.Sprint(each)+
-			") INSERT INTO session ("+names+") SELECT "+strings.Join(columns, ", ")+
-			fmt.Sprintf(" FROM n CROSS JOIN account a CROSS JOIN (SELECT * FROM session WHERE bearer_hash IS %s AND expires_at > unixepoch() * 1000000 ORDER BY id LIMIT 1) t WHERE a.number >= %d AND a.number %% 2 = %d",
-				bearer, firstNumber, i))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := db.ExecContext(ctx, "PRAGMA cache_size = -262144; PRAGMA synchronous = OFF; INSERT INTO session ("+names+") SELECT "+strings.Join(columns, ", ")+" FROM "+from)
+	return err
 }
 
 // fillAudit fills the table of the audit log: entries of a realm that is not there, so that

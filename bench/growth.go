@@ -39,7 +39,7 @@ func (b *bench) growth(ctx context.Context) error {
 			return err
 		}
 		began := time.Now()
-		if err := fillSessions(ctx, g.file, 1, false); err != nil {
+		if err := fillSessions(ctx, g.file); err != nil {
 			return err
 		}
 		progress("  %d sessions in %.0f s", n, time.Since(began).Seconds())
