@@ -40,11 +40,7 @@ func (s *Service) rotateForeign(ctx context.Context, m *Mount, presented Secret,
 		if rot, err = tx.RotateForeign(ctx, m, session, now); err != nil {
 			return err
 		}
-		rec, err := tx.AccountByID(ctx, m.RealmID, r.AccountID, m.Dialect)
-		if err != nil {
-			return err
-		}
-		g = s.grant(m, rec, rot.Session, now)
+		g = s.grant(m, rot.Account, rot.Session, now)
 		return tx.InsertEvent(ctx, s.refreshed(rot, cl))
 	})
 	switch {

@@ -36,15 +36,12 @@ func (s *Service) rotate(ctx context.Context, m *Mount, presented Secret, cl Cli
 	cl.token = audit.TokenTag(string(presented))
 	now := s.now()
 	err = s.store.InTx(ctx, func(tx Tx) error {
+		tx.Closing(m.RealmID)
 		rot, err = tx.RotateRefresh(ctx, m, id, generation, now)
 		if err != nil {
 			return err
 		}
-		rec, err := tx.AccountByID(ctx, m.RealmID, rot.Session.AccountID, m.Dialect)
-		if err != nil {
-			return err
-		}
-		g = s.grant(m, rec, rot.Session, now)
+		g = s.grant(m, rot.Account, rot.Session, now)
 		return tx.InsertEvent(ctx, s.refreshed(rot, cl))
 	})
 	switch {

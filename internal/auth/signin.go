@@ -79,6 +79,7 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 			return err
 		}
 		bearer, hash := newBearer(m)
+		tx.Closing(m.RealmID)
 		if g, err = s.openSession(ctx, tx, m, got.rec, amr, hash, cl); err == nil {
 			g.Bearer = bearer
 		}
@@ -252,14 +253,14 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	var refused error
 	err = g.inTx(ctx, func(tx Tx) error {
 		grant, refused = nil, nil
-		t, err := tx.TryTicket(ctx, m.RealmID, hash, ticketAttempts, s.now())
+		t, rec, err := tx.TryTicketIn(ctx, m.RealmID, m.Dialect, hash, ticketAttempts, s.now())
 		if errors.Is(err, ErrNotFound) {
 			return errDeadTicket
 		}
 		if err != nil {
 			return err
 		}
-		grant, refused, err = s.redeem(ctx, tx, m, t, string(code), cl)
+		grant, refused, err = s.redeem(ctx, tx, m, t, rec, string(code), cl)
 		if err != nil || refused == nil {
 			return err
 		}
@@ -292,13 +293,9 @@ func ticketHash(m *Mount, ticket Secret) ([32]byte, bool) {
 }
 
 // redeem tries the code of a live ticket. refused is errWrongCode or errMissingCode.
-func (s *Service) redeem(ctx context.Context, tx Tx, m *Mount, t Ticket, code string, cl Client) (_ *Grant, refused, err error) {
-	rec, err := tx.AccountByID(ctx, m.RealmID, t.AccountID, m.Dialect)
-	if errors.Is(err, ErrNotFound) || err == nil && rec.Version != t.Version {
+func (s *Service) redeem(ctx context.Context, tx Tx, m *Mount, t Ticket, rec AccountRecord, code string, cl Client) (_ *Grant, refused, err error) {
+	if rec.Version != t.Version {
 		return nil, nil, errChanged
-	}
-	if err != nil {
-		return nil, nil, err
 	}
 	amr := []string{"pwd"}
 	state := s.factorOf(&rec)
@@ -329,6 +326,7 @@ func (s *Service) redeem(ctx context.Context, tx Tx, m *Mount, t Ticket, code st
 		return nil, nil, errDeadTicket
 	}
 	bearer, hash := token.NewOpaque()
+	tx.Closing(m.RealmID)
 	g, err := s.openSession(ctx, tx, m, rec, amr, hash[:], cl)
 	if err != nil {
 		return nil, nil, err

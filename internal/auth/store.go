@@ -288,6 +288,8 @@ type TicketWriter interface {
 	// TryTicket counts an attempt in advance. ErrNotFound unless the ticket lives
 	// and has had fewer than max wrong codes.
 	TryTicket(ctx context.Context, realm uuid.UUID, hash [32]byte, max int, now time.Time) (Ticket, error)
+	// TryTicketIn is TryTicket, and reads the ticket's account with its subject in a dialect.
+	TryTicketIn(ctx context.Context, realm uuid.UUID, d Dialect, hash [32]byte, max int, now time.Time) (Ticket, AccountRecord, error)
 	// ForgiveTicket takes the attempt back that TryTicket counted.
 	ForgiveTicket(ctx context.Context, hash [32]byte) error
 	// SpendTicket is true once for each ticket.
@@ -303,6 +305,7 @@ type SessionRecord struct {
 // Rotation is the outcome of presenting a refresh token whose MAC is right.
 type Rotation struct {
 	Session Session
+	Account AccountRecord
 	Stolen  bool // the token was spent: the session has been ended
 	Retried bool // the token was spent a moment ago: the same successor again
 }
@@ -320,7 +323,8 @@ type SessionWriter interface {
 	// InsertSession stores a session; bearer is the hash of its opaque token, or nil.
 	InsertSession(ctx context.Context, s Session, bearer []byte) error
 	// RotateRefresh decides, in one statement, what presenting a generation at a mount
-	// means. ErrNotFound unless the session lives, is of the mount's realm, dialect and
+	// means, and reads the session's account with its subject in the mount's dialect.
+	// ErrNotFound unless the session lives, is of the mount's realm, dialect and
 	// audience, and has had that generation.
 	RotateRefresh(ctx context.Context, m *Mount, id uuid.UUID, generation int64, now time.Time) (Rotation, error)
 	// TouchSession notes a use and reports whether the session lives.
@@ -365,6 +369,9 @@ type AuditWriter interface {
 	// InsertEvent stores an entry behind the realm's last one: HeadKey.Append says how. It may
 	// be stored, and seen, at the end of the transaction only.
 	InsertEvent(ctx context.Context, e audit.Event) error
+	// Closing says that the next thing that is asked for an answer is the last, and that one
+	// event of each of these realms follows: their places may be taken with the answer.
+	Closing(realms ...uuid.UUID)
 	// SealAuditHead gives a head, if it is still the head, another seal.
 	SealAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error
 	// ResetAuditHead makes a head that of the log, and deletes the checkpoints after it.

@@ -190,3 +190,10 @@ func (t watchedTx) InsertEvent(_ context.Context, e audit.Event) error {
 	*t.events = append(*t.events, e)
 	return nil
 }
+
+func (t watchedTx) Closing(realms ...uuid.UUID) {
+	for _, e := range *t.events {
+		realms = append(realms, e.RealmID)
+	}
+	t.Tx.Closing(realms...)
+}

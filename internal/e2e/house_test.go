@@ -61,13 +61,19 @@ var all = []dialect.Dialect{cloudio.Dialect(), mikrocloud.Dialect(), nomic.Diale
 
 func open(t *testing.T, change ...func(*auth.Options)) *house {
 	t.Helper()
-	ctx := context.Background()
-	h := &house{master: seal.New(), realms: map[string]auth.Realm{}, at: map[string]auth.Mount{}, staff: map[string]staff{}}
-	var err error
-	if h.store, err = store.Create(ctx, t.TempDir()); err != nil {
+	s, err := store.Create(t.Context(), t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { h.store.Close() })
+	return openOn(t, s, change...)
+}
+
+// openOn is open on a new store, which ends with the test.
+func openOn(t *testing.T, s *store.Store, change ...func(*auth.Options)) *house {
+	t.Helper()
+	t.Cleanup(func() { s.Close() })
+	ctx := context.Background()
+	h := &house{store: s, master: seal.New(), realms: map[string]auth.Realm{}, at: map[string]auth.Mount{}, staff: map[string]staff{}}
 	log := slog.New(slog.DiscardHandler)
 	o := auth.Options{
 		Store: h.store, Master: h.master, Hasher: password.New(0, time.Minute), Log: log,

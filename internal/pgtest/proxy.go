@@ -22,6 +22,7 @@ type Proxy struct {
 	delay time.Duration
 	fault CommitFault
 	met   int // faults that happened
+	trips int // messages that a client waited for
 }
 
 // CommitFault is what becomes of the next COMMIT.
@@ -92,6 +93,13 @@ func (p *Proxy) Met() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.met
+}
+
+// Trips is how often a client has sent something and waited for the answer.
+func (p *Proxy) Trips() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trips
 }
 
 func (p *Proxy) serve() {
@@ -212,6 +220,7 @@ func (l *link) requests() error {
 		}
 		l.Proxy.mu.Lock()
 		delay := l.delay
+		l.trips++
 		l.Proxy.mu.Unlock()
 		time.Sleep(delay)
 		if _, err := l.server.Write(held); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -36,7 +37,9 @@ type batch struct {
 	unknown bool           // whether the commit has happened
 	by      time.Time      // the end of what a job for which somebody waits may ask
 	conn    *sql.Conn
-	pipe    *pipe // to the same
+	pipe    *pipe              // to the same
+	logs    [][]*audit.Event   // whose places are taken
+	heads   []audit.SealedHead // that they follow
 	tx      queries
 	state
 }
@@ -56,7 +59,7 @@ func (b *batch) try() (err error) {
 			b.store.era.CompareAndSwap(era, era+1)
 		}
 	}()
-	b.by = time.Now().Add(statementLimit)
+	b.by, b.mark, b.heads = time.Now().Add(statementLimit), uuid.Must(uuid.NewV7()), nil
 	ctx, cancel := context.WithDeadline(context.Background(), b.by)
 	b.conn, err = b.store.db.Conn(ctx)
 	cancel()
@@ -131,7 +134,7 @@ func (b *batch) runJob(i int) (again bool, err error) {
 	b.open()
 	var events []*audit.Event
 	var ends []ending
-	j.err = call(j.fn, laneTx{b.tx, &events, &ends})
+	j.err = call(j.fn, laneTx{b.tx, b, i, &events, &ends})
 	if j.err == nil && b.more(i) { // if what it left to be sent fails, it is this job that does
 		ctx, cancel := b.tx.context(context.Background())
 		j.err = classify(b.pipe.flush(ctx))
@@ -175,6 +178,7 @@ func (b *batch) open() {
 
 // undo takes back what a job has done, before which the connection was in a state.
 func (b *batch) undo(before state) error {
+	b.heads = nil
 	switch {
 	case !b.pipe.sent:
 		b.pipe.drop()
@@ -198,24 +202,31 @@ func (b *batch) control(statement string) error {
 
 // end writes what the jobs have told the audit log, and the mark of the commit, and commits.
 func (b *batch) end() error {
-	b.mark = uuid.Must(uuid.NewV7())
 	// A command may have told the log of a million accounts.
 	ctx, cancel := context.WithTimeout(context.Background(), statementLimit+time.Duration(len(b.events))*time.Millisecond)
 	defer cancel()
 	logs := logsOf(b.events)
-	heads, err := b.takeHeads(ctx, logs)
-	if err != nil {
-		return err
+	if b.heads == nil {
+		if err := b.takeHeads(ctx, logs); err != nil {
+			return err
+		}
 	}
-	if err := b.tellLogs(ctx, logs, heads); err != nil {
+	if !slices.EqualFunc(logs, b.logs, func(x, y []*audit.Event) bool { return len(x) == len(y) && x[0].RealmID == y[0].RealmID }) {
+		return errOtherEvents
+	}
+	if err := b.tellLogs(ctx, logs); err != nil {
 		return err
 	}
 	b.endGuesses()
 	began := time.Now()
-	err = b.sendCommit(ctx)
+	err := b.sendCommit(ctx)
 	b.watch.tell(func(o Observer) { o.StoreCommit(time.Since(began)) })
 	return err
 }
+
+// errOtherEvents is for a transaction that Closing was said of, and that has told the log more
+// or less than one thing after it.
+var errOtherEvents = errors.New("a transaction has other entries for the audit log than it had places taken for")
 
 // errAborted is the answer to a COMMIT of a transaction that could only be rolled back.
 var errAborted = errors.New("the transaction was rolled back")
@@ -243,10 +254,10 @@ func (b *batch) sendCommit(ctx context.Context) error {
 }
 
 // tellLogs writes the events; the last of them with what is sent next.
-func (b *batch) tellLogs(ctx context.Context, logs [][]*audit.Event, heads []audit.SealedHead) error {
+func (b *batch) tellLogs(ctx context.Context, logs [][]*audit.Event) error {
 	key := b.tx.auditKey()
 	for i, log := range logs {
-		head := key.Append(heads[i], log...)
+		head := key.Append(b.heads[i], log...)
 		for _, e := range log {
 			b.pipe.keep(insertEvent, eventArgs(e)...)
 			if b.pipe.kept.Len() >= maxLines {
@@ -293,31 +304,45 @@ func (b *batch) headWait() int {
 
 // takeHeads sends what is kept, sets the mark, and takes the events' places in the logs, which
 // are held from here on.
-func (b *batch) takeHeads(ctx context.Context, logs [][]*audit.Event) ([]audit.SealedHead, error) {
+func (b *batch) takeHeads(ctx context.Context, logs [][]*audit.Event) error {
+	results, err := b.pipe.send(ctx, b.keepHeads(logs))
+	if err != nil {
+		return err
+	}
+	err = b.readHeads(results, logs)
+	return cmp.Or(err, results.Close())
+}
+
+// keepHeads keeps what takeHeads sends, and returns how many statements that are.
+func (b *batch) keepHeads(logs [][]*audit.Event) int {
 	b.pipe.keep(fmt.Sprintf("SET LOCAL lock_timeout = '%ds'", b.headWait()))
 	b.pipe.keep(setMark, b.id[:], b.mark[:], micros(time.Now()))
 	for _, log := range logs {
 		b.pipe.keep(takePlaces, takeArgs(log)...)
 	}
-	results, err := b.pipe.send(ctx, 1+len(logs))
-	if err != nil {
-		return nil, err
+	return 2 + len(logs)
+}
+
+func (b *batch) readHeads(results pgx.BatchResults, logs [][]*audit.Event) error {
+	if _, err := results.Exec(); err != nil {
+		return err
 	}
-	defer results.Close()
 	var refusal string
 	if err := results.QueryRow().Scan(&refusal); err != nil {
-		return nil, err
+		return err
 	}
 	if err := b.refused(refusal); err != nil {
-		return nil, err
+		return err
 	}
 	heads := make([]audit.SealedHead, len(logs))
 	for i, log := range logs {
+		var err error
 		if heads[i], err = scanHead(results.QueryRow(), log); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return heads, results.Close()
+	b.logs, b.heads = logs, heads
+	return nil
 }
 
 // resolve finds out what became of a commit whose answer was lost: nil if it has happened,
@@ -344,22 +369,4 @@ func (b *batch) resolve() (err error) {
 	}
 	return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
 		Cause: fmt.Errorf("the database went away during a commit: whether it has happened is not known: %w", err)}
-}
-
-// laneTx is a transaction of a batch: all of queries, but that the audit log is told at the
-// batch's end, and guesses end there.
-type laneTx struct {
-	queries
-	events *[]*audit.Event
-	ends   *[]ending
-}
-
-func (t laneTx) EndGuess(_ context.Context, k auth.BudgetKey, slot int64) error {
-	*t.ends = append(*t.ends, ending{k, slot})
-	return nil
-}
-
-func (t laneTx) InsertEvent(_ context.Context, e audit.Event) error {
-	*t.events = append(*t.events, &e)
-	return nil
 }

@@ -159,11 +159,30 @@ func (q queries) LiveTickets(ctx context.Context, account uuid.UUID, version int
 
 func (q queries) TryTicket(ctx context.Context, realm uuid.UUID, hash [32]byte, max int, now time.Time) (auth.Ticket, error) {
 	t := auth.Ticket{Hash: hash, RealmID: realm}
-	err := q.row(ctx, `UPDATE ticket SET attempts = attempts + 1
-		WHERE hash = $1 AND realm_id = $2 AND spent_at = 0 AND expires_at > $3 AND attempts < $4
-		RETURNING account_id, version, created_at, expires_at`, hash[:], realm[:], micros(now), max).
-		Scan(&t.AccountID, &t.Version, at{&t.CreatedAt}, at{&t.ExpiresAt})
+	err := q.row(ctx, tryTicket, hash[:], realm[:], micros(now), max).Scan(ticketFields(&t)...)
 	return t, classify(err)
+}
+
+const tryTicket = `UPDATE ticket SET attempts = attempts + 1
+	WHERE hash = $1 AND realm_id = $2 AND spent_at = 0 AND expires_at > $3 AND attempts < $4
+	RETURNING account_id, version, created_at, expires_at`
+
+func ticketFields(t *auth.Ticket) []any {
+	return []any{&t.AccountID, &t.Version, at{&t.CreatedAt}, at{&t.ExpiresAt}}
+}
+
+func (q queries) TryTicketIn(ctx context.Context, realm uuid.UUID, d auth.Dialect, hash [32]byte, max int, now time.Time) (t auth.Ticket, r auth.AccountRecord, err error) {
+	t = auth.Ticket{Hash: hash, RealmID: realm}
+	record, finish := recordFields(&r)
+	err = q.two(ctx, statement{tryTicket, []any{hash[:], realm[:], micros(now), max}},
+		statement{"SELECT " + recordColumns + " FROM account a " + recordJoins + `$3
+			WHERE a.realm_id = $1 AND a.id = (SELECT t.account_id FROM ticket t WHERE t.hash = $2)`, []any{realm[:], hash[:], string(d)}},
+		ticketFields(&t), record)
+	if err != nil {
+		return t, r, classify(err)
+	}
+	finish()
+	return t, r, nil
 }
 
 func (q queries) ForgiveTicket(ctx context.Context, hash [32]byte) error {

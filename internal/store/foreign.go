@@ -65,7 +65,7 @@ func (q queries) RotateForeign(ctx context.Context, m *auth.Mount, id uuid.UUID,
 		since, until = micros(now.Add(-retry)), micros(now.Add(retry)) // the clock may have been set back
 	}
 	const honest = "(generation = 1 AND (rotated_at = 0 OR rotated_at >= $5 AND rotated_at <= $7))"
-	return scanRotation(q.row(ctx, `UPDATE session AS s SET
+	return q.rotate(ctx, m, id, `UPDATE session AS s SET
 			ended_at     = CASE WHEN `+honest+` THEN 0 ELSE CAST($4 AS BIGINT) END,
 			end_reason   = CASE WHEN `+honest+` THEN '' ELSE 'refresh_token_reused' END,
 			rotated_at   = CASE WHEN rotated_at = 0 AND generation = 1 THEN CAST($4 AS BIGINT) ELSE rotated_at END,
@@ -74,7 +74,7 @@ func (q queries) RotateForeign(ctx context.Context, m *auth.Mount, id uuid.UUID,
 		WHERE id = $1 AND realm_id = $2 AND dialect = $3 AND audience = $8 AND generation >= 1
 			AND ended_at = 0 AND expires_at > $4 AND (idle_at = 0 OR idle_at > $4)
 		RETURNING `+sessionReturning+`, rotated_at`,
-		id[:], m.RealmID[:], string(m.Dialect), micros(now), since, idleAt, until, m.Audience))
+		id[:], m.RealmID[:], string(m.Dialect), micros(now), since, idleAt, until, m.Audience)
 }
 
 func (q queries) ExtendSession(ctx context.Context, realm, id uuid.UUID, idleAt, expiresAt, now time.Time) (bool, error) {

@@ -49,18 +49,27 @@ type pipe struct {
 	conn *pgx.Conn
 	kept pgx.Batch
 	sent bool // something was sent, since whoever asks set it to false
+	// closing, if there is one, goes behind the next statement that is answered: it keeps
+	// statements, and returns how many of them it reads the answers of.
+	closing func() (n int, read func(pgx.BatchResults) error)
+}
+
+// statement is one with its arguments.
+type statement struct {
+	query string
+	args  []any
 }
 
 // keep adds a statement to what is sent next: if it fails, that does.
 func (p *pipe) keep(query string, args ...any) { p.kept.Queue(query, args...) }
 
 // drop forgets what is kept.
-func (p *pipe) drop() { p.kept = pgx.Batch{} }
+func (p *pipe) drop() { p.kept, p.closing = pgx.Batch{}, nil }
 
 // send sends what is kept, and reads the answers but for the last n.
 func (p *pipe) send(ctx context.Context, n int) (pgx.BatchResults, error) {
 	b := p.kept
-	p.drop()
+	p.kept = pgx.Batch{}
 	p.sent = true
 	results := p.conn.SendBatch(ctx, &b)
 	for range b.Len() - n {
@@ -84,30 +93,53 @@ func (p *pipe) flush(ctx context.Context) error {
 	return results.Close()
 }
 
-func (p *pipe) exec(ctx context.Context, query string, args []any) (int, error) {
-	p.keep(query, args...)
-	results, err := p.send(ctx, 1)
-	if err != nil {
-		return 0, err
+// answered sends statements with what is kept, and has their answers read.
+func (p *pipe) answered(ctx context.Context, read func(pgx.BatchResults) error, statements ...statement) error {
+	for _, s := range statements {
+		p.keep(s.query, s.args...)
 	}
-	tag, err := results.Exec()
-	if end := results.Close(); err == nil {
-		err = end
+	n, closing := len(statements), p.closing
+	var closed func(pgx.BatchResults) error
+	if closing != nil {
+		p.closing = nil
+		var more int
+		more, closed = closing()
+		n += more
 	}
-	return int(tag.RowsAffected()), err
-}
-
-func (p *pipe) row(ctx context.Context, query string, args, dest []any) error {
-	p.keep(query, args...)
-	results, err := p.send(ctx, 1)
+	results, err := p.send(ctx, n)
 	if err != nil {
 		return err
 	}
-	err = results.QueryRow().Scan(dest...)
+	if err = read(results); err == nil && closed != nil {
+		err = closed(results)
+	}
 	if end := results.Close(); err == nil {
 		err = end
 	}
 	return err
+}
+
+func (p *pipe) exec(ctx context.Context, query string, args []any) (n int, err error) {
+	err = p.answered(ctx, func(results pgx.BatchResults) error {
+		tag, err := results.Exec()
+		n = int(tag.RowsAffected())
+		return err
+	}, statement{query, args})
+	return n, err
+}
+
+func (p *pipe) row(ctx context.Context, query string, args, dest []any) error {
+	return p.answered(ctx, func(results pgx.BatchResults) error { return results.QueryRow().Scan(dest...) }, statement{query, args})
+}
+
+// two reads a row of each of two statements, of which the second sees what the first has done.
+func (p *pipe) two(ctx context.Context, a, b statement, destA, destB []any) error {
+	return p.answered(ctx, func(results pgx.BatchResults) error {
+		if err := results.QueryRow().Scan(destA...); err != nil {
+			return err
+		}
+		return results.QueryRow().Scan(destB...)
+	}, a, b)
 }
 
 func (p *pipe) query(ctx context.Context, query string, args []any) (rows, error) {

@@ -98,7 +98,7 @@ func (q queries) RotateRefresh(ctx context.Context, m *auth.Mount, id uuid.UUID,
 		since, until = micros(now.Add(-retry)), micros(now.Add(retry)) // the clock may have been set back
 	}
 	const honest = "(generation = $4 OR generation = $4 + 1 AND rotated_at >= $6 AND rotated_at <= $8)"
-	return scanRotation(q.row(ctx, `UPDATE session AS s SET
+	return q.rotate(ctx, m, id, `UPDATE session AS s SET
 			ended_at     = CASE WHEN `+honest+` THEN 0 ELSE CAST($5 AS BIGINT) END,
 			end_reason   = CASE WHEN `+honest+` THEN '' ELSE 'refresh_token_reused' END,
 			rotated_at   = CASE WHEN generation = $4 THEN CAST($5 AS BIGINT) ELSE rotated_at END,
@@ -108,20 +108,24 @@ func (q queries) RotateRefresh(ctx context.Context, m *auth.Mount, id uuid.UUID,
 		WHERE id = $1 AND realm_id = $2 AND dialect = $3 AND audience = $9 AND generation >= $4
 			AND ended_at = 0 AND expires_at > $5 AND (idle_at = 0 OR idle_at > $5)
 		RETURNING `+sessionReturning+`, rotated_at`,
-		id[:], m.RealmID[:], string(m.Dialect), generation, micros(now), since, idleAt, until, m.Audience))
+		id[:], m.RealmID[:], string(m.Dialect), generation, micros(now), since, idleAt, until, m.Audience)
 }
 
-func scanRotation(row scanner) (auth.Rotation, error) {
-	var s auth.Session
+// rotate moves a session on, and reads whose it is.
+func (q queries) rotate(ctx context.Context, m *auth.Mount, id uuid.UUID, update string, args ...any) (auth.Rotation, error) {
+	var r auth.Rotation
 	var rotatedAt time.Time
-	if err := row.Scan(append(sessionFields(&s), at{&rotatedAt})...); err != nil {
+	record, finish := recordFields(&r.Account)
+	err := q.two(ctx, statement{update, args}, statement{"SELECT " + recordColumns + " FROM account a " + recordJoins + `$3
+		WHERE a.realm_id = $1 AND a.id = (SELECT s.account_id FROM session s WHERE s.id = $2)`, []any{m.RealmID[:], id[:], string(m.Dialect)}},
+		append(sessionFields(&r.Session), at{&rotatedAt}), record)
+	if err != nil {
 		return auth.Rotation{}, classify(err)
 	}
-	return auth.Rotation{
-		Session: s,
-		Stolen:  !s.EndedAt.IsZero(),
-		Retried: s.EndedAt.IsZero() && !s.LastUsedAt.Equal(rotatedAt),
-	}, nil
+	finish()
+	r.Stolen = !r.Session.EndedAt.IsZero()
+	r.Retried = !r.Stolen && !r.Session.LastUsedAt.Equal(rotatedAt)
+	return r, nil
 }
 
 const sessionReturning = `id, realm_id, account_id, dialect, amr, auth_time, last_used_at, idle_at, expires_at,

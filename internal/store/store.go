@@ -304,6 +304,20 @@ func (r *oneRow) Scan(dest ...any) error {
 	})
 }
 
+// two reads a row of each of two statements of a transaction, with one way there and back
+// where that can be. Its errors are the driver's.
+func (p *prepared) two(ctx context.Context, a, b statement, destA, destB []any) error {
+	if pipe, ok := p.direct.(*pipe); ok {
+		ctx, cancel := p.context(ctx)
+		defer cancel()
+		return pipe.two(ctx, a, b, destA, destB)
+	}
+	if err := p.row(ctx, a.query, a.args...).Scan(destA...); err != nil {
+		return err
+	}
+	return p.row(ctx, b.query, b.args...).Scan(destB...)
+}
+
 // again reads once more on a new connection, if the one that was read on has broken.
 func (p *prepared) again(read func() error) error {
 	began := time.Now()

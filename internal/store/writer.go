@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -360,6 +362,9 @@ type writerTx struct {
 	queries
 	events *[]*audit.Event
 }
+
+// Closing implements auth.AuditWriter: there is nothing to be had by knowing it here.
+func (t writerTx) Closing(...uuid.UUID) {}
 
 func (t writerTx) InsertEvent(_ context.Context, e audit.Event) error {
 	*t.events = append(*t.events, &e)
