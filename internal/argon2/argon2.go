@@ -3,8 +3,8 @@
 //
 // It gives the same tags as golang.org/x/crypto/argon2, with two differences: a
 // Buffer is allocated once and not once a call, so that a server's memory is
-// bounded by its number of buffers; and on amd64 with AVX2 the compression
-// function works on four words at a time.
+// bounded by its number of buffers; and on amd64 with AVX2 or AVX-512 the
+// compression function works on four words at a time.
 package argon2
 
 import (

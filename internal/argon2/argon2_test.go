@@ -11,16 +11,11 @@ import (
 	xargon2 "golang.org/x/crypto/argon2"
 )
 
-// eachKernel runs a test with the compression function in plain Go and, where there
-// is AVX2, with that in assembly.
+// eachKernel runs a test with each kernel that this machine can run.
 func eachKernel(t *testing.T, test func(t *testing.T)) {
-	detected := useAVX2
-	defer func() { useAVX2 = detected }()
-	useAVX2 = false
-	t.Run("generic", test)
-	if detected {
-		useAVX2 = true
-		t.Run("AVX2", test)
+	defer func(k kernel) { using = k }(using)
+	for _, using = range kernels {
+		t.Run(using.String(), test)
 	}
 }
 

@@ -10,11 +10,9 @@ import (
 func BenchmarkKey(b *testing.B) {
 	const time, memory, threads, keyLen = 2, 19456, 1, 32
 	password, salt := []byte("correct horse"), []byte("battery staple")
-	own := func(avx2 bool) func(*testing.B) {
-		return func(b *testing.B) {
-			detected := useAVX2
-			defer func() { useAVX2 = detected }()
-			useAVX2 = avx2
+	defer func(k kernel) { using = k }(using)
+	for _, using = range kernels {
+		b.Run(using.String(), func(b *testing.B) {
 			b.ReportAllocs()
 			var buffer Buffer
 			if _, err := buffer.Key(password, salt, time, memory, threads, keyLen); err != nil {
@@ -25,12 +23,8 @@ func BenchmarkKey(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-		}
+		})
 	}
-	if useAVX2 {
-		b.Run("AVX2", own(true))
-	}
-	b.Run("generic", own(false))
 	b.Run("xcrypto", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -2,6 +2,24 @@ package argon2
 
 import "math/bits"
 
+// A kernel is one way to compute the compression function.
+type kernel int
+
+const (
+	generic kernel = iota
+	avx2
+	avx512
+)
+
+func (k kernel) String() string { return [...]string{"generic", "AVX2", "AVX512"}[k] }
+
+// kernels are those that this machine can run, and using is the fastest of them.
+// The tests set the others.
+var (
+	kernels = detect()
+	using   = kernels[len(kernels)-1]
+)
+
 // compressGeneric is the compression function G (RFC 9106, section 3.5) in plain
 // Go: out becomes G(prev, ref) XOR old. Out may be one of the others.
 func compressGeneric(out, prev, ref, old, state *block) {

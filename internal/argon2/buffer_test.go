@@ -130,12 +130,14 @@ func TestBuffer_OneEach(t *testing.T) {
 	all.Wait()
 }
 
-// The kernel in assembly is compared with the plain one block by block, also where
+// The kernels in assembly are compared with the plain one block by block, also where
 // the result goes over an argument and where the blocks lie across cache lines.
 func TestCompress_LikeGeneric(t *testing.T) {
-	if !useAVX2 {
-		t.Log("no AVX2 here: the plain compression function is compared with itself")
-	}
+	t.Logf("the kernels here: %v", kernels)
+	eachKernel(t, compareCompress)
+}
+
+func compareCompress(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	fresh := func() block {
 		var b block

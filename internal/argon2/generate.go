@@ -1,3 +1,3 @@
 package argon2
 
-//go:generate go -C internal/gen run . -pkg argon2 -out ../../block_avx2_amd64.s -stubs ../../block_avx2_amd64.go
+//go:generate go -C internal/gen run . -pkg argon2 -out ../../block_kernels_amd64.s -stubs ../../block_kernels_amd64.go
