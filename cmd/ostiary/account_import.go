@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"filippo.io/age"
@@ -157,10 +158,10 @@ func (c *accountImport) options(a *app) (auth.ImportOptions, error) {
 		}
 		f.Firebase = firebase
 	}
-	o.Hash = func(text, salt string) (string, error) {
+	o.Hash = func(text, salt string) (string, string, error) {
 		f := f
 		f.Salt = salt
-		return password.Foreign(text, f)
+		return password.ForeignScheme(text, f)
 	}
 	if c.Identity != "" {
 		open, err := opener(c.Identity)
@@ -259,6 +260,9 @@ func (x *importing) second() error {
 		return err
 	}
 	x.workers = max(1, x.workers-1) // one is for what writes
+	if os.Getenv("GOGC") == "" {    // lines of two transactions are in memory, and those that read have time to collect
+		defer debug.SetGCPercent(debug.SetGCPercent(50))
+	}
 	if pause := x.options.Pause; pause != nil {
 		x.lines = func() int {
 			if pause() == 0 {

@@ -22,7 +22,7 @@ import (
 
 const (
 	maxImportLine = 1 << 20  // bytes
-	importBytes   = 16 << 20 // of the lines of one transaction at the most
+	importBytes   = 32 << 20 // of the lines of one transaction at the most
 	importCut     = 1000     // of a line that is too long, so much is kept
 )
 
@@ -31,7 +31,7 @@ var importLines = 10_000
 
 // importAlone is how many times as many there are while no server waits for them: fewer pages
 // of the indexes are then written again and again.
-const importAlone = 3
+const importAlone = 8
 
 // importFile is a file that is read twice.
 type importFile struct {

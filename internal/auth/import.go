@@ -27,8 +27,8 @@ type ImportOptions struct {
 	CreateRoles    bool // roles that are not there are made
 	Partly         bool // good lines are imported though others are not
 
-	Hash func(text, salt string) (string, error)      // the stored form of a hash; nil: password.Foreign's
-	Open func(sealed string) (text []byte, err error) // opens what an export has sealed; nil: nobody can
+	Hash func(text, salt string) (stored, scheme string, err error) // of a hash; nil: password.ForeignScheme's
+	Open func(sealed string) (text []byte, err error)               // opens what an export has sealed; nil: nobody can
 
 	File string // its SHA-256, for the audit log; SetFile sets it
 	// Pause tells how long to wait after a transaction, for others that write; nil: not at all.
@@ -107,8 +107,8 @@ type Importer struct {
 // NewImporter begins an import into a realm.
 func (s *Service) NewImporter(ctx context.Context, realm Realm, o ImportOptions, cl Client) (*Importer, error) {
 	if o.Hash == nil {
-		o.Hash = func(text, salt string) (string, error) {
-			return password.Foreign(text, password.ForeignOptions{Salt: salt})
+		o.Hash = func(text, salt string) (string, string, error) {
+			return password.ForeignScheme(text, password.ForeignOptions{Salt: salt})
 		}
 	}
 	im := &Importer{
@@ -180,7 +180,7 @@ func (im *Importer) prepare(e *ImportEntry) error {
 		return err
 	}
 	e.number = m.Number != nil
-	return im.account(m, &e.account, &e.notes)
+	return im.account(&m, &e.account, &e.notes)
 }
 
 // Check looks at some lines, in the order of the file, without writing anything. All lines
@@ -217,7 +217,7 @@ func (im *Importer) check(e *ImportEntry, found *findings) (fate lineFate, probl
 	if e.problem != nil {
 		return 0, e.problem
 	}
-	if line, again := im.claims[claimOf("digest", string(e.account.Digest[:]))]; again && int64(line) != e.Line {
+	if line, again := im.claims[claim(e.account.Digest[:len(claim{})])]; again && int64(line) != e.Line {
 		return lineUnchanged, nil
 	}
 	if problem := im.unknownRoles(e); problem != nil {

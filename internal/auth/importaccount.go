@@ -22,8 +22,8 @@ func refuseLine(kind, reason string, args ...any) error {
 }
 
 // account makes the account of a line. Whether anything of it is taken is not looked at.
-func (im *Importer) account(m importMembers, a *ImportedAccount, notes *importNotes) error {
-	if err := im.opened(&m); err != nil {
+func (im *Importer) account(m *importMembers, a *ImportedAccount, notes *importNotes) error {
+	if err := im.opened(m); err != nil {
 		return err
 	}
 	kind, err := importKind(m.Kind)
@@ -44,7 +44,7 @@ func (im *Importer) account(m importMembers, a *ImportedAccount, notes *importNo
 	if a.NameKeys, err = nameKeys(m.Username, m.Email); err != nil {
 		return malformed(err)
 	}
-	steps := []func(importMembers, *ImportedAccount, *importNotes) error{im.names, im.passwords, im.factor, im.serviceSecrets}
+	steps := []func(*importMembers, *ImportedAccount, *importNotes) error{im.names, im.passwords, im.factor, im.serviceSecrets}
 	for _, step := range steps {
 		if err := step(m, a, notes); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (im *Importer) opened(m *importMembers) error {
 }
 
 // names are what an account is called elsewhere, and what it may do.
-func (im *Importer) names(m importMembers, a *ImportedAccount, _ *importNotes) error {
+func (im *Importer) names(m *importMembers, a *ImportedAccount, _ *importNotes) error {
 	if m.Realm != "" && m.Realm != im.realm.Name {
 		return refuseLine("malformed", "realm: the line is of the realm %q, and this import goes into %q: import each realm's lines with its --realm, or leave the member out", m.Realm, im.realm.Name)
 	}
@@ -124,7 +124,7 @@ func (im *Importer) names(m importMembers, a *ImportedAccount, _ *importNotes) e
 
 // numberAlias notes that the number of a line is what its source calls the account, if that goes
 // by numbers: tokens of the source are found by aliases alone.
-func (im *Importer) numberAlias(m importMembers, a *ImportedAccount) {
+func (im *Importer) numberAlias(m *importMembers, a *ImportedAccount) {
 	by := im.s.dialects[a.Source].Subject
 	if a.Source == "" || m.Number == nil || by == nil || a.Aliases[a.Source] != "" {
 		return
@@ -140,14 +140,15 @@ func (im *Importer) numberAlias(m importMembers, a *ImportedAccount) {
 }
 
 // passwords are those of the account, and of its sources.
-func (im *Importer) passwords(m importMembers, a *ImportedAccount, notes *importNotes) error {
+func (im *Importer) passwords(m *importMembers, a *ImportedAccount, notes *importNotes) error {
 	if a.Kind == KindService && (m.PasswordHash != "" || m.Pending || len(m.Passwords) > 0 || len(m.PastPasswords) > 0) {
 		return refuseLine("malformed", "a service has no password: leave it out, and give it a secret with ostiary account rotate-secret once it is here")
 	}
-	hash, err := im.hash("password_hash", m.PasswordHash, m.Salt)
+	hash, scheme, err := im.hash("password_hash", m.PasswordHash, m.Salt)
 	if err != nil {
 		return err
 	}
+	notes.add(scheme)
 	pending := m.Pending
 	switch {
 	case m.Salt != "" && m.PasswordHash == "":
@@ -164,9 +165,10 @@ func (im *Importer) passwords(m importMembers, a *ImportedAccount, notes *import
 		if _, ok := im.s.dialects[s.Source]; !ok {
 			return refuseLine("malformed", "passwords: there is no dialect %q", p.Source)
 		}
-		if s.Hash, err = im.hash("passwords", p.Hash, ""); err != nil {
+		if s.Hash, scheme, err = im.hash("passwords", p.Hash, ""); err != nil {
 			return err
 		}
+		notes.add(scheme)
 		if s.ProvenAt, err = instantOf("passwords: proven_at", p.ProvenAt); err != nil {
 			return err
 		}
@@ -185,15 +187,10 @@ func (im *Importer) passwords(m importMembers, a *ImportedAccount, notes *import
 	}
 	a.PasswordHash = hash
 	for _, past := range m.PastPasswords {
-		if past, err = im.hash("past_passwords", past, ""); err != nil {
+		if past, _, err = im.hash("past_passwords", past, ""); err != nil {
 			return err
 		}
 		a.PastPasswords = append(a.PastPasswords, past)
-	}
-	for _, hash := range append(hashesOf(a.Passwords), a.PasswordHash) {
-		if hash != "" {
-			notes.formats = append(notes.formats, password.Scheme(hash))
-		}
 	}
 	if len(notes.formats) > 1 {
 		notes.schemes = a.schemes()
@@ -203,17 +200,17 @@ func (im *Importer) passwords(m importMembers, a *ImportedAccount, notes *import
 	return nil
 }
 
-// hash is the form in which a hash of another system is stored.
-func (im *Importer) hash(what, text, salt string) (string, error) {
+// hash is the form in which a hash of another system is stored, and its cost class.
+func (im *Importer) hash(what, text, salt string) (stored, scheme string, err error) {
 	if text == "" {
-		return "", nil
+		return "", "", nil
 	}
-	stored, err := im.o.Hash(text, salt)
+	stored, scheme, err = im.o.Hash(text, salt)
 	if err != nil {
 		reason := strings.TrimPrefix(err.Error(), password.ErrUnsupported.Error()+": ")
-		return "", refuseLine("hash", "%s: %s", what, reason)
+		return "", "", refuseLine("hash", "%s: %s", what, reason)
 	}
-	return stored, nil
+	return stored, scheme, nil
 }
 
 const (
@@ -223,7 +220,7 @@ const (
 )
 
 // factor is the second factor, with what stands in for it.
-func (im *Importer) factor(m importMembers, a *ImportedAccount, notes *importNotes) error {
+func (im *Importer) factor(m *importMembers, a *ImportedAccount, notes *importNotes) error {
 	text := m.TOTPSecret + m.TOTPEnrolment
 	if a.Elsewhere = Dialect(m.Elsewhere); m.Elsewhere != "" {
 		if _, ok := im.s.dialects[a.Elsewhere]; !ok {
@@ -270,7 +267,7 @@ func plainBase32(text string) string {
 	return strings.ToUpper(strings.TrimRight(text, "="))
 }
 
-func (im *Importer) recovery(m importMembers, a *ImportedAccount) error {
+func (im *Importer) recovery(m *importMembers, a *ImportedAccount) error {
 	for _, code := range m.RecoveryCodes {
 		text, ok := totp.RecoveryText(code)
 		if !ok {
@@ -290,7 +287,7 @@ func (im *Importer) recovery(m importMembers, a *ImportedAccount) error {
 	return nil
 }
 
-func (im *Importer) serviceSecrets(m importMembers, a *ImportedAccount, notes *importNotes) error {
+func (im *Importer) serviceSecrets(m *importMembers, a *ImportedAccount, notes *importNotes) error {
 	if len(m.SecretHashes) > 0 && a.Kind != KindService {
 		return refuseLine("malformed", "secret_hashes: a person has none")
 	}
@@ -320,7 +317,7 @@ func sumOfHex(text string) (sum [32]byte, err error) {
 func hex64(sum [32]byte) string { return hex.EncodeToString(sum[:]) }
 
 // sumOf is the SHA-256 of what a line says.
-func sumOf(m importMembers) [32]byte {
+func sumOf(m *importMembers) [32]byte {
 	text, err := json.Marshal(m)
 	if err != nil { // there is nothing in it that could fail
 		panic(err)
@@ -333,4 +330,11 @@ type importNotes struct {
 	pending, shortTOTP, noSecret bool
 	formats                      []string // the cost class of each password
 	schemes                      []string // those that the floor of the realm follows
+}
+
+// add notes the cost class of a password; "": there is none.
+func (n *importNotes) add(scheme string) {
+	if scheme != "" {
+		n.formats = append(n.formats, scheme)
+	}
 }

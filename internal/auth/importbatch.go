@@ -236,10 +236,10 @@ func (b *importBatch) insert(fresh []*ImportEntry) error {
 	if err := b.giveNumbers(slices.DeleteFunc(slices.Clone(fresh), func(e *ImportEntry) bool { return e.number })); err != nil {
 		return err
 	}
-	accounts := make([]ImportedAccount, len(fresh))
+	accounts := make([]*ImportedAccount, len(fresh))
 	schemes := map[string]int{}
 	for i, e := range fresh {
-		accounts[i] = e.account
+		accounts[i] = &e.account
 		for _, scheme := range e.notes.schemes {
 			schemes[scheme]++
 		}

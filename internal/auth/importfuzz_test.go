@@ -18,8 +18,8 @@ func fuzzImporter() *Importer {
 	s := New(Options{Master: seal.New(), Dialects: map[Dialect]Rules{"one": {}}, Now: func() time.Time { return time.Unix(1_800_000_000, 0) }})
 	return &Importer{
 		s: s, realm: Realm{Name: "default"}, now: s.now(), apart: map[int64]struct{}{},
-		o: ImportOptions{Hash: func(text, salt string) (string, error) {
-			return password.Foreign(text, password.ForeignOptions{Salt: salt})
+		o: ImportOptions{Hash: func(text, salt string) (string, string, error) {
+			return password.ForeignScheme(text, password.ForeignOptions{Salt: salt})
 		}},
 	}
 }

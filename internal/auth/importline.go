@@ -156,7 +156,7 @@ func (m importMembers) digest(a *ImportedAccount) [32]byte {
 		m.RecoveryHashes = append(m.RecoveryHashes, hex64(hash))
 	}
 	m.TOTPSecret, m.TOTPEnrolment = plainBase32(m.TOTPSecret), plainBase32(m.TOTPEnrolment)
-	return sumOf(m)
+	return sumOf(&m)
 }
 
 func instantText(t time.Time) string {

@@ -45,7 +45,7 @@ func (im *Importer) claim(e *ImportEntry, fate *lineFate) *importProblem {
 	if problem != nil {
 		return problem
 	}
-	claims := append(names, claimOf("digest", string(a.Digest[:])))
+	claims := append(names, claim(a.Digest[:len(claim{})]))
 	if e.number {
 		n := strconv.FormatInt(a.Number, 10)
 		if line, taken := im.claimed(e, claimOf("number", n)); taken {

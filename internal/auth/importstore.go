@@ -57,7 +57,7 @@ type ImportWriter interface {
 	// InsertAccounts returns ErrConflict if anything of any is taken, and ErrNotFound if the
 	// realm lacks a role; then the transaction is to be given up. The caller holds the realm, and
 	// has seen that no number is another account's subject.
-	InsertAccounts(ctx context.Context, realm uuid.UUID, accounts []ImportedAccount, now time.Time) error
+	InsertAccounts(ctx context.Context, realm uuid.UUID, accounts []*ImportedAccount, now time.Time) error
 	// NoteImported notes that a line was imported into an account that is there.
 	NoteImported(ctx context.Context, realm, account uuid.UUID, digest [32]byte, source Dialect, now time.Time) error
 }

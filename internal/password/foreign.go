@@ -31,6 +31,23 @@ type Firebase struct {
 // Firebase, and bare digests. Its error wraps ErrUnsupported, names the format and what is
 // wrong with it, and does not contain the hash.
 func Foreign(text string, o ForeignOptions) (stored string, err error) {
+	stored, _, err = ForeignScheme(text, o)
+	return stored, err
+}
+
+// ForeignScheme is Foreign, and returns the Scheme of the hash with it.
+func ForeignScheme(text string, o ForeignOptions) (stored, scheme string, err error) {
+	if stored, err = storedForm(text, o); err != nil {
+		return "", "", err
+	}
+	s, err := parse(stored)
+	if err != nil {
+		return "", "", err
+	}
+	return stored, s.scheme(), nil
+}
+
+func storedForm(text string, o ForeignOptions) (string, error) {
 	switch {
 	case len(text) > maxStored:
 		return "", unsupported("longer than %d bytes", maxStored)
@@ -40,23 +57,15 @@ func Foreign(text string, o ForeignOptions) (stored string, err error) {
 		if o.Salt != "" {
 			return "", unsupported("this format has its salt in it: leave the other one out")
 		}
-		stored, err = foreignForm(text)
+		return foreignForm(text)
 	case o.Firebase != nil && o.Template != "":
 		return "", unsupported("it can't be of a template and of Firebase: give the one or the other")
 	case o.Firebase != nil:
-		stored, err = firebaseForm(text, o)
+		return firebaseForm(text, o)
 	case o.Template != "":
-		stored, err = bareForm(text, o)
-	default:
-		return "", unsupported("a bare hash does not say how it was made: give a template such as md5({salt}{password}), or the parameters of Firebase")
+		return bareForm(text, o)
 	}
-	if err == nil {
-		err = Check(stored)
-	}
-	if err != nil {
-		return "", err
-	}
-	return stored, nil
+	return "", unsupported("a bare hash does not say how it was made: give a template such as md5({salt}{password}), or the parameters of Firebase")
 }
 
 // foreignForm is the stored form of what has a name in front.

@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -229,28 +231,52 @@ type rowsOf struct {
 	width  int    // how many ? there are
 	key    int    // of the values that the rows are sorted by; -1: none
 	shared []any  // what all rows have
-	rows   [][]any
+	values []any  // of all rows, one after the other
+	order  []rowKey
+	texts  map[int]string // of statements, by how many rows they have
+}
+
+// rowKey says where a row's values begin, and how its key does.
+type rowKey struct {
+	begins uint64
+	at     int
 }
 
 // insertInto begins with the values that all rows have, of which the driver takes long for each.
 func insertInto(table, columns, row string, key int, shared ...any) *rowsOf {
-	return &rowsOf{into: "INSERT INTO " + table + " (" + columns + ") VALUES ", row: row, width: strings.Count(row, "?"), key: key, shared: shared}
+	return &rowsOf{into: "INSERT INTO " + table + " (" + columns + ") VALUES ", row: row, width: strings.Count(row, "?"), key: key, shared: shared, texts: map[int]string{}}
 }
 
-func (r *rowsOf) add(values ...any) { r.rows = append(r.rows, values) }
+// grow makes room for so many rows.
+func (r *rowsOf) grow(rows int) {
+	r.values, r.order = slices.Grow(r.values, rows*r.width), slices.Grow(r.order, rows)
+}
+
+func (r *rowsOf) add(values ...any) {
+	k := rowKey{at: len(r.values)}
+	if r.key >= 0 {
+		k.begins = beginOf(values[r.key])
+	}
+	r.values, r.order = append(r.values, values...), append(r.order, k)
+}
 
 // insert writes the rows, many in a statement, in the order of their key: two that do so at
 // once don't wait for each other crosswise, and neighbours go to the same page.
 func (q queries) insert(ctx context.Context, r *rowsOf) error {
 	if r.key >= 0 {
-		slices.SortFunc(r.rows, func(a, b []any) int { return compareValues(a[r.key], b[r.key]) })
+		slices.SortFunc(r.order, func(a, b rowKey) int {
+			if a.begins != b.begins {
+				return cmp.Compare(a.begins, b.begins)
+			}
+			return compareValues(r.values[a.at+r.key], r.values[b.at+r.key])
+		})
 	}
 	var args []any
-	for rows := r.rows; len(rows) > 0; {
+	for rows := r.order; len(rows) > 0; {
 		size := q.chunkOf(len(rows), mostRows)
 		args = append(args[:0], r.shared...)
 		for _, row := range rows[:size] {
-			args = append(args, row...)
+			args = append(args, r.values[row.at:row.at+r.width]...)
 		}
 		if _, err := q.exec(ctx, r.text(size), args...); err != nil {
 			return err
@@ -261,6 +287,9 @@ func (q queries) insert(ctx context.Context, r *rowsOf) error {
 }
 
 func (r *rowsOf) text(rows int) string {
+	if text, made := r.texts[rows]; made {
+		return text
+	}
 	var b strings.Builder
 	b.WriteString(r.into)
 	next := len(r.shared)
@@ -278,7 +307,19 @@ func (r *rowsOf) text(rows int) string {
 			}
 		}
 	}
-	return b.String()
+	r.texts[rows] = b.String()
+	return r.texts[rows]
+}
+
+// beginOf are the first bytes of a key, which tell most of them apart.
+func beginOf(key any) uint64 {
+	var first [8]byte
+	if raw, ok := key.([]byte); ok {
+		copy(first[:], raw)
+	} else {
+		copy(first[:], key.(string))
+	}
+	return binary.BigEndian.Uint64(first[:])
 }
 
 func compareValues(a, b any) int {

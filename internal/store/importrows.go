@@ -38,10 +38,13 @@ func newImportRows(realm uuid.UUID, now time.Time) *importRows {
 	}
 }
 
-func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts []auth.ImportedAccount, now time.Time) error {
+func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts []*auth.ImportedAccount, now time.Time) error {
 	r := newImportRows(realm, now)
-	for i := range accounts {
-		r.add(&accounts[i])
+	r.account.grow(len(accounts))
+	r.name.grow(2 * len(accounts))
+	r.line.grow(len(accounts))
+	for _, a := range accounts {
+		r.add(a)
 	}
 	slices.Sort(r.roles)
 	for _, role := range slices.Compact(r.roles) {
@@ -72,7 +75,7 @@ func (q queries) namesBack(ctx context.Context, realm uuid.UUID, keys []string) 
 }
 
 func (r *importRows) add(a *auth.ImportedAccount) {
-	id := a.ID[:]
+	var id any = a.ID[:]
 	r.account.add(id, a.Number, string(a.Kind), a.Username, a.Email, bit(a.EmailVerified), a.DisplayName, a.Org, bit(a.Disabled), a.PasswordHash)
 	for _, key := range a.NameKeys {
 		if a.Apart != "" {

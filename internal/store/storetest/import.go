@@ -35,7 +35,14 @@ func (w *world) imported(name string, number int64) auth.ImportedAccount {
 
 func (w *world) importAll(accounts ...auth.ImportedAccount) {
 	w.Helper()
-	w.in(func(tx auth.Tx) error { return tx.InsertAccounts(w.ctx, w.realm, accounts, w.now) })
+	w.in(func(tx auth.Tx) error { return tx.InsertAccounts(w.ctx, w.realm, pointers(accounts), w.now) })
+}
+
+func pointers(accounts []auth.ImportedAccount) (out []*auth.ImportedAccount) {
+	for i := range accounts {
+		out = append(out, &accounts[i])
+	}
+	return out
 }
 
 // importInsert stores an account that has everything.
@@ -134,7 +141,7 @@ func importApart(w *world) {
 	again := w.imported("anna", 78)
 	again.Apart = "one"
 	w.fails(auth.ErrConflict, func(tx auth.Tx) error {
-		return tx.InsertAccounts(w.ctx, w.realm, []auth.ImportedAccount{again}, w.now)
+		return tx.InsertAccounts(w.ctx, w.realm, []*auth.ImportedAccount{&again}, w.now)
 	})
 }
 
@@ -153,11 +160,11 @@ func importTaken(w *world) {
 		free, bad := w.imported("free", 50), w.imported("bad", 51)
 		change(&bad)
 		w.fails(auth.ErrConflict, func(tx auth.Tx) error {
-			return tx.InsertAccounts(w.ctx, w.realm, []auth.ImportedAccount{free, bad}, w.now)
+			return tx.InsertAccounts(w.ctx, w.realm, []*auth.ImportedAccount{&free, &bad}, w.now)
 		})
 		// One that runs alone is rolled back as the others are.
 		err := w.store.InTx(auth.Alone(w.ctx), func(tx auth.Tx) error {
-			return tx.InsertAccounts(w.ctx, w.realm, []auth.ImportedAccount{free, bad}, w.now)
+			return tx.InsertAccounts(w.ctx, w.realm, []*auth.ImportedAccount{&free, &bad}, w.now)
 		})
 		w.wantErr(name+", alone", err, auth.ErrConflict)
 		_, err = w.store.AccountByName(w.ctx, w.realm, "free", "")
@@ -172,7 +179,7 @@ func importRole(w *world) {
 	a := w.imported("anna", 1)
 	a.Roles = []string{"nothing"}
 	w.fails(auth.ErrNotFound, func(tx auth.Tx) error {
-		return tx.InsertAccounts(w.ctx, w.realm, []auth.ImportedAccount{a}, w.now)
+		return tx.InsertAccounts(w.ctx, w.realm, []*auth.ImportedAccount{&a}, w.now)
 	})
 }
 
