@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/pgtest"
 )
@@ -35,12 +37,47 @@ func (b *bench) another(name string, settings ...string) (*bench, error) {
 	return other, nil
 }
 
+// pair is the same on SQLite and on PostgreSQL.
+type pair struct {
+	rows [2]*row
+	own  float64 // PostgreSQL's part of the second's processor time
+}
+
+var engineNames = [...]string{"SQLite", "PostgreSQL"}
+
+// measure measures both in turns, and adds them to the table of the run.
+func (p *pair) measure(ctx context.Context, b *bench, slice time.Duration) error {
+	second := p.rows[1]
+	second.limit, second.share = p.rows[0], 1
+	own := processorTimeOfPostgres(second.port)
+	server, err := processorTimeOf(second.pid)
+	if err != nil {
+		return err
+	}
+	if err := interleave(ctx, p.rows[:], b.rounds, slice); err != nil {
+		return err
+	}
+	after, err := processorTimeOf(second.pid)
+	own, server = processorTimeOfPostgres(second.port)-own, after-server
+	p.own = float64(own) / float64(own+server)
+	b.table.add(p.rows[:]...)
+	return err
+}
+
+// cells are the pair as a line of the page.
+func (p *pair) cells() []string {
+	first, second := p.rows[0].line(), p.rows[1].line()
+	name, _, _ := strings.Cut(first.name, ", ")
+	return []string{name, first.measured, second.measured, second.ratio, first.p50, second.p50, first.p99, second.p99, first.processor, second.processor, percent(p.own)}
+}
+
 // engines measures a server on PostgreSQL beside one on SQLite: what the one does is the limit of what the other does.
 func (b *bench) engines(ctx context.Context) error {
 	p, err := b.openPostgres()
 	if err != nil {
 		return err
 	}
+	var pairs []*pair
 	url, _, err := p.Database()
 	if err != nil {
 		return err
@@ -61,14 +98,14 @@ func (b *bench) engines(ctx context.Context) error {
 		name string
 		work func(b *bench, c *client, i int) (worker, error)
 	}{
-		{"logins mikrocloud", byClient((*bench).mikrocloud)}, {"logins nomic", byClient((*bench).nomic)}, {"logins senmo", byClient((*bench).senmo)},
+		{"logins mikrocloud", byClient((*bench).mikrocloud)}, {"logins nomic", byClient((*bench).nomic)},
 		{"refreshes RS256", func(b *bench, c *client, i int) (worker, error) { return b.refresherOf(c, prefix("RS256"), i) }},
 		{"refreshes ES256", func(b *bench, c *client, i int) (worker, error) { return b.refresherOf(c, prefix("ES256"), i) }},
 	}
 	for _, k := range kinds {
-		var pair [2]*row
+		both := new(pair)
 		for i, on := range []*bench{b, other} {
-			r := &row{name: fmt.Sprintf("%s, %s, %d clients", k.name, []string{"SQLite", "PostgreSQL"}[i], clients), unit: "/s", pid: on.server.target().pid}
+			r := &row{name: fmt.Sprintf("%s, %s, %d clients", k.name, engineNames[i], clients), unit: "/s", pid: on.server.target().pid}
 			if i == 1 {
 				r.port = portOf(p)
 			}
@@ -83,25 +120,27 @@ func (b *bench) engines(ctx context.Context) error {
 				}
 				r.workers, r.clients = append(r.workers, work), append(r.clients, c)
 			}
-			pair[i] = r
+			both.rows[i] = r
 		}
-		pair[1].limit, pair[1].share = pair[0], 1
-		if err := interleave(ctx, pair[:], 2*b.rounds, b.slice); err != nil {
+		if err := both.measure(ctx, b, b.slice); err != nil {
 			return err
 		}
-		b.table.add(pair[:]...)
+		pairs = append(pairs, both)
 	}
 	for _, kind := range []string{"RS256", "opaque"} {
-		if err := b.verifyBoth(ctx, kind, other); err != nil {
+		both, err := b.verifyBoth(ctx, kind, other, portOf(p))
+		if err != nil {
 			return err
 		}
+		pairs = append(pairs, both)
 	}
+	b.section("engines", enginesTable(pairs))
 	for i, on := range []*bench{b, other} {
 		resident, err := on.server.resident()
 		if err != nil {
 			return err
 		}
-		b.table = append(b.table, line{name: "resident memory, after the load, " + []string{"SQLite", "PostgreSQL"}[i], measured: number(resident) + " MB"})
+		b.table = append(b.table, line{name: "resident memory, after the load, " + engineNames[i], measured: number(resident) + " MB"})
 	}
 	return nil
 }
@@ -116,23 +155,35 @@ func byClient(login func(*bench, *client, int) worker) func(*bench, *client, int
 	return func(b *bench, c *client, i int) (worker, error) { return login(b, c, i), nil }
 }
 
-func (b *bench) verifyBoth(ctx context.Context, kind string, other *bench) error {
-	var pair [2]*row
+// enginesTable is the pairs in Markdown.
+func enginesTable(pairs []*pair) string {
+	var b strings.Builder
+	lines := [][]string{
+		{"what", "SQLite", "PostgreSQL", "of it", "p50, SQLite", "PostgreSQL", "p99, SQLite", "PostgreSQL", "CPU, SQLite", "CPU, PostgreSQL", "its own part"},
+		append([]string{"---"}, slices.Repeat([]string{"---:"}, 10)...),
+	}
+	for _, p := range pairs {
+		lines = append(lines, p.cells())
+	}
+	for _, cells := range lines {
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	return b.String()
+}
+
+func (b *bench) verifyBoth(ctx context.Context, kind string, other *bench, port string) (*pair, error) {
+	both := new(pair)
 	for i, on := range []*bench{b, other} {
 		q, err := on.verification(ctx, kind)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if pair[i], err = on.asking(ctx, "verifications "+kind+", "+[]string{"SQLite", "PostgreSQL"}[i], on.server.target(), q); err != nil {
-			return err
+		if both.rows[i], err = on.asking(ctx, "verifications "+kind+", "+engineNames[i], on.server.target(), q); err != nil {
+			return nil, err
 		}
 	}
-	pair[1].limit, pair[1].share = pair[0], 1
-	if err := interleave(ctx, pair[:], b.rounds, b.slice); err != nil {
-		return err
-	}
-	b.table.add(pair[:]...)
-	return nil
+	both.rows[1].port = port
+	return both, both.measure(ctx, b, b.slice*2/3)
 }
 
 // settingsOf are the lines of a configuration that stand before its tables.
