@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/pgtest"
 )
@@ -134,6 +135,71 @@ func TestLane_Batch(t *testing.T) {
 		t.Errorf("%d committed, %d were refused", good, bad)
 	}
 	wantValue(t, s, "x", "0"+strings.Repeat("a", 10))
+}
+
+// A transaction that says that it closes, and then fails or tells the log more than it said,
+// takes no other's places in the log with it: the chain goes on without a gap.
+func TestLane_Closing(t *testing.T) {
+	s := createPostgres(t)
+	values(t, s, "x")
+	tell := func(tx auth.Tx) error {
+		return tx.InsertEvent(t.Context(), audit.Event{ID: newID(), RealmID: testRealm, At: benchNow, Kind: audit.SignedIn})
+	}
+	release := busy(t, s)
+	results := make(chan error, 30)
+	for i := range cap(results) {
+		go func() {
+			results <- s.InTx(t.Context(), func(tx auth.Tx) error {
+				if i%5 == 1 {
+					if err := tell(tx); err != nil { // one before
+						return err
+					}
+				}
+				tx.Closing(testRealm)
+				if err := add(t.Context(), tx, "x", "a"); err != nil {
+					return err
+				}
+				switch i % 5 {
+				case 2:
+					return auth.ErrConflict
+				case 3:
+					if err := tell(tx); err != nil { // one too many
+						return err
+					}
+				}
+				return tell(tx)
+			})
+		}()
+	}
+	release()
+	good, refused, broken := 0, 0, 0
+	for range cap(results) {
+		switch err := <-results; {
+		case err == nil:
+			good++
+		case errors.Is(err, auth.ErrConflict):
+			refused++
+		default:
+			broken++
+		}
+	}
+	if refused != 6 || good+broken != 24 || good < 18 {
+		t.Errorf("%d committed, %d were refused, %d failed", good, refused, broken)
+	}
+	events, err := s.Events(t.Context(), testRealm, auth.AuditFilter{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := s.AuditHead(t.Context(), testRealm)
+	if err != nil || head.Seq != int64(len(events)) || len(events) == 0 || events[len(events)-1].Hash != head.Hash {
+		t.Fatalf("%d entries before the head %d, %v", len(events), head.Seq, err)
+	}
+	for i, e := range events {
+		if e.Seq != int64(i+1) {
+			t.Errorf("entry %d has the place %d", i+1, e.Seq)
+		}
+	}
+	wantValue(t, s, "x", "0"+strings.Repeat("a", good))
 }
 
 // cut ends all connections of a store, as a server does that goes away.

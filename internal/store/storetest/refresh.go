@@ -16,6 +16,7 @@ var refreshCases = []testCase{
 	{"NoRetry", refreshNoRetry},
 	{"NotFound", refreshNotFound},
 	{"Idle", refreshIdle},
+	{"Account", refreshAccount},
 	{"Model", refreshModel},
 }
 
@@ -149,6 +150,18 @@ func refreshIdle(w *world) {
 	r, err = w.rotate(s.ID, 2, 0, 0, w.now)
 	w.wantErr("rotate", err, nil)
 	w.same("no idle limit", r.Session.IdleAt, time.Time{})
+}
+
+// refreshAccount: whose the session is comes with the answer, as the mount's dialect calls him.
+func refreshAccount(w *world) {
+	a := w.account("anna")
+	w.account("bert")
+	w.in(func(tx auth.Tx) error { return tx.SetAlias(w.ctx, w.realm, a.ID, "one", "uno") })
+	w.in(func(tx auth.Tx) error { return tx.SetAlias(w.ctx, w.realm, a.ID, "two", "dos") })
+	r, err := w.rotate(w.session(a.ID).ID, 1, 0, time.Hour, w.now)
+	w.wantErr("rotate", err, nil)
+	a.Subject = "uno"
+	w.same("the account", r.Account, a)
 }
 
 // refreshState is the reference: what a chain is, in a few lines of Go.
