@@ -27,6 +27,7 @@ import (
 	"github.com/ostiary/ostiary/internal/throttle"
 	"github.com/ostiary/ostiary/internal/trace"
 	"github.com/ostiary/ostiary/internal/trace/otlp"
+	"github.com/ostiary/ostiary/internal/unmap"
 	"github.com/ostiary/ostiary/internal/usage"
 	"github.com/ostiary/ostiary/internal/web"
 )
@@ -296,7 +297,7 @@ func (s *server) warm(ctx context.Context, site *site) {
 		site.svc.Warm(ctx, m.RealmID)
 	}
 	debug.FreeOSMemory()
-	unmapProgram()
+	unmap.Program()
 }
 
 const tendEvery = time.Minute

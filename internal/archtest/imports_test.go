@@ -80,6 +80,7 @@ var places = map[string]string{
 	"internal/token":               layerLeaf,
 	"internal/totp":                layerLeaf,
 	"internal/trace":               layerLeaf,
+	"internal/unmap":               layerLeaf,
 	"internal/trace/otlp":          layerSurface,
 	"internal/usage":               layerSurface,
 	"internal/metrics":             layerSurface,

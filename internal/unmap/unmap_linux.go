@@ -1,4 +1,5 @@
-package main
+// Package unmap gives back the memory of the program's own file.
+package unmap
 
 import (
 	"os"
@@ -7,11 +8,11 @@ import (
 	"syscall"
 )
 
-// unmapProgram has the system forget which pages of the program's code and constants the
+// Program has the system forget which pages of the program's code and constants the
 // process has touched: most of them were for the start alone. They are as they are in the
 // file, and stay in its cache: what is needed again is mapped again, in about a microsecond.
-func unmapProgram() {
-	for _, r := range programRanges() {
+func Program() {
+	for _, r := range ranges() {
 		// An error leaves the pages where they are.
 		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, r.start, r.end-r.start, syscall.MADV_DONTNEED)
 	}
@@ -19,10 +20,10 @@ func unmapProgram() {
 
 type memoryRange struct{ start, end uintptr }
 
-// programRanges are the parts of the program's file that are mapped, can't be written to, and
+// ranges are the parts of the program's file that are mapped, can't be written to, and
 // never were: where a program is relocated at its start, some of what can only be read is
 // not in its file.
-func programRanges() (ranges []memoryRange) {
+func ranges() (all []memoryRange) {
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return nil
@@ -37,7 +38,7 @@ func programRanges() (ranges []memoryRange) {
 		switch {
 		case fields[0] == "Anonymous:":
 			if at.end > 0 && fields[1] == "0" {
-				ranges = append(ranges, at)
+				all = append(all, at)
 			}
 		case !strings.HasSuffix(fields[0], ":"):
 			at = memoryRange{}
@@ -51,5 +52,5 @@ func programRanges() (ranges []memoryRange) {
 			}
 		}
 	}
-	return ranges
+	return all
 }
