@@ -98,11 +98,28 @@ func (s *server) lockDemo() (unlock func(), err error) {
 
 // noteDemo warns of accounts whose passwords were printed, in a store that is served for real.
 func (s *server) noteDemo(ctx context.Context) {
-	n, err := s.store.CountOrigin(ctx, originDemo)
-	if err == nil && n > 0 {
+	svc, n := s.site.Load().svc, 0
+	realms, _ := svc.Realms(ctx)
+	for _, r := range realms {
+		for name := range recipes {
+			acc, err := svc.FindAccount(ctx, r.ID, demoName(name))
+			if err != nil {
+				acc, err = svc.FindAccount(ctx, r.ID, demoName(name)+demoMail)
+			}
+			if err == nil && acc.Origin == originDemo {
+				n++
+			}
+		}
+	}
+	if n > 0 {
 		s.log.Warn("the store has accounts that the demo made, whose passwords it printed: delete them, or serve another data directory", "accounts", n)
 	}
 }
+
+// The names of the demo's accounts, by which they are found again.
+const demoMail = "@example.com"
+
+func demoName(d auth.Dialect) string { return string(d) + "-demo" }
 
 // makeDemo makes the demo's accounts, or gives them new passwords. A store with
 // accounts that the demo did not make is refused.
@@ -149,10 +166,10 @@ func (d *desk) onlyDemo(a *app) error {
 
 func (d *desk) makeOne(a *app, m *auth.Mount) (demoAccount, error) {
 	r := recipes[m.Dialect]
-	one := demoAccount{mount: m, name: string(m.Dialect) + "-demo", secret: strings.ToLower(rand.Text())}
+	one := demoAccount{mount: m, name: demoName(m.Dialect), secret: strings.ToLower(rand.Text())}
 	n := auth.NewAccount{
 		Kind: r.kind, Origin: originDemo, DisplayName: "Demo of " + string(m.Dialect), Org: "demo",
-		Username: one.name, Email: one.name + "@example.com", Roles: []string{demoAccess},
+		Username: one.name, Email: one.name + demoMail, Roles: []string{demoAccess},
 	}
 	if r.email {
 		one.name, n.Username = n.Email, ""

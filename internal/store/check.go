@@ -62,12 +62,6 @@ func (s *Store) CheckEvents(ctx context.Context) (found string, err error) {
 	return strings.Join(strings.Fields(found), " "), classify(err)
 }
 
-// CountOrigin counts the accounts of that origin.
-func (s *Store) CountOrigin(ctx context.Context, origin string) (n int, err error) {
-	err = s.row(ctx, "SELECT COUNT(*) FROM account WHERE origin = $1", origin).Scan(&n)
-	return n, classify(err)
-}
-
 // Fault is what is wrong with a database, as far as an error tells.
 type Fault int
 

@@ -48,7 +48,7 @@ func TestStore_FileGone(t *testing.T) {
 	all := func(what string, want auth.Code) {
 		t.Helper()
 		_, list := s.Realms(t.Context())
-		_, row := s.CountOrigin(t.Context(), "demo")
+		_, row := s.HasAccounts(t.Context())
 		for name, err := range map[string]error{
 			"ping": s.Ping(t.Context()), "a list": list, "a row": row, "check": s.Check(t.Context()),
 			"a write":            s.SetValue(t.Context(), "a", what),
