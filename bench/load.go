@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -137,20 +138,26 @@ func (b *bench) asking(ctx context.Context, name string, to target, q question) 
 	return r, b.ask(ctx, r, to, q)
 }
 
-// ask gives a row clients that ask one question: wrk's, if it is installed.
-func (b *bench) ask(ctx context.Context, r *row, to target, q question) (err error) {
+// ask gives a row clients that ask one of these questions, by chance: wrk's, if it is installed.
+func (b *bench) ask(ctx context.Context, r *row, to target, list ...question) (err error) {
 	r.measured(to)
 	if program, fault := exec.LookPath("wrk"); fault == nil {
-		r.wrk, err = newWrk(program, b.dir, to.address, q)
+		r.wrk, err = newWrk(program, b.dir, to.address, list...)
 		return err
 	}
-	request := q.bytes(to.address)
+	var requests [][]byte
+	for _, q := range list {
+		requests = append(requests, q.bytes(to.address))
+	}
 	for range connections {
 		c, err := b.connect(ctx, to.address)
 		if err != nil {
 			return err
 		}
-		r.workers, r.clients = append(r.workers, func() error { _, err := c.ok(request); return err }), append(r.clients, c)
+		r.workers, r.clients = append(r.workers, func() error {
+			_, err := c.ok(requests[rand.IntN(len(requests))]) //nolint:gosec // any will do
+			return err
+		}), append(r.clients, c)
 	}
 	r.hangUp()
 	return nil
@@ -172,12 +179,7 @@ func verifying(kind string) func(context.Context, *bench, *row) error {
 	}
 }
 
-// introspecting is a row of a service that asks what an opaque token means.
-func (b *bench) introspecting(ctx context.Context) (*row, error) {
-	r := &row{name: "introspections opaque", unit: "/s"}
-	return r, introspecting(ctx, b, r)
-}
-
+// introspecting is a service that asks what an opaque token means.
 func introspecting(ctx context.Context, b *bench, r *row) error {
 	const service = "gateway"
 	secret, err := b.server.createService(ctx, service)

@@ -40,12 +40,37 @@ function done(summary, latency)
 end
 `
 
-func newWrk(program, dir, address string, q question) (*wrk, error) {
+// wrkChoice makes wrk ask one of several questions, by chance. They are put together before
+// the first is asked.
+const wrkChoice = `local requests = {}
+function init()
+  for _, q in ipairs({
+%s  }) do
+    wrk.headers["Authorization"] = q[1]
+    requests[#requests + 1] = wrk.format(nil, nil, nil, q[2])
+  end
+end
+function request()
+  return requests[math.random(#requests)]
+end
+`
+
+// newWrk prepares wrk to ask questions that differ in no more than their credential and form.
+func newWrk(program, dir, address string, list ...question) (*wrk, error) {
+	q := list[0]
 	script, err := os.CreateTemp(dir, "wrk-*.lua")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fmt.Fprintf(script, wrkScript, q.method, q.form); err != nil {
+	text := fmt.Sprintf(wrkScript, q.method, q.form)
+	if len(list) > 1 {
+		var choice strings.Builder
+		for _, q := range list {
+			fmt.Fprintf(&choice, "    {%q, %q},\n", q.authorization, q.form)
+		}
+		text += fmt.Sprintf(wrkChoice, choice.String())
+	}
+	if _, err := script.WriteString(text); err != nil {
 		return nil, errors.Join(err, script.Close())
 	}
 	w := &wrk{program, append(strings.Fields(wrkLoad()), "-s", script.Name(), "-H", "Authorization: "+q.authorization)}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,9 +39,11 @@ func TestWrk_Asks(t *testing.T) {
 	}
 	var asked, unlike atomic.Int64
 	var refuse atomic.Bool
+	var kinds sync.Map
 	peer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		asked.Add(1)
+		kinds.Store(r.Header.Get("Authorization")+string(body), true)
 		if r.Method+r.URL.Path+r.Header.Get("Authorization")+r.Header.Get("Content-Type")+string(body) != "POST/pathBasic a b"+formType+"token=x" {
 			unlike.Add(1)
 		}
@@ -65,6 +68,24 @@ func TestWrk_Asks(t *testing.T) {
 	}
 	if l := r.line(); r.sum.processor <= 0 || !strings.HasSuffix(l.processor, " µs") || l.mallocs == "" || r.quantile(0.5) == 0 {
 		t.Error(l, r.sum.processor)
+	}
+	var list []question
+	for _, token := range []string{"a", "b", "c"} {
+		list = append(list, question{"POST", "/path", "Basic a b", "token=" + token})
+	}
+	list = append(list, question{"POST", "/path", "Basic other", "token=x"})
+	chosen := &row{name: "choice", unit: "/s"}
+	if err := b.ask(t.Context(), chosen, to, list...); err != nil {
+		t.Fatal(err)
+	}
+	chosen.mallocs = ownMallocs
+	if err := chosen.measure(t.Context(), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	var seen []any
+	kinds.Range(func(kind, _ any) bool { seen = append(seen, kind); return true })
+	if len(seen) != 1+len(list) {
+		t.Errorf("asked before and by chance: %q", seen)
 	}
 	refuse.Store(true)
 	if err := r.measure(t.Context(), time.Second); err == nil {
