@@ -9,17 +9,17 @@ type pace int
 
 const (
 	paceStep = 16  // batches, after each of which it goes faster
-	mostRows = 200 // of a kind in a transaction: with a thousand, refreshes beside them took three times as long
+	mostRows = 200 // of a kind at once, in many small transactions
 )
 
-// rows are how many of a kind are deleted in one transaction.
+// rows are how many of a kind are deleted at once.
 func (p pace) rows() int {
 	return min(50<<min(p/paceStep, 2), mostRows)
 }
 
 // pause is how long deletions rest after some that took so long: the longer, the more others
-// there are that write.
+// there are that write. They rest between transactions, too.
 func (p pace) pause(took time.Duration) time.Duration {
-	share := max(20-4*(p/paceStep), 12)
-	return min(max(time.Duration(share)*took, 20*time.Millisecond), 2*time.Second)
+	share := 8 >> min(p/paceStep, 4)
+	return min(max(time.Duration(share)*took, 10*time.Millisecond), 2*time.Second)
 }

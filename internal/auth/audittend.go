@@ -12,6 +12,7 @@ import (
 
 const (
 	cutBatch  = 100       // entries that a command deletes in one transaction, so that logins hardly wait for it
+	cutPiece  = 10        // entries that are deleted because of their age in one transaction, likewise
 	signEvery = time.Hour // a log that has grown is signed
 )
 
@@ -151,12 +152,28 @@ func (s *Service) cutOld(ctx context.Context, realm Realm, entries int) (more bo
 		s.blame(realm, found)
 		return false, err
 	}
-	if _, err := s.cut(ctx, realm, end, nil); err != nil || n == entries {
-		return err == nil, err
+	for i := 0; i < n; i += cutPiece {
+		began := time.Now()
+		if k, err := s.cut(ctx, realm, page[min(i+cutPiece, n)-1], nil); err != nil || k == 0 {
+			return err == nil, err
+		}
+		Rest(ctx, began)
+	}
+	if n == entries {
+		return true, nil
 	}
 	s.log.Info("entries of the audit log were deleted because of their age", "realm", realm.Name,
 		"up_to", audit.Head{Seq: end.Seq, Hash: end.Hash}, "of", audit.Stamp(end.At))
 	return false, nil
+}
+
+// Rest waits for as long again as something took that has begun then, if ctx doesn't end: so
+// who writes meanwhile never waits for two deletions in a row.
+func Rest(ctx context.Context, began time.Time) {
+	select {
+	case <-time.After(time.Since(began)):
+	case <-ctx.Done():
+	}
 }
 
 // recheckCut looks at entries for the last time before they, or all but the last of them, are deleted.

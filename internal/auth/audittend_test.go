@@ -12,6 +12,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/store"
 )
 
 // withLog has the service write its log into a buffer.
@@ -19,9 +20,11 @@ func withLog(out *bytes.Buffer) func(*auth.Options) {
 	return func(o *auth.Options) { o.Log = slog.New(slog.NewTextHandler(out, nil)) }
 }
 
-func (w *world) tendAudit() (more bool) {
+func (w *world) tendAudit() (more bool) { return w.tendAuditOf(100) }
+
+func (w *world) tendAuditOf(entries int) (more bool) {
 	w.t.Helper()
-	more, err := w.svc.TendAudit(w.ctx, w.realm, 100)
+	more, err := w.svc.TendAudit(w.ctx, w.realm, entries)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -213,6 +216,43 @@ func TestTendAudit_Cut(t *testing.T) {
 	w.edit("UPDATE audit_checkpoint SET seq = 1205")
 	if r := w.verified(); len(r.Findings) < 2 {
 		t.Errorf("with a cut by hand: %v", r.Findings)
+	}
+}
+
+// commits counts transactions.
+type commits struct {
+	store.Observer
+	n int
+}
+
+func (c *commits) StoreBatch(n int, _ time.Duration) { c.n += n }
+func (c *commits) StoreCommit(time.Duration)         {}
+func (c *commits) StoreRead(time.Duration)           {}
+func (c *commits) StoreWaited(time.Duration)         {}
+
+// TestTendAudit_Pieces: however many entries are cut at once, no transaction cuts more than ten.
+func TestTendAudit_Pieces(t *testing.T) {
+	w := newWorld(t, func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
+	err := w.store.InTx(w.ctx, func(tx auth.Tx) error {
+		for range 98 { // with those of the realm itself, a hundred
+			if err := tx.InsertEvent(w.ctx, audit.Event{ID: uuid.New(), RealmID: w.realm.ID, At: w.clock(), Kind: audit.SignedIn}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // hours, so that the clock does not leap, and the log is signed
+		w.advance(12 * time.Hour)
+		w.tendAuditOf(0)
+	}
+	c := &commits{}
+	w.store.Observe(c)
+	w.tendAuditOf(45)
+	if r := w.verified(); r.First != 46 || c.n != 5 || len(r.Findings) != 0 {
+		t.Errorf("%d transactions, %+v", c.n, r)
 	}
 }
 

@@ -188,3 +188,26 @@ func TestSweep_Batches(t *testing.T) {
 		t.Errorf("%d transactions for three sweeps that found something, and four others", e.jobs)
 	}
 }
+
+// However many are to be deleted at once, a transaction deletes few of them.
+func TestSweep_Pieces(t *testing.T) {
+	s, ctx, now, e := create(t), t.Context(), time.Now(), &ear{}
+	err := s.InTx(ctx, func(tx auth.Tx) error {
+		for i := range 3*pieceRows + 1 {
+			if err := tx.NoteSource(ctx, uuid.New(), fmt.Sprint(i), now.Add(-auth.DefaultBudgets().KnownFor-time.Hour)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Observe(e)
+	if n, err := s.Sweep(ctx, now, 3*pieceRows, auth.DefaultBudgets()); err != nil || n != 3*pieceRows || e.jobs != 3 {
+		t.Errorf("%d rows in %d transactions, %v", n, e.jobs, err)
+	}
+	if n, err := s.Sweep(ctx, now, 3*pieceRows, auth.DefaultBudgets()); err != nil || n != 1 || e.jobs != 4 {
+		t.Errorf("then %d rows, %d transactions in all, %v", n, e.jobs, err)
+	}
+}
