@@ -88,6 +88,9 @@ func multiply(t *testing.T, db *sql.DB, table string, rows int) {
 		}
 		names, values = append(names, name), append(values, value)
 	}
+	if err := columns.Err(); err != nil {
+		t.Fatal(err)
+	}
 	result, err := db.Exec(fmt.Sprintf(`INSERT INTO %s (%s)
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		SELECT %s FROM n, (SELECT * FROM %s LIMIT 1)`, table, strings.Join(names, ", "), rows, strings.Join(values, ", "), table))
