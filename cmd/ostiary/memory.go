@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/unmap"
 )
 
 // spareProcessors returns how many passwords are hashed at once, and gives the scheduler
@@ -24,49 +29,99 @@ func spareProcessors(slots int) int {
 }
 
 const (
-	ballastSize = 8 << 20
-	// memoryBase is what the process may take before the collector works harder, the
-	// ballast included; the buffers of hashes are beside its heap.
-	memoryBase = 26 << 20
+	oftenEnough = 100 * time.Millisecond // between two collections
+	seldom      = 4 * oftenEnough
+	leastRoom   = 1 << 20
+	mostRoom    = 12 << 20
+	leastHeap   = 4 << 20 // at 100 %, the runtime lets the heap become as large before it collects
 )
 
-// ballast is memory that nobody touches, so that the system gives none for it; but the
-// collector counts it, and waits for as much garbage before it runs again. With a
-// megabyte in use and nothing else, it would run a hundred times a second when the
-// server is busy with verifications, for a tenth of what they cost.
-var ballast []byte
+// room is how much garbage may pile up between two collections where little is in use. By
+// itself the collector waits for as much as is in use: with two megabytes, it would run
+// a hundred times a second when the server is busy with verifications, for a tenth of what they cost.
+type room struct {
+	bytes   uint64
+	percent int
+	last    time.Time // collection
+}
 
 // boundMemory has the collector run neither too often nor too seldom, from now on.
 func boundMemory() {
 	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return // the operator knows better
 	}
-	ballast = make([]byte, ballastSize)
-	atEachCollection(limitMemory(0))
+	(&room{percent: 100, last: time.Now()}).follow()
 }
 
-// atEachCollection sets the limit after each collection. A crowd that comes within a second
-// must not have the collector work for nothing until somebody looks.
-func atEachCollection(limit int64) {
+// follow is told of each collection, by what it collects.
+func (r *room) follow() {
 	type garbage struct{ _ *byte }
-	runtime.AddCleanup(new(garbage), func(limit int64) { atEachCollection(limitMemory(limit)) }, limit)
+	runtime.AddCleanup(new(garbage), func(r *room) {
+		r.adapt(time.Now(), inUse())
+		r.follow()
+	}, r)
 }
 
-// limitMemory sets the limit to the base and what is really in use beyond it, the stacks of
-// connections by the thousand and what they hold, unless it is about that already.
-func limitMemory(now int64) int64 {
-	used := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+// adapt makes room if collections follow each other too soon, and takes it back.
+func (r *room) adapt(now time.Time, used uint64) {
+	switch took := now.Sub(r.last); {
+	case took < oftenEnough:
+		r.bytes = min(max(2*r.bytes, leastRoom), mostRoom)
+	case took > seldom:
+		r.bytes /= 2
+	}
+	r.last = now
+	percent := min(100*r.bytes/used, 100*(r.bytes+used)/leastHeap)
+	percent = min(max(percent, 100), math.MaxInt32)
+	if d := int(percent) - r.percent; d > r.percent/8 || -d > r.percent/8 {
+		r.percent = int(percent)
+		debug.SetGCPercent(r.percent)
+	}
+}
+
+// inUse is what the collector has found in use, as far as it counts for when it runs next.
+func inUse() (total uint64) {
+	used := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(used)
-	limit := int64(memoryBase)
 	for _, u := range used {
-		if u.Value.Kind() == metrics.KindUint64 {
-			limit += int64(u.Value.Uint64())
+		total += u.Value.Uint64()
+	}
+	return total
+}
+
+// leisureEvery is how often the process sees whether it has anything to do.
+const leisureEvery = 2 * time.Second
+
+// giveBack returns memory to the system that the process needs no more, each time that it has
+// come to rest: what was for its start, for a crowd that has left, or for counting the accounts.
+func giveBack(ctx context.Context) {
+	tick := time.NewTicker(leisureEvery)
+	defer tick.Stop()
+	l := leisure{busy: true} // it has just started
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if l.begins(processorTime()) {
+			debug.FreeOSMemory()
+			unmap.Program()
 		}
 	}
-	limit = max(limit-int64(len(ballast)), memoryBase)
-	if d := limit - now; d > now/16 || -d > now/16 {
-		debug.SetMemoryLimit(limit)
-		return limit
-	}
-	return now
+}
+
+// leisure is when a process has little to do.
+type leisure struct {
+	spent time.Duration // of the processors, until it was looked at last
+	busy  bool          // it had something to do since it last came to rest
+}
+
+// begins tells whether a process that has run for so long in all, and is looked at every so
+// often, has come to rest: it has used less than a hundredth of a processor since.
+func (l *leisure) begins(spent time.Duration) bool {
+	worked := spent-l.spent > leisureEvery/100
+	begins := l.busy && !worked
+	l.spent, l.busy = spent, worked
+	return begins
 }

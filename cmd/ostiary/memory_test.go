@@ -1,29 +1,65 @@
 package main
 
 import (
-	"math"
-	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 )
 
-// What is really in use raises the collector's limit, or it would work for nothing; a change
-// that is small leaves it.
-func TestLimitMemory_FollowsWhatIsInUse(t *testing.T) {
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
-	const size = 64 << 20
-	held := make([]byte, size)
-	runtime.GC()
-	limit := limitMemory(0)
-	if limit < memoryBase+size || limit != debug.SetMemoryLimit(-1) {
-		t.Errorf("with %d in use the limit is said to be %d, and is %d", size, limit, debug.SetMemoryLimit(-1))
+// Collections that follow each other too soon make room for more garbage, up to a bound, and
+// those that are seldom take it back; what is in use anyway is as much room as ever.
+func TestRoom_FollowsTheCollections(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	const little, much = 2 << 20, 256 << 20
+	now := time.Now()
+	r := room{percent: 100, last: now}
+	after := func(d time.Duration, used uint64) int {
+		now = now.Add(d)
+		r.adapt(now, used)
+		if set := debug.SetGCPercent(r.percent); set != r.percent {
+			t.Fatalf("%d %% is said, and %d %% is set", r.percent, set)
+		}
+		return r.percent
 	}
-	if again := limitMemory(limit); again != limit {
-		t.Errorf("%d, and then %d", limit, again)
+	if p := after(2*oftenEnough, little); p != 100 {
+		t.Errorf("nothing is wrong, and it is %d %%", p)
 	}
-	runtime.KeepAlive(held)
-	runtime.GC()
-	if after := limitMemory(limit); after >= limit || after < memoryBase {
-		t.Errorf("%d with it, %d without it", limit, after)
+	before := 100
+	for range 10 {
+		p := after(oftenEnough/10, little)
+		if p < before {
+			t.Errorf("collections without end, and %d %% became %d %%", before, p)
+		}
+		before = p
+	}
+	goal := max(leastHeap*uint64(before)/100, little+little*uint64(before)/100)
+	if goal < mostRoom/2 || goal > mostRoom+little {
+		t.Errorf("at %d %% it is collected at %d bytes, with %d in use", before, goal, little)
+	}
+	if p := after(oftenEnough/10, much); p != 100 {
+		t.Errorf("with much in use %d %%, not 100", p)
+	}
+	after(oftenEnough/10, little)
+	for range 10 {
+		after(2*seldom, little)
+	}
+	if r.bytes > leastRoom || r.percent != 100 {
+		t.Errorf("hardly any garbage, and there is room for %d, %d %%", r.bytes, r.percent)
+	}
+}
+
+// Memory is given back once each time that the process comes to rest, and not while it works.
+func TestLeisure_BeginsOnce(t *testing.T) {
+	const work, rest = leisureEvery / 10, leisureEvery / 1000
+	l := leisure{busy: true}
+	var spent time.Duration
+	for i, step := range []struct {
+		took   time.Duration
+		begins bool
+	}{{work, false}, {rest, true}, {rest, false}, {rest, false}, {work, false}, {work, false}, {rest, true}, {rest, false}} {
+		spent += step.took
+		if got := l.begins(spent); got != step.begins {
+			t.Errorf("after step %d it is %v that the rest begins", i, got)
+		}
 	}
 }

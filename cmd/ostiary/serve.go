@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +26,6 @@ import (
 	"github.com/ostiary/ostiary/internal/throttle"
 	"github.com/ostiary/ostiary/internal/trace"
 	"github.com/ostiary/ostiary/internal/trace/otlp"
-	"github.com/ostiary/ostiary/internal/unmap"
 	"github.com/ostiary/ostiary/internal/usage"
 	"github.com/ostiary/ostiary/internal/web"
 )
@@ -196,6 +194,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tended.Go(func() { s.writeBack(tending) })
 	tended.Go(func() { s.tendCertificate(tending) })
 	tended.Go(func() { s.warm(tending, site) })
+	tended.Go(func() { giveBack(tending) })
 	if !c.Demo {
 		tended.Go(func() { s.noteDemo(tending) })
 	}
@@ -291,13 +290,11 @@ func (s *server) wait(open doors, signals <-chan os.Signal, failed <-chan error)
 	return nil
 }
 
-// warm has the realms measure their floors, and gives back the memory that it took.
+// warm has the realms measure their floors.
 func (s *server) warm(ctx context.Context, site *site) {
 	for _, m := range site.mounts {
 		site.svc.Warm(ctx, m.RealmID)
 	}
-	debug.FreeOSMemory()
-	unmap.Program()
 }
 
 const tendEvery = time.Minute
