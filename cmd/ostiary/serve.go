@@ -26,6 +26,7 @@ import (
 	"github.com/ostiary/ostiary/internal/throttle"
 	"github.com/ostiary/ostiary/internal/trace"
 	"github.com/ostiary/ostiary/internal/trace/otlp"
+	"github.com/ostiary/ostiary/internal/unmap"
 	"github.com/ostiary/ostiary/internal/usage"
 	"github.com/ostiary/ostiary/internal/web"
 )
@@ -290,11 +291,12 @@ func (s *server) wait(open doors, signals <-chan os.Signal, failed <-chan error)
 	return nil
 }
 
-// warm has the realms measure their floors.
+// warm has the realms measure their floors, and lets go of the code that was for the start alone.
 func (s *server) warm(ctx context.Context, site *site) {
 	for _, m := range site.mounts {
 		site.svc.Warm(ctx, m.RealmID)
 	}
+	unmap.Program()
 }
 
 const tendEvery = time.Minute

@@ -119,7 +119,7 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 func dsn(path string) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)",
-		"cache_size(-1024)", "trusted_schema(OFF)",
+		"cache_size(-512)", "trusted_schema(OFF)",
 	}}
 	q.Set("mode", "rw") // a file that is gone must not be made again, empty
 	abs, err := filepath.Abs(path)
