@@ -103,6 +103,13 @@ func TestRedis_ACL(t *testing.T) {
 			}
 		})
 	}
+	t.Run("unknown", func(t *testing.T) {
+		t.Parallel()
+		err := work(t, Options{Addresses: []string{startRedis(t).address}})
+		if auth.CodeOf(err) != auth.CodeUnavailable || !strings.Contains(err.Error(), "docs/budgets.md") {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("numbered", func(t *testing.T) {
 		t.Parallel()
 		p := startRedis(t)

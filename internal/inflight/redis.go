@@ -97,9 +97,10 @@ func (r *Redis) fault(ctx context.Context, err error) error {
 		Cause: fmt.Errorf("the Redis of guess_redis, %s, does not answer as it should: %s: %w", r.name, do, err)}
 }
 
-// forbidden says whether a server's error is that its user may not do this, or not in a script.
+// forbidden says whether a server's error is that it does not know its user, or that this one
+// may not do this, or not in a script.
 func forbidden(text string) bool {
-	return strings.HasPrefix(text, "NOPERM") || strings.Contains(text, "no permissions") || strings.Contains(text, "can't run this command")
+	return strings.HasPrefix(text, "NOPERM") || strings.HasPrefix(text, "WRONGPASS") || strings.HasPrefix(text, "NOAUTH") || strings.Contains(text, "no permissions") || strings.Contains(text, "can't run this command")
 }
 
 // places are those of one guess.
