@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -245,5 +246,24 @@ func TestFloor_EndsWithItsInput(t *testing.T) {
 	stop.Close()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// What a run would pass over is refused.
+func TestPlan_Check(t *testing.T) {
+	for _, c := range []struct {
+		plan plan
+		rest []string
+		want string
+	}{
+		{plan{only: []string{"start", "growth"}, docs: "../docs"}, nil, ""},
+		{plan{only: []string{"start", "nonsense"}}, nil, "-only nonsense: there are engines"},
+		{plan{}, []string{"extra", "-short"}, `"extra" is no flag`},
+		{plan{docs: t.TempDir()}, nil, "-docs: "},
+	} {
+		err := c.plan.check(c.rest)
+		if text := fmt.Sprint(err); (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(text, c.want) {
+			t.Errorf("%+v %q: %v", c.plan, c.rest, err)
+		}
 	}
 }

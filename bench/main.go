@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -66,9 +67,11 @@ func (p plan) has(group string) bool {
 	return slices.Contains(p.only, group) || p.only == nil && !filled(group)
 }
 
-// filled tells whether a group fills databases, or needs another one than SQLite.
+// fillers are the groups that fill databases, or need another one than SQLite.
+var fillers = []string{"engines", "copies", "growth", "sweep"}
+
 func filled(group string) bool {
-	return slices.Contains([]string{"engines", "copies", "growth", "sweep"}, group)
+	return slices.Contains(fillers, group)
 }
 
 // page tells whether this is all that the page's table is made of.
@@ -102,12 +105,37 @@ func main() {
 	if *only != "" {
 		p.only = strings.Split(*only, ",")
 	}
+	if err := p.check(flag.Args()); err != nil {
+		exit(err)
+	}
 	if !slices.ContainsFunc(groups(), func(g group) bool { return p.has(g.name) }) {
 		p.alone = true
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	exit(run(ctx, p))
+}
+
+// check refuses what would be passed over.
+func (p plan) check(rest []string) error {
+	known := slices.Clone(fillers)
+	for _, g := range groups() {
+		known = append(known, g.name)
+	}
+	for _, name := range p.only {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("-only %s: there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	if len(rest) > 0 {
+		return fmt.Errorf("%q is no flag: what follows would not be read", rest[0])
+	}
+	if p.docs != "" {
+		if _, err := os.Stat(filepath.Join(p.docs, "performance.md")); err != nil {
+			return fmt.Errorf("-docs: %w", err)
+		}
+	}
+	return nil
 }
 
 func exit(err error) {

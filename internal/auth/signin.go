@@ -79,7 +79,6 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 			return err
 		}
 		bearer, hash := newBearer(m)
-		tx.Closing(m.RealmID)
 		if g, err = s.openSession(ctx, tx, m, got.rec, amr, hash, cl); err == nil {
 			g.Bearer = bearer
 		}
@@ -326,7 +325,6 @@ func (s *Service) redeem(ctx context.Context, tx Tx, m *Mount, t Ticket, rec Acc
 		return nil, nil, errDeadTicket
 	}
 	bearer, hash := token.NewOpaque()
-	tx.Closing(m.RealmID)
 	g, err := s.openSession(ctx, tx, m, rec, amr, hash[:], cl)
 	if err != nil {
 		return nil, nil, err

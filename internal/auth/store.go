@@ -369,8 +369,9 @@ type AuditWriter interface {
 	// InsertEvent stores an entry behind the realm's last one: HeadKey.Append says how. It may
 	// be stored, and seen, at the end of the transaction only.
 	InsertEvent(ctx context.Context, e audit.Event) error
-	// Closing says that the next thing that is asked for an answer is the last, and that one
-	// event of each of these realms follows: their places may be taken with the answer.
+	// Closing says that the next thing that is asked for an answer is the last that is done at
+	// all, and that one event of each of these realms follows: their places may be taken with
+	// the answer. Who has rows left to write must not say it: the log would wait for them.
 	Closing(realms ...uuid.UUID)
 	// SealAuditHead gives a head, if it is still the head, another seal.
 	SealAuditHead(ctx context.Context, realm uuid.UUID, h audit.SealedHead) error

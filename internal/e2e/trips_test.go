@@ -28,12 +28,12 @@ func TestPostgres_RoundTrips(t *testing.T) {
 		do   func()
 		most int
 	}{
-		{"login, nomic", func() { h.nomic(t, hostOne, "ada", k) }, 3},
-		{"login, senmo", func() { h.senmo(t, hostOne, "ada", k) }, 3},
-		{"login, cloudio", func() { h.cloudio(t, hostOne, "ada", k) }, 3},
+		{"login, nomic", func() { h.nomic(t, hostOne, "ada", k) }, 4},
+		{"login, senmo", func() { h.senmo(t, hostOne, "ada", k) }, 4},
+		{"login, cloudio", func() { h.cloudio(t, hostOne, "ada", k) }, 4},
 		{"login, mikrocloud, password", func() { h.ticket(t, hostOne, "ada", k) }, 3},
-		{"login, mikrocloud, both steps", func() { h.mikrocloud(t, hostOne, "ada", k) }, 10},
-		{"login, senmo, and a refresh", func() { h.refreshOnce(t, hostOne, "ada", k) }, 3 + 2},
+		{"login, mikrocloud, both steps", func() { h.mikrocloud(t, hostOne, "ada", k) }, 11},
+		{"login, senmo, and a refresh", func() { h.refreshOnce(t, hostOne, "ada", k) }, 4 + 2},
 		{"check of a JWT", check("Authorization: Bearer " + k.access), 0},
 		{"check of an opaque token", check("Authorization: Bearer " + k.auth), 0},
 	} {
