@@ -33,7 +33,7 @@ func TestPostgres_LoginWaitsWithoutTheLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer holder.Rollback()
+	defer func() { _ = holder.Rollback() }()
 	if _, err := holder.ExecContext(t.Context(), "SELECT 1 FROM known_source FOR UPDATE"); err != nil {
 		t.Fatal(err)
 	}
