@@ -8,7 +8,7 @@ FAULTFLAGS  ?=
 REHEARSALFLAGS ?=
 GOLANGCI    := v2.15.0
 
-.PHONY: run test check fuzz bench bench-inner profile attack fault rehearsal build
+.PHONY: run test check fuzz bench bench-inner attack fault rehearsal build
 
 run: ## serve the demo: four accounts, four curl lines
 	go run ./cmd/ostiary serve --demo
@@ -18,8 +18,8 @@ test: ## everything that must hold, real peers included; installs what it needs
 
 check: bin/golangci-lint-$(GOLANGCI) ## format, vet, and linters
 	./scripts/format.sh
-	GOFLAGS=-pgo=off go vet ./...
-	GOFLAGS=-pgo=off bin/golangci-lint-$(GOLANGCI) run ./...
+	go vet ./...
+	bin/golangci-lint-$(GOLANGCI) run ./...
 	cd bench && go vet ./... && ../bin/golangci-lint-$(GOLANGCI) run ./...
 	cd bench/pocketbase && go vet ./... && ../../bin/golangci-lint-$(GOLANGCI) run ./...
 
@@ -31,9 +31,6 @@ bench: ## every figure of docs/performance.md, in one run, PocketBase's beside t
 
 bench-inner: ## the inner loops through benchstat; INNER=COMMIT compares with a commit, INNER="OLD NEW" two files
 	./scripts/bench-inner.sh $(INNER)
-
-profile: ## the profile that the compiler is guided by, on a machine that does nothing else
-	./scripts/profile.sh
 
 attack: ## what the threat model names and can be tried from outside, on a real server, a line each; installs what it needs
 	./scripts/attack.sh $(ATTACKFLAGS)

@@ -53,8 +53,8 @@ export PATH=$PWD/.cache/pebble-$pebble:$PATH
 # From here on a peer that is missing is a failure, not a skip.
 export TEST_PEERS=1
 
-# The profile of cmd/ostiary would have all that is imported compiled once more. The tag is that of make build.
-export GOFLAGS="${GOFLAGS:-} -pgo=off -tags=nopgxregisterdefaulttypes"
+# The tag is that of make build.
+export GOFLAGS="${GOFLAGS:-} -tags=nopgxregisterdefaulttypes"
 
 ./scripts/format.sh
 go vet ./...

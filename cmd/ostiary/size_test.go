@@ -13,7 +13,7 @@ const mostBytes = 25_000_000
 // The binary is built as make build does it.
 func TestBinary_Size(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ostiary")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-pgo=auto", "-tags=nopgxregisterdefaulttypes", "-ldflags=-s -w", "-o", path, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags=nopgxregisterdefaulttypes", "-ldflags=-s -w", "-o", path, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
