@@ -22,6 +22,8 @@ type attempt struct {
 	client  Client
 	elder   Elder     // of the mount; nil: none is asked
 	began   time.Time // before the account was looked for; zero if that was no guess
+	// codeLater: the second factor's code has a step of its own, so that it does not follow the password.
+	codeLater bool
 }
 
 // checked is a password that was right.
@@ -50,18 +52,23 @@ type checked struct {
 // check verifies a name and a password. Unknown, wrong, disabled and missing are one
 // error, CodeBadCredentials, with the same cost and no sooner than the realm's floor.
 func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials) (*checked, error) {
-	var rec *AccountRecord
 	a.began = time.Now()
-	span := trace.Start(ctx, "read account")
-	found, known, err := s.store.AccountFrom(ctx, a.realm, nameKey(c.Name), a.dialect, sourceOf(a.client.Address), s.knownSince())
-	span.End()
-	switch {
-	case err == nil:
-		rec = &found
-	case !errors.Is(err, ErrNotFound):
+	rec, known, err := s.accountNamed(ctx, a, c.Name)
+	if err != nil {
 		return nil, storeError(err)
 	}
 	return s.checkRecord(ctx, a, rec, known, c, m)
+}
+
+// accountNamed reads the account of a name, nil if there is none, and whether it has signed in from the client's
+// source before. Like issueTicket it keeps its variables off the stack of those who wait.
+func (s *Service) accountNamed(ctx context.Context, a attempt, name string) (rec *AccountRecord, known bool, err error) {
+	defer trace.Start(ctx, "read account").End()
+	found, known, err := s.store.AccountFrom(ctx, a.realm, nameKey(name), a.dialect, sourceOf(a.client.Address), s.knownSince())
+	if errors.Is(err, ErrNotFound) {
+		return nil, known, nil
+	}
+	return &found, known, err
 }
 
 // checkRecord verifies the password for an account, or for none (rec is nil), that may have
@@ -88,7 +95,7 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		a.client.token = audit.TagOf(hash)
 		got.secret = a.client.token
 	}
-	if rec != nil && m != nil && m.AppendCode && s.factorState(rec.Factor) == FactorConfirmed {
+	if rec != nil && m != nil && m.AppendCode && !a.codeLater && s.factorState(rec.Factor) == FactorConfirmed {
 		pass, got.code = splitCode(pass)
 	}
 	ask, err := s.forElder(ctx, m, rec, c)

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,17 +42,36 @@ func (s *Service) Sign(ctx context.Context, g *Grant, own token.Claims) (string,
 	for name, value := range own {
 		claims[name] = value
 	}
+	sign := token.Sign
 	if key.Algorithm() == keyring.RS256 {
 		if err := signing.enter(ctx); err != nil {
 			return "", AsError(err)
 		}
 		defer signing.leave()
+		sign = signAside
 	}
-	jwt, err := token.Sign(key, claims)
+	jwt, err := sign(key, claims)
 	if err != nil {
 		return "", AsError(err)
 	}
 	return jwt, nil
+}
+
+// signAside is token.Sign on a goroutine of its own. An RSA signature takes 8 KB of stack, which a
+// connection's goroutine would keep when it waits for the next password or commit.
+func signAside(key *keyring.SigningKey, claims token.Claims) (jwt string, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		jwt, err = token.Sign(key, claims)
+	}()
+	<-done
+	return jwt, err
 }
 
 // signing are the places for RSA signatures, each of which holds a core for a millisecond: as
