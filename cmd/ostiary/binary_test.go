@@ -84,6 +84,7 @@ func TestBinary_StacksOfLogins(t *testing.T) {
 							break
 						}
 						_, _ = io.Copy(io.Discard, res.Body)
+						_ = res.Body.Close()
 						status += res.Status
 					}
 					answered <- status
