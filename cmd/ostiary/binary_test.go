@@ -10,11 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
-// released builds the binary as make build does it.
+// released builds the binary with the flags of make build.
 func released(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "ostiary")
@@ -40,10 +43,14 @@ func TestBinary_Size(t *testing.T) {
 }
 
 // A login that waits for a hash has a stack of 16 KiB, and that of the goroutine which sees whether its client hangs
-// up, of 8. One kilobyte more, at its deepest, and it had 32.
+// up, of 8. One kilobyte more, at its deepest, and it had 32 (docs/adr/0017-logins-under-load.md).
 func TestBinary_StacksOfLogins(t *testing.T) {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("frames are of another size here")
+	}
+	t.Setenv("GOMAXPROCS", "2") // each processor keeps stacks for the next goroutines
 	t.Setenv("PATH", filepath.Dir(released(t))+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	const many, mostEach = 150, 32 << 10
+	const many, mostEach = 150, 29 << 10
 	for dialect, login := range map[string]struct{ request, header, body string }{
 		"cloudio":    {"POST /v1/auth", "Authorization: Token " + base64.StdEncoding.EncodeToString([]byte("ada:"+diskPass)), ""},
 		"mikrocloud": {"POST /user/login", "Content-Type: application/json", `{"email":"ada@example.com","password":"` + diskPass + `"}`},
@@ -53,7 +60,7 @@ func TestBinary_StacksOfLogins(t *testing.T) {
 		request := fmt.Sprintf("%s HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: %d\r\n\r\n%s", login.request, login.header, len(login.body), login.body)
 		t.Run(dialect, func(t *testing.T) {
 			config := filepath.Join(t.TempDir(), "ostiary.toml")
-			settings := "guess_account = 0\nguess_source = 0\nguess_factor = 0\nsource_requests = 1024\nhash_slots = 1\nhash_wait = \"1m\"\n[[mount]]\ndialect = %q\n"
+			settings := "guess_account = 0\nguess_source = 0\nguess_factor = 0\nsource_requests = 1024\nhash_slots = 1\nhash_wait = \"30s\"\n[[mount]]\ndialect = %q\n"
 			if err := os.WriteFile(config, fmt.Appendf(nil, settings, dialect), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -74,6 +81,7 @@ func TestBinary_StacksOfLogins(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(time.Minute))
 				go func() {
 					from, status := bufio.NewReader(conn), ""
 					for range 2 { // after the first, a stack is as large as all of a login needs
@@ -90,19 +98,22 @@ func TestBinary_StacksOfLogins(t *testing.T) {
 					answered <- status
 				}()
 			}
-			most := 0.0
+			var each []float64
 			for len(answered) < many {
-				most = max(most, stacks())
+				each = append(each, (stacks()-before)/many)
+				time.Sleep(20 * time.Millisecond)
 			}
 			for range many {
 				if status := <-answered; status != "200 OK200 OK" {
 					t.Fatalf("the answers were %q", status)
 				}
 			}
-			if each := (most - before) / many; each > mostEach {
-				t.Errorf("the stacks of each login have %.0f bytes, and may have %d", each, mostEach)
+			slices.Sort(each)
+			high := each[len(each)*9/10] // of the samples; the collector's work may show in a few
+			if high > mostEach {
+				t.Errorf("the stacks of each login have %.0f bytes, and may have %d", high, mostEach)
 			}
-			t.Logf("the stacks of each login had %.0f bytes", most/many-before/many)
+			t.Logf("the stacks of each login had %.0f bytes, at the most %.0f", high, each[len(each)-1])
 		})
 	}
 }

@@ -61,14 +61,17 @@ func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials)
 }
 
 // accountNamed reads the account of a name, nil if there is none, and whether it has signed in from the client's
-// source before. Like issueTicket it keeps its variables off the stack of those who wait.
+// source before. It is a function of its own so that what it reads is not on the stack while a hash is waited for.
 func (s *Service) accountNamed(ctx context.Context, a attempt, name string) (rec *AccountRecord, known bool, err error) {
 	defer trace.Start(ctx, "read account").End()
 	found, known, err := s.store.AccountFrom(ctx, a.realm, nameKey(name), a.dialect, sourceOf(a.client.Address), s.knownSince())
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return nil, known, nil
+	case err != nil:
+		return nil, false, err
 	}
-	return &found, known, err
+	return &found, known, nil
 }
 
 // checkRecord verifies the password for an account, or for none (rec is nil), that may have

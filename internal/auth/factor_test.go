@@ -212,6 +212,20 @@ func TestSignIn_ConfirmedFactorNeedsAppend(t *testing.T) {
 	}
 }
 
+// Where the code has a step of its own, nothing is cut off the password, whatever the mount says.
+func TestBeginSignIn_NoAppendedCode(t *testing.T) {
+	w := newWorld(t)
+	a := w.account("steve")
+	uri := w.enroll(a)
+	appending := *w.two
+	appending.AppendCode = true
+	if _, err := w.svc.BeginSignIn(w.ctx, &appending, creds("steve", goodPassword), client); err != nil {
+		t.Errorf("the password alone: %v", err)
+	}
+	_, err := w.svc.BeginSignIn(w.ctx, &appending, creds("steve", goodPassword+string(w.code(uri))), client)
+	w.wantCode(err, auth.CodeBadCredentials)
+}
+
 func TestFactor_ResetAndBudget(t *testing.T) {
 	w := newWorld(t, withBudgets)
 	a := w.account("steve")

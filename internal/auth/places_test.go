@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/ostiary/ostiary/internal/token"
 )
 
 // HoldSignatures takes all places for RSA signatures, until release is called.
@@ -18,6 +21,17 @@ func HoldSignatures() (release func()) {
 			signing.leave()
 		}
 	}
+}
+
+// A panic of a signature ends its request, and not the process.
+func TestSignAside_Panics(t *testing.T) {
+	defer func() {
+		if p, _ := recover().(string); !strings.Contains(p, "token.Sign") {
+			t.Errorf("the panic says %.200q", p)
+		}
+	}()
+	_, err := signAside(nil, token.Claims{"iat": 1, "exp": 2})
+	t.Errorf("without a key: %v", err)
 }
 
 // Whoever asked first is served first, but for those who have gone.

@@ -150,12 +150,13 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 		return nil, err
 	}
 	defer got.guess.leave()
-	return s.issueTicket(ctx, m, a, got, c, cl)
+	return s.issueTicket(ctx, m, a, got, c)
 }
 
 // issueTicket is what comes after the password was right. It is a function of its own so that its variables are not
 // on the stack of those who wait for a hash: with them, each connection's stack is twice as large.
-func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *checked, c Credentials, cl Client) (*Pending, error) {
+func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *checked, c Credentials) (*Pending, error) {
+	cl := a.client
 	if got.shadow != nil {
 		return s.beginShadowed(ctx, m, got, c, cl)
 	}
