@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -265,5 +266,24 @@ func TestPlan_Check(t *testing.T) {
 		if text := fmt.Sprint(err); (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(text, c.want) {
 			t.Errorf("%+v %q: %v", c.plan, c.rest, err)
 		}
+	}
+}
+
+// A binary that ends at once is not waited for.
+func TestProcess_EndsAtOnce(t *testing.T) {
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{binary: "/bin/sh", args: []string{"-c", "echo no such command >&2; exit 7"}, address: address, log: log}
+	if _, err := p.start(t.Context()); err == nil || !strings.Contains(err.Error(), "exit status 7") || !strings.Contains(err.Error(), "no such command") {
+		t.Errorf("%v", err)
+	}
+	if err := p.stop(); err != nil {
+		t.Errorf("it is stopped: %v", err)
 	}
 }

@@ -43,7 +43,8 @@ type process struct {
 	counter string // the URL that tells how often it has allocated memory
 	log     *os.File
 
-	*exec.Cmd // nil: it does not run
+	*exec.Cmd            // nil: it does not run
+	ended     chan error // what the process ended with
 }
 
 func freeAddress() (string, error) {
@@ -64,10 +65,17 @@ func (p *process) start(ctx context.Context) (took time.Duration, err error) {
 		p.Cmd = nil
 		return 0, err
 	}
+	p.ended = make(chan error, 1)
+	go func(running *exec.Cmd, ended chan<- error) { ended <- running.Wait() }(p.Cmd, p.ended)
 	for time.Since(begin) < 20*time.Second && ctx.Err() == nil {
 		c, err := dial(ctx, p.address)
-		if err != nil {
-			time.Sleep(200 * time.Microsecond) // nobody listens yet: connecting is refused at once
+		if err != nil { // nobody listens yet: connecting is refused at once
+			select {
+			case err := <-p.ended:
+				p.Cmd = nil
+				return 0, p.failed(fmt.Sprintf("the server has ended (%v)", err))
+			case <-time.After(200 * time.Microsecond):
+			}
 			continue
 		}
 		_, err = c.ok(get(p.address, p.ready, ""))
@@ -89,7 +97,7 @@ func (p *process) stop() error {
 	}
 	kill := time.AfterFunc(10*time.Second, func() { _ = running.Process.Kill() })
 	defer kill.Stop()
-	return running.Wait()
+	return <-p.ended
 }
 
 // failed is an error with the end of the server's log.
