@@ -25,8 +25,8 @@ const keepGuesses = 30 * 24 * time.Hour
 const keepMarks = 24 * time.Hour
 
 // pieceRows is how many rows of a kind are deleted in one transaction. Others that write wait
-// for it, and for a page or two of each row: for about a millisecond.
-const pieceRows = 10
+// for it, and for some pages of each row, which lie anywhere in a large file: for about a millisecond.
+const pieceRows = 3
 
 // old are rows that nothing can use any more: those of a table whose age, a time, is before
 // another one, if they are not ones that stay, by their key. An age has an index where a
