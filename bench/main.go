@@ -21,7 +21,7 @@
 //	go run . -only engines       PostgreSQL beside SQLite
 //	go run . -only copies        the same with a million accounts beside a thousand; ten minutes
 //	go run . -only growth        a million accounts and sessions beside fewer; eight minutes
-//	go run . -only sweep         with a million old sessions to delete, and without; 35 minutes
+//	go run . -only sweep         with a million old sessions to delete, and without; most of an hour
 package main
 
 import (

@@ -167,11 +167,14 @@ func (s *Service) cutOld(ctx context.Context, realm Realm, entries int) (more bo
 	return false, nil
 }
 
+// mostRest is how long deletions rest at the most: a process that stood still in one has not been slow.
+const mostRest = time.Second
+
 // Rest waits for as long again as something took that has begun then, if ctx doesn't end: so
 // who writes meanwhile never waits for two deletions in a row.
 func Rest(ctx context.Context, began time.Time) {
 	select {
-	case <-time.After(time.Since(began)):
+	case <-time.After(min(time.Since(began), mostRest)):
 	case <-ctx.Done():
 	}
 }

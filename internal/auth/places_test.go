@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/token"
 )
@@ -71,6 +72,21 @@ func TestPlaces_InOrder(t *testing.T) {
 		}
 		if err := p.enter(gone); err == nil {
 			t.Error("who has gone gets a place that is free")
+		}
+	})
+}
+
+// Deletions rest as long as one took, but not as long as a process stood still in one.
+func TestRest_Bounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for took, want := range map[time.Duration]time.Duration{3 * time.Millisecond: 3 * time.Millisecond, time.Hour: mostRest} {
+			began := time.Now()
+			time.Sleep(took)
+			rests := time.Now()
+			Rest(t.Context(), began)
+			if got := time.Since(rests); got != want {
+				t.Errorf("after %s it rested for %s, want %s", took, got, want)
+			}
 		}
 	})
 }
