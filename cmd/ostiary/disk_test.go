@@ -186,8 +186,9 @@ func TestThreat64_DiskFull(t *testing.T) {
 	})
 }
 
-// A disk that takes what is written, and then fails to keep it: each sync is an error.
-func TestThreat64_IOError(t *testing.T) {
+// failSyncs has each sync of a process fail, or only those of a file, until it is called off.
+func failSyncs(t *testing.T, p *process, only ...string) (mend func()) {
+	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		if os.Getenv("TEST_PEERS") == "1" {
@@ -198,19 +199,63 @@ func TestThreat64_IOError(t *testing.T) {
 	if out, err := exec.Command(strace, "-qq", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
 		t.Skipf("strace may not trace here: %v: %s", err, out)
 	}
-	faulty(t, filepath.Join(t.TempDir(), "data"), "the disk of the database fails, or a quota is reached: ", func(p *process) func() {
-		seen := filepath.Join(t.TempDir(), "strace")
-		cmd := exec.Command(strace, "-f", "-qq", "-o", seen, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", fmt.Sprint(p.Cmd.Process.Pid))
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+	seen := filepath.Join(t.TempDir(), "strace")
+	args := []string{"-f", "-qq", "-o", seen, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", fmt.Sprint(p.Cmd.Process.Pid)}
+	for _, file := range only {
+		args = append(args, "-P", file)
+	}
+	cmd := exec.Command(strace, args...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it detaches
+		_ = cmd.Wait()
+		if text, err := os.ReadFile(seen); err != nil || !strings.Contains(string(text), "EIO") {
+			t.Errorf("no sync failed: %v", err)
 		}
-		return func() {
-			_ = cmd.Process.Signal(syscall.SIGTERM) // it detaches
-			_ = cmd.Wait()
-			if text, err := os.ReadFile(seen); err != nil || !strings.Contains(string(text), "EIO") {
-				t.Errorf("no sync failed: %v", err)
-			}
+	}
+}
+
+// A disk that takes what is written, and then fails to keep it: each sync is an error.
+func TestThreat64_IOError(t *testing.T) {
+	faulty(t, filepath.Join(t.TempDir(), "data"), "the disk of the database fails, or a quota is reached: ", func(p *process) func() { return failSyncs(t, p) })
+}
+
+// If the database has not kept what was copied into it from the log, the server ends before
+// it can forget the log, and the next one copies all of it.
+func TestThreat64_SyncOfDatabase(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := serve(t, data)
+	must(t, diskPass, "account", "create", "--data", data, "--username", "ada", "--password-stdin")
+	mend := failSyncs(t, p, filepath.Join(data, "ostiary.db"))
+	var acknowledged []string
+	ended := false
+	for i := 0; i < 1000 && !ended; i++ {
+		status, answer, err := post(http.DefaultClient, p.url+"/v1/auth", jsonOf("username", "ada", "password", diskPass))
+		if err == nil && status == http.StatusOK {
+			acknowledged = append(acknowledged, accessOf(answer))
 		}
-	})
+		ended = err != nil
+	}
+	if !ended {
+		t.Fatalf("%d logins, and the server runs", len(acknowledged))
+	}
+	if err := p.Stopped(); err == nil {
+		t.Error("it ended as if nothing had happened")
+	}
+	mend()
+	if text := p.err.String(); !strings.Contains(text, "has not kept what was copied into it") {
+		t.Errorf("it does not say why:\n%s", text)
+	}
+	p = serve(t, data)
+	if len(acknowledged) == 0 {
+		t.Error("no login was acknowledged")
+	}
+	for _, token := range acknowledged {
+		if status := get(t, p.url+"/ostiary/whoami", "Authorization: Bearer "+token); status != http.StatusOK {
+			t.Errorf("a session that was acknowledged: %d", status)
+		}
+	}
 }

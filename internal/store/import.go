@@ -46,7 +46,8 @@ func (s *Store) Bulk(ctx context.Context) error {
 		if _, err := own(tx).exec(ctx, "PRAGMA cache_size = -163840"); err != nil {
 			return err
 		}
-		_, err := own(tx).exec(ctx, "PRAGMA wal_autocheckpoint = 65536")
+		s.writer.folds.least.Store(bulkPages)
+		_, err := own(tx).exec(ctx, "PRAGMA wal_autocheckpoint = "+strconv.Itoa(bulkPages))
 		return err
 	})
 }

@@ -93,8 +93,8 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 		}
 	}()
 	readers := max(4, runtime.GOMAXPROCS(0))
-	db.SetMaxOpenConns(readers + 1) // and the writer
-	db.SetMaxIdleConns(readers + 1)
+	db.SetMaxOpenConns(readers + 2) // and the writer and its checkpointer
+	db.SetMaxIdleConns(readers + 2)
 	s := &Store{db: db, file: file, info: Info{Path: path}}
 	s.queries = queries{&prepared{prepare: db.PrepareContext, slots: make(chan struct{}, readers), inPlace: s.inPlace, headKey: &s.headKey, watch: &s.watch}}
 	if err := s.checkVersion(ctx); err != nil {

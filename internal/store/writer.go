@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ type writer struct {
 	inPlace func() error   // of the store
 	refused *auth.Error    // what the jobs of this transaction are told
 	events  []*audit.Event // of those that went well
+	folds   *checkpointer
 	writable
 
 	mu     sync.RWMutex // held for reading by those that send a job
@@ -76,13 +78,15 @@ func (j *job) hurried() bool {
 const busyPoll = "PRAGMA busy_timeout = 250"
 
 func newWriter(ctx context.Context, conn *sql.Conn, s *Store) (*writer, error) {
-	if _, err := conn.ExecContext(ctx, busyPoll); err != nil {
-		return nil, err
+	for _, pragma := range []string{busyPoll, "PRAGMA wal_autocheckpoint = " + strconv.Itoa(autoPages)} {
+		if _, err := conn.ExecContext(ctx, pragma); err != nil {
+			return nil, err
+		}
 	}
 	w := &writer{
 		conn: conn,
 		tx:   queries{&prepared{prepare: conn.PrepareContext, detach: true, headKey: &s.headKey, identity: &s.identity}},
-		jobs: make(chan *job, maxBatch), inPlace: s.inPlace,
+		jobs: make(chan *job, maxBatch), inPlace: s.inPlace, folds: newCheckpointer(s),
 		done: make(chan struct{}), writable: writable{watch: &s.watch},
 	}
 	go w.run()
@@ -130,6 +134,7 @@ func (w *writer) close() {
 func (w *writer) run() {
 	defer close(w.done)
 	defer func() {
+		w.folds.close()
 		w.tx.close()
 		_ = w.conn.Close()
 	}()
@@ -137,8 +142,18 @@ func (w *writer) run() {
 		pending, err := w.begin(w.gather(j))
 		if len(pending) > 0 {
 			finish(w.batch(pending, err))
+			w.checkpoint()
 		}
 	}
+}
+
+// checkpoint has the log begin anew, if hardly anything of it is not in the database yet.
+func (w *writer) checkpoint() {
+	if w.folds.little.CompareAndSwap(true, false) {
+		mustSync(w.control("PRAGMA wal_checkpoint(PASSIVE)")) // and if it is another's turn, another time
+		return
+	}
+	w.folds.committed()
 }
 
 func finish(jobs []*job) {
