@@ -27,7 +27,7 @@ func (s *Service) completeShadowed(ctx context.Context, m *Mount, ticket, code S
 		x.Own()
 		return nil, false, nil
 	}
-	owner, err := s.ticketOwner(ctx, m, hash)
+	owner, known, err := s.ticketOwner(ctx, m, hash, cl)
 	if errors.Is(err, errNoTicket) { // nobody was given it through this server
 		owner, err = unknownName("ticket "+hex.EncodeToString(hash[:])), nil
 	} else if err == nil {
@@ -40,7 +40,7 @@ func (s *Service) completeShadowed(ctx context.Context, m *Mount, ticket, code S
 	if err != nil {
 		return nil, true, storeError(err)
 	}
-	g, err = s.redeemShadowed(ctx, m, x, relayed{ticket, hash, code, owner}, cl)
+	g, err = s.redeemShadowed(ctx, m, x, relayed{ticket, hash, code, owner, known}, cl)
 	return g, true, err
 }
 
@@ -55,6 +55,7 @@ type relayed struct {
 	hash  [32]byte
 	code  Secret
 	owner uuid.UUID
+	known bool // the client's source, to the owner
 }
 
 func (s *Service) redeemShadowed(ctx context.Context, m *Mount, x Shadowed, t relayed, cl Client) (*Grant, error) {
@@ -62,7 +63,7 @@ func (s *Service) redeemShadowed(ctx context.Context, m *Mount, x Shadowed, t re
 	if err != nil {
 		return nil, err
 	}
-	if err := s.notWalled(ctx, m.RealmID, t.owner, cl); err != nil {
+	if err := s.notWalled(ctx, m.RealmID, t.owner, t.known, cl); err != nil {
 		return nil, storeError(err)
 	}
 	rec, err := s.store.AccountByID(ctx, m.RealmID, t.owner, m.Dialect)

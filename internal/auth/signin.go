@@ -231,11 +231,11 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	if !ok {
 		return nil, s.refuse(ctx, m, uuid.Nil, errNoTicket, cl)
 	}
-	owner, err := s.ticketOwner(ctx, m, hash)
+	owner, known, err := s.ticketOwner(ctx, m, hash, cl)
 	if err != nil {
 		return nil, s.refuse(ctx, m, uuid.Nil, err, cl)
 	}
-	if err := s.notWalled(ctx, m.RealmID, owner, cl); err != nil {
+	if err := s.notWalled(ctx, m.RealmID, owner, known, cl); err != nil {
 		return nil, storeError(err)
 	}
 	relay, err := s.relay(ctx, m, hash)
@@ -349,13 +349,14 @@ func (s *Service) codePassed(ctx context.Context, tx Tx, rec *AccountRecord, sta
 	return nil
 }
 
-// ticketOwner finds whose ticket it is, before anything is made of it.
-func (s *Service) ticketOwner(ctx context.Context, m *Mount, hash [32]byte) (uuid.UUID, error) {
-	account, err := s.store.TicketAccount(ctx, m.RealmID, hash)
+// ticketOwner finds whose ticket it is, before anything is made of it, and whether the client's source has signed that
+// account in before.
+func (s *Service) ticketOwner(ctx context.Context, m *Mount, hash [32]byte, cl Client) (account uuid.UUID, known bool, err error) {
+	account, known, err = s.store.TicketFrom(ctx, m.RealmID, hash, sourceOf(cl.Address), s.knownSince())
 	if errors.Is(err, ErrNotFound) {
 		err = errNoTicket
 	}
-	return account, err
+	return account, known, err
 }
 
 // refuse records a redemption that failed and maps the cause to its code. A ticket that

@@ -278,6 +278,8 @@ type Ticket struct {
 type TicketReader interface {
 	// TicketAccount tells whose ticket it is, alive or not. ErrNotFound if there is none.
 	TicketAccount(ctx context.Context, realm uuid.UUID, hash [32]byte) (uuid.UUID, error)
+	// TicketFrom is TicketAccount, and tells what KnownSource does of that account.
+	TicketFrom(ctx context.Context, realm uuid.UUID, hash [32]byte, source string, since time.Time) (uuid.UUID, bool, error)
 	// LiveTickets counts the account's tickets that can still complete a login: of the
 	// version, and with fewer than max wrong codes.
 	LiveTickets(ctx context.Context, account uuid.UUID, version int64, max int, now time.Time) (int, error)

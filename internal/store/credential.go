@@ -151,6 +151,13 @@ func (q queries) TicketAccount(ctx context.Context, realm uuid.UUID, hash [32]by
 	return id, classify(err)
 }
 
+func (q queries) TicketFrom(ctx context.Context, realm uuid.UUID, hash [32]byte, source string, since time.Time) (id uuid.UUID, known bool, err error) {
+	err = q.row(ctx, `SELECT t.account_id,
+		EXISTS (SELECT 1 FROM known_source k WHERE k.account_id = t.account_id AND k.source = $3 AND k.seen_at >= $4)
+		FROM ticket t WHERE t.hash = $1 AND t.realm_id = $2`, hash[:], realm[:], source, micros(since)).Scan(&id, &known)
+	return id, known, classify(err)
+}
+
 func (q queries) LiveTickets(ctx context.Context, account uuid.UUID, version int64, max int, now time.Time) (n int, err error) {
 	err = q.row(ctx, `SELECT COUNT(*) FROM ticket
 		WHERE account_id = $1 AND version = $2 AND attempts < $3 AND spent_at = 0 AND expires_at > $4`, account[:], version, max, micros(now)).Scan(&n)

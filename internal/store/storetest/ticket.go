@@ -10,6 +10,7 @@ import (
 
 var ticketCases = []testCase{
 	{"RoundTrip", ticketRoundTrip},
+	{"From", ticketFrom},
 	{"Limit", ticketLimit},
 	{"Forgive", ticketForgive},
 	{"Expiry", ticketExpiry},
@@ -82,6 +83,33 @@ func ticketRoundTrip(w *world) {
 	_, err = w.try(t.Hash, 5, w.now)
 	w.wantErr("another realm", err, auth.ErrNotFound)
 	w.fails(auth.ErrConflict, func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, t) })
+}
+
+// ticketFrom: the source counts for the ticket's account alone, and from the given time on.
+func ticketFrom(w *world) {
+	t, other := w.newTicket(), w.ticket(w.account("bert").ID, newHash())
+	w.in(func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, other) })
+	from := func(hash [32]byte, source string, since time.Time, known bool) {
+		w.Helper()
+		owner, got, err := w.store.TicketFrom(w.ctx, w.realm, hash, source, since)
+		w.wantErr(source, err, nil)
+		if owner == uuid.Nil || got != known {
+			w.Errorf("%s: known %t to %s", source, got, owner)
+		}
+	}
+	from(t.Hash, "192.0.2.1", w.now, false)
+	w.in(func(tx auth.Tx) error { return tx.NoteSource(w.ctx, t.AccountID, "192.0.2.1", w.now) })
+	from(t.Hash, "192.0.2.1", w.now, true)
+	from(t.Hash, "192.0.2.1", w.now.Add(time.Second), false)
+	from(t.Hash, "192.0.2.2", w.now, false)
+	from(other.Hash, "192.0.2.1", w.now, false)
+	owner, _, err := w.store.TicketFrom(w.ctx, w.realm, t.Hash, "192.0.2.1", w.now)
+	w.wantErr("owner", err, nil)
+	w.same("owner", owner, t.AccountID)
+	_, _, err = w.store.TicketFrom(w.ctx, w.realm, newHash(), "192.0.2.1", w.now)
+	w.wantErr("no such ticket", err, auth.ErrNotFound)
+	_, _, err = w.store.TicketFrom(w.ctx, newWorld(w.T, w.store).realm, t.Hash, "192.0.2.1", w.now)
+	w.wantErr("another realm", err, auth.ErrNotFound)
 }
 
 func ticketLimit(w *world) {
