@@ -13,7 +13,7 @@ import (
 
 const (
 	// checkpointPages is how many pages of the write-ahead log are worth copying into the database.
-	checkpointPages = 1000
+	checkpointPages = 500
 	// autoPages is when SQLite has a COMMIT do that, if nobody has kept up.
 	autoPages = 4 * checkpointPages
 	// bulkPages is both for large transactions: most of their pages are changed again by the next one.
