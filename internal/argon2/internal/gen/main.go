@@ -74,8 +74,12 @@ func kernel(name, first string, atOnce int, headGroups []int, tailGroups ...[]in
 		"tail"+name+" finishes what head"+name+" has begun with the same arguments, while next,",
 		"the reference block of the next call, is on its way from memory.")
 	next := Load(Param("next"), GP64())
+	fetch := PREFETCHT0
+	if wide {
+		fetch = PREFETCHNTA // a block is hardly ever read again soon, and need not push others out of the second-level cache
+	}
 	for line := 0; line < blockBytes; line += lineBytes {
-		PREFETCHT0(Mem{Base: next, Disp: line})
+		fetch(Mem{Base: next, Disp: line})
 	}
 	for _, groups := range tailGroups {
 		permuteColumns(groups)
