@@ -24,11 +24,11 @@ func (s *server) adoptAudit(svc *auth.Service) error {
 
 // tendAudit does what is due for the realms' audit logs: it signs them, and deletes what is
 // older than audit_keep, so many entries of each. It reports whether there is more to delete.
-func (s *server) tendAudit(ctx context.Context, entries int) (more bool) {
+func (s *server) tendAudit(ctx context.Context, entries, times int) (more bool) {
 	svc := s.site.Load().svc
 	realms, err := svc.Realms(ctx)
 	for _, r := range realms {
-		again, failed := svc.TendAudit(ctx, r, entries)
+		again, failed := svc.TendAudit(ctx, r, entries, times)
 		more, err = more || again, errors.Join(err, failed)
 	}
 	if err != nil && ctx.Err() == nil {

@@ -55,3 +55,26 @@ func TestPace_KeepsUp(t *testing.T) {
 		}
 	}
 }
+
+// Where more is made than is deleted, a transaction comes to delete so much that nothing is left:
+// a server that hashes around the clock would grow for ever.
+func TestHaste(t *testing.T) {
+	for _, c := range []struct {
+		long time.Duration
+		want int
+	}{{0, 1}, {59 * time.Minute, 1}, {time.Hour, 2}, {80 * time.Minute, 4}, {2 * time.Hour, 16}, {100 * time.Hour, 16}} {
+		if got := haste(c.long); got != c.want {
+			t.Errorf("after %s: %d times the usual rows, want %d", c.long, got, c.want)
+		}
+	}
+	const made, rows = 600, 3 // a second, and in a usual transaction, which takes 8 ms beside logins, and rests for 8
+	var at time.Duration
+	for left := made; left > 0; {
+		const one = 16 * time.Millisecond
+		at += one
+		left += int(made*at/time.Second) - int(made*(at-one)/time.Second) - rows*haste(at)
+		if at > 3*time.Hour {
+			t.Fatalf("%d rows are left after %s", left, at)
+		}
+	}
+}

@@ -308,6 +308,7 @@ func (s *server) tend(ctx context.Context) {
 	defer next.Stop()
 	s.signAudit(ctx)
 	var now pace
+	var since time.Time // when the first of them began
 	for {
 		select {
 		case <-ctx.Done():
@@ -321,10 +322,14 @@ func (s *server) tend(ctx context.Context) {
 			continue
 		}
 		began := time.Now()
-		more := s.tendAudit(ctx, now.rows())
+		if now == 0 {
+			since = began
+		}
+		times := haste(began.Sub(since))
+		more := s.tendAudit(ctx, now.rows(), times)
 		more = s.tendUsage(ctx, now.rows()) || more
 		s.serving.RUnlock()
-		n, err := s.store.Sweep(ctx, time.Now(), now.rows(), s.site.Load().svc.Budgets())
+		n, err := s.store.Sweep(ctx, time.Now(), now.rows(), times, s.site.Load().svc.Budgets())
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.log.Warn("old rows not deleted", "err", err)

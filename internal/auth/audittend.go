@@ -60,9 +60,9 @@ func notThere(err error) error {
 }
 
 // TendAudit does what is due for a realm's log: it signs it, and deletes so many entries at the
-// most of what is older than is to be kept; neither if something is wrong with it. It reports
-// whether there may be more to delete.
-func (s *Service) TendAudit(ctx context.Context, realm Realm, entries int) (more bool, err error) {
+// most of what is older than is to be kept, so many times the usual few in a transaction; neither
+// if something is wrong with it. It reports whether there may be more to delete.
+func (s *Service) TendAudit(ctx context.Context, realm Realm, entries, times int) (more bool, err error) {
 	held := s.heldAudit()
 	if err := s.watchAudit(ctx, realm); err != nil {
 		return false, err
@@ -70,7 +70,7 @@ func (s *Service) TendAudit(ctx context.Context, realm Realm, entries int) (more
 	if sound, err := s.signAudit(ctx, realm, signEvery); err != nil || !sound || held || s.auditKeep == 0 {
 		return false, err
 	}
-	return s.cutOld(ctx, realm, entries)
+	return s.cutOld(ctx, realm, entries, times*cutPiece)
 }
 
 // SignAudit signs a realm's log if it has grown since it was signed last.
@@ -127,8 +127,8 @@ func (s *Service) blame(realm Realm, found []audit.Finding) {
 		"realm", realm.Name, "what", found[0].What, "found", found[0], "more", len(found)-1)
 }
 
-// cutOld deletes some of the oldest entries, as far as all of them are old.
-func (s *Service) cutOld(ctx context.Context, realm Realm, entries int) (more bool, err error) {
+// cutOld deletes some of the oldest entries, as far as all of them are old, a piece at a time.
+func (s *Service) cutOld(ctx context.Context, realm Realm, entries, piece int) (more bool, err error) {
 	before := s.now().Add(-s.auditKeep)
 	old, err := s.ListAudit(ctx, realm.ID, AuditFilter{Limit: 1})
 	if err != nil || len(old) == 0 || !old[0].At.Before(before) {
@@ -152,9 +152,9 @@ func (s *Service) cutOld(ctx context.Context, realm Realm, entries int) (more bo
 		s.blame(realm, found)
 		return false, err
 	}
-	for i := 0; i < n; i += cutPiece {
+	for i := 0; i < n; i += piece {
 		began := time.Now()
-		if k, err := s.cut(ctx, realm, page[min(i+cutPiece, n)-1], nil); err != nil || k == 0 {
+		if k, err := s.cut(ctx, realm, page[min(i+piece, n)-1], nil); err != nil || k == 0 {
 			return err == nil, err
 		}
 		Rest(ctx, began)

@@ -20,11 +20,11 @@ func withLog(out *bytes.Buffer) func(*auth.Options) {
 	return func(o *auth.Options) { o.Log = slog.New(slog.NewTextHandler(out, nil)) }
 }
 
-func (w *world) tendAudit() (more bool) { return w.tendAuditOf(100) }
+func (w *world) tendAudit() (more bool) { return w.tendAuditOf(100, 1) }
 
-func (w *world) tendAuditOf(entries int) (more bool) {
+func (w *world) tendAuditOf(entries, times int) (more bool) {
 	w.t.Helper()
-	more, err := w.svc.TendAudit(w.ctx, w.realm, entries)
+	more, err := w.svc.TendAudit(w.ctx, w.realm, entries, times)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -230,7 +230,8 @@ func (c *commits) StoreCommit(time.Duration)         {}
 func (c *commits) StoreRead(time.Duration)           {}
 func (c *commits) StoreWaited(time.Duration)         {}
 
-// TestTendAudit_Pieces: however many entries are cut at once, no transaction cuts more than ten.
+// TestTendAudit_Pieces: however many entries are cut at once, no transaction cuts more than ten,
+// or so many times as many.
 func TestTendAudit_Pieces(t *testing.T) {
 	w := newWorld(t, func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
 	err := w.store.InTx(w.ctx, func(tx auth.Tx) error {
@@ -246,13 +247,19 @@ func TestTendAudit_Pieces(t *testing.T) {
 	}
 	for range 3 { // hours, so that the clock does not leap, and the log is signed
 		w.advance(12 * time.Hour)
-		w.tendAuditOf(0)
+		w.tendAuditOf(0, 1)
 	}
 	c := &commits{}
 	w.store.Observe(c)
-	w.tendAuditOf(45)
-	if r := w.verified(); r.First != 46 || c.n != 5 || len(r.Findings) != 0 {
-		t.Errorf("%d transactions, %+v", c.n, r)
+	for _, piece := range []struct {
+		times, commits int
+		first          int64
+	}{{1, 5, 46}, {2, 3, 91}} {
+		c.n = 0
+		w.tendAuditOf(45, piece.times)
+		if r := w.verified(); r.First != piece.first || c.n != piece.commits || len(r.Findings) != 0 {
+			t.Errorf("%+v: %d transactions, %+v", piece, c.n, r)
+		}
 	}
 }
 

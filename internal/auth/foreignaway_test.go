@@ -56,7 +56,7 @@ func TestForeign_Swept(t *testing.T) {
 		after time.Duration
 		left  int
 	}{{0, 11}, {31 * 24 * time.Hour, 11}, {38 * 24 * time.Hour, 1}, {61 * 24 * time.Hour, 0}} {
-		if _, err := h.store.Sweep(context.Background(), h.clock().Add(c.after), 100, auth.DefaultBudgets()); err != nil {
+		if _, err := h.store.Sweep(context.Background(), h.clock().Add(c.after), 100, 1, auth.DefaultBudgets()); err != nil {
 			t.Fatal(err)
 		}
 		if n := count(); n != c.left {

@@ -306,7 +306,7 @@ func TestLane_MarksSwept(t *testing.T) {
 	if _, err := s.db.ExecContext(t.Context(), "INSERT INTO commit_mark (writer, mark, at) VALUES ('a', 'b', $1)", micros(time.Now().AddDate(0, 0, -2))); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Sweep(t.Context(), time.Now(), 10, auth.DefaultBudgets()); err != nil || n != 1 {
+	if n, err := s.Sweep(t.Context(), time.Now(), 10, 1, auth.DefaultBudgets()); err != nil || n != 1 {
 		t.Fatalf("%d swept, %v", n, err)
 	}
 }

@@ -21,7 +21,7 @@ func TestSweep_Reservations(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := s.Sweep(t.Context(), now, 100, auth.DefaultBudgets()); err != nil || n != 2 {
+	if n, err := s.Sweep(t.Context(), now, 100, 1, auth.DefaultBudgets()); err != nil || n != 2 {
 		t.Errorf("%d were deleted: %v", n, err)
 	}
 }

@@ -51,7 +51,7 @@ func TestSQLite(t *testing.T) {
 	if got, err := s.Value(t.Context(), "name"); err != nil || got != "one" {
 		t.Fatalf("got %q, %v", got, err)
 	}
-	if _, err := s.Sweep(t.Context(), time.Now(), 10, auth.DefaultBudgets()); err != nil {
+	if _, err := s.Sweep(t.Context(), time.Now(), 10, 1, auth.DefaultBudgets()); err != nil {
 		t.Fatal(err)
 	}
 	texts.add(s)
@@ -211,10 +211,10 @@ func TestSweep_OnlyWhatIsDead(t *testing.T) {
 		}
 		return n
 	}
-	if n, err := s.Sweep(ctx, now, 100, auth.DefaultBudgets()); err != nil || n != 2 || count() != 2 {
+	if n, err := s.Sweep(ctx, now, 100, 1, auth.DefaultBudgets()); err != nil || n != 2 || count() != 2 {
 		t.Fatalf("swept %d, %v; %d are left", n, err, count())
 	}
-	if n, err := s.Sweep(ctx, now.Add(2*time.Second), 1, auth.DefaultBudgets()); err != nil || n != 2 || count() != 0 {
+	if n, err := s.Sweep(ctx, now.Add(2*time.Second), 1, 1, auth.DefaultBudgets()); err != nil || n != 2 || count() != 0 {
 		t.Fatalf("swept %d, %v; %d are left", n, err, count())
 	}
 }
@@ -240,7 +240,7 @@ func TestSweep_Keys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, left := range []int{4, 3, 3} { // one at a time
-		if _, err := s.Sweep(ctx, now, 1, auth.DefaultBudgets()); err != nil {
+		if _, err := s.Sweep(ctx, now, 1, 1, auth.DefaultBudgets()); err != nil {
 			t.Fatal(err)
 		}
 		keys, err := s.Keys(ctx, realm)

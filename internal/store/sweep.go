@@ -80,10 +80,11 @@ func (o old) drop(limit int) (query string, args []any) {
 }
 
 // Sweep deletes at most limit rows of each kind that nothing can use any more, and
-// returns how many it deleted, in small transactions with rests between them.
-func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budgets) (deleted int, err error) {
+// returns how many it deleted, in small transactions with rests between them: so many
+// times the usual few rows in each.
+func (s *Store) Sweep(ctx context.Context, now time.Time, limit, times int, b auth.Budgets) (deleted int, err error) {
 	for _, o := range oldRows(now, b) {
-		n, err := s.sweep(ctx, o, limit)
+		n, err := s.sweep(ctx, o, limit, times*pieceRows)
 		if err != nil {
 			return deleted, err
 		}
@@ -92,14 +93,14 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int, b auth.Budg
 	return deleted, nil
 }
 
-func (s *Store) sweep(ctx context.Context, o old, limit int) (n int, err error) {
+func (s *Store) sweep(ctx context.Context, o old, limit, most int) (n int, err error) {
 	query, args := o.look()
 	var there int
 	if err := s.row(ctx, query, args...).Scan(&there); err != nil || there == 0 {
 		return 0, classify(err)
 	}
 	for n < limit {
-		piece, done, began := min(pieceRows, limit-n), 0, time.Now()
+		piece, done, began := min(most, limit-n), 0, time.Now()
 		query, args = o.drop(piece)
 		err := s.InTx(ctx, func(tx auth.Tx) (err error) {
 			done, err = own(tx).exec(ctx, query, args...)

@@ -67,7 +67,7 @@ func TestSweep_Guesses(t *testing.T) {
 		return sources, secrets, counters
 	}
 	for range 4 { // one of a kind at a time
-		if _, err := s.Sweep(ctx, now, 1, b); err != nil {
+		if _, err := s.Sweep(ctx, now, 1, 1, b); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,7 +80,7 @@ func TestSweep_Guesses(t *testing.T) {
 		}
 	}
 	b.Account.Wall = 0 // none is behind a wall
-	if n, err := s.Sweep(ctx, now, 10, b); err != nil || n != 1 {
+	if n, err := s.Sweep(ctx, now, 10, 1, b); err != nil || n != 1 {
 		t.Errorf("without a wall: %d, %v", n, err)
 	}
 }
@@ -178,7 +178,7 @@ func TestSweep_Batches(t *testing.T) {
 	}
 	s.Observe(e)
 	for i, want := range []int{3, 3, 1, 0} {
-		n, err := s.Sweep(ctx, now, 3, auth.DefaultBudgets())
+		n, err := s.Sweep(ctx, now, 3, 1, auth.DefaultBudgets())
 		if err != nil || n != want {
 			t.Errorf("sweep %d: %d rows, %v", i, n, err)
 		}
@@ -189,11 +189,11 @@ func TestSweep_Batches(t *testing.T) {
 	}
 }
 
-// However many are to be deleted at once, a transaction deletes few of them.
+// However many are to be deleted at once, a transaction deletes few of them, or so many times as many.
 func TestSweep_Pieces(t *testing.T) {
 	s, ctx, now, e := create(t), t.Context(), time.Now(), &ear{}
 	err := s.InTx(ctx, func(tx auth.Tx) error {
-		for i := range 3*pieceRows + 1 {
+		for i := range 8*pieceRows + 1 {
 			if err := tx.NoteSource(ctx, uuid.New(), fmt.Sprint(i), now.Add(-auth.DefaultBudgets().KnownFor-time.Hour)); err != nil {
 				return err
 			}
@@ -204,10 +204,14 @@ func TestSweep_Pieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Observe(e)
-	if n, err := s.Sweep(ctx, now, 3*pieceRows, auth.DefaultBudgets()); err != nil || n != 3*pieceRows || e.jobs != 3 {
-		t.Errorf("%d rows in %d transactions, %v", n, e.jobs, err)
-	}
-	if n, err := s.Sweep(ctx, now, 3*pieceRows, auth.DefaultBudgets()); err != nil || n != 1 || e.jobs != 4 {
-		t.Errorf("then %d rows, %d transactions in all, %v", n, e.jobs, err)
+	for _, c := range []struct{ limit, times, rows, jobs int }{
+		{3 * pieceRows, 1, 3 * pieceRows, 3},
+		{5 * pieceRows, 2, 5 * pieceRows, 3},
+		{5 * pieceRows, 2, 1, 1},
+	} {
+		e.jobs = 0
+		if n, err := s.Sweep(ctx, now, c.limit, c.times, auth.DefaultBudgets()); err != nil || n != c.rows || e.jobs != c.jobs {
+			t.Errorf("%+v: %d rows in %d transactions, %v", c, n, e.jobs, err)
+		}
 	}
 }
