@@ -52,14 +52,11 @@ func Stretch(password string) int {
 	return n
 }
 
-// pace compares what a Default hash took with what it takes at rest. Every failed check
-// makes one, so that it tells of the machine and not of the account.
+// pace compares what a Default hash took with what it takes at rest. Every check begins with
+// one, so that it tells of the machine and not of the account.
 func (h *Hasher) pace(unit time.Duration) float64 {
 	rest := h.cost("")
-	switch {
-	case unit == 0:
-		return 0
-	case unit <= rest || rest <= 0:
+	if unit <= rest || rest <= 0 {
 		return 1
 	}
 	return min(float64(unit)/float64(rest), slowest)

@@ -123,9 +123,8 @@ type Result struct {
 	Which int           // OK with several hashes: which of them is the password's
 	Stale bool          // OK, and to be hashed anew: another format, other parameters, or not in NFC
 	Took  time.Duration // the time in the slot, without the queue: what to compare with Floor
-	// Pace is how many times longer than at rest the hash took that every failed check
-	// makes: what to stretch Floor by on a busy machine. At least 1; 0 where none was made,
-	// since the password is right and its hash of another kind.
+	// Pace is how many times longer than at rest the Default hash took that every check
+	// makes: what to stretch Floor by on a busy machine. At least 1.
 	Pace float64
 }
 
@@ -135,7 +134,7 @@ type Result struct {
 //
 // The password is tried in NFC, and as it came if that differs, since another
 // system may have hashed it so. A check that fails costs at least one Default
-// hash for each of these forms, whatever the stored format.
+// hash for each of these forms, whatever the stored format; one that is right, at least one.
 //
 // It returns *ErrBusy if there is no slot in time, ctx.Err() if ctx ends while
 // waiting, and an error that wraps ErrUnsupported, after the same work, for a
@@ -182,41 +181,41 @@ func (h *Hasher) VerifyAny(ctx context.Context, phcs []string, password string, 
 type checked struct {
 	ok, stale bool
 	which     int
-	unit      time.Duration // what one Default hash took, on the average; 0: none was made
-
-	spent time.Duration // on Default hashes
-	made  int           // of these
+	unit      time.Duration // what one Default hash took
 }
 
 // check tries the forms of a password in a slot, with each hash that is not nil. It is over
 // with the right one, unless a right one is to cost as much as a wrong one.
+//
+// A Default hash comes first, of nothing if the first one is of another kind: what came before
+// would be in the caches, and what that hash took would tell of the account and not of the machine.
 func (h *Hasher) check(b *argon2.Buffer, list []*stored, forms [][]byte, alike bool) (c checked, err error) {
+	began := time.Now()
+	if len(list) == 0 || list[0] == nil || !list[0].costsDefault() {
+		for _, form := range forms {
+			err = errors.Join(err, burn(b, form))
+		}
+		c.unit = time.Since(began) / time.Duration(len(forms))
+	}
 	for which, s := range list {
 		if s == nil || c.ok && !alike {
 			continue
 		}
-		err = errors.Join(err, h.checkOne(b, s, which, forms, alike, &c))
-	}
-	if c.made == 0 && (!c.ok || alike) {
-		began := time.Now()
-		for _, form := range forms {
-			err = errors.Join(err, burn(b, form))
+		tried, fault := h.checkOne(b, s, which, forms, alike, &c)
+		err = errors.Join(err, fault)
+		if c.unit == 0 {
+			c.unit = time.Since(began) / time.Duration(tried)
 		}
-		c.spent, c.made = time.Since(began), len(forms)
-	}
-	if c.made > 0 {
-		c.unit = c.spent / time.Duration(c.made)
 	}
 	return c, err
 }
 
-// checkOne tries the forms of a password with one hash.
-func (h *Hasher) checkOne(b *argon2.Buffer, s *stored, which int, forms [][]byte, alike bool, c *checked) (err error) {
+// checkOne tries the forms of a password with one hash, and returns how many it has tried.
+func (h *Hasher) checkOne(b *argon2.Buffer, s *stored, which int, forms [][]byte, alike bool, c *checked) (tried int, err error) {
 	if s.memory > largeMemory {
 		h.large.Lock()
 		defer h.large.Unlock()
 	}
-	began, tried := time.Now(), 0
 	for i, form := range forms {
 		right, fault := s.match(b, form)
 		if err = errors.Join(err, fault); right && !c.ok {
@@ -226,10 +225,7 @@ func (h *Hasher) checkOne(b *argon2.Buffer, s *stored, which int, forms [][]byte
 			break
 		}
 	}
-	if s.costsDefault() {
-		c.spent, c.made = c.spent+time.Since(began), c.made+tried
-	}
-	return err
+	return tried, err
 }
 
 // burn does the work of checking a new hash.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/argon2"
 )
 
 const horse = "correct horse battery staple"
@@ -273,6 +275,28 @@ func TestThreat02_FailureCost(t *testing.T) {
 	}
 }
 
+// The hash that the floor is stretched by is computed before one of another kind: after one that took long
+// it takes longer itself, which told the accounts that have such a one.
+func TestThreat02_PaceOfTheMachine(t *testing.T) {
+	h := New(1, time.Second)
+	verify(t, h, "", horse) // the buffer is there from now on
+	rest := h.cost("")
+	var before time.Duration
+	began := time.Now()
+	slow := &stored{format: formatOf("$2b$"), matches: func([]byte) (bool, error) {
+		before = time.Since(began)
+		return false, nil
+	}}
+	var c checked
+	_, err := h.pool.do(t.Context(), func(b *argon2.Buffer) (err error) {
+		c, err = h.check(b, []*stored{slow}, forms(horse), false)
+		return err
+	})
+	if err != nil || before < rest/2 || c.unit < rest/2 || c.unit > before { // half: processors change their pace
+		t.Errorf("the other kind is tried after %v, the hash took %v, and %v at rest; %v", before, c.unit, rest, err)
+	}
+}
+
 // A right password that is refused for something else costs what a wrong one does.
 func TestThreat02_RightPasswordRefused(t *testing.T) {
 	h := New(1, time.Second)
@@ -286,7 +310,7 @@ func TestThreat02_RightPasswordRefused(t *testing.T) {
 	if err != nil || !plain.OK || !alike.OK || !plain.Stale || !alike.Stale {
 		t.Fatalf("%+v, %+v, %v", plain, alike, err)
 	}
-	if plain.Pace != 0 || alike.Pace < 1 || alike.Took < least/2 {
+	if plain.Pace < 1 || alike.Pace < 1 || alike.Took < least/2 {
 		t.Errorf("right in %v (pace %.1f), as a login that may be refused in %v (pace %.1f), a hash in %v", plain.Took, plain.Pace, alike.Took, alike.Pace, least)
 	}
 }
