@@ -84,15 +84,8 @@ func (b *Buffer) Key(password, salt []byte, time, memoryKiB uint32, threads uint
 	return b.key(password, salt, nil, nil, time, memoryKiB, threads, keyLen)
 }
 
-// Release gives back the memory if it is more than max KiB. What stays is left
-// as it is.
-func (b *Buffer) Release(max uint32) {
-	if uint64(len(b.mem)) > uint64(max)+scratchBlocks {
-		b.free()
-	}
-}
-
-func (b *Buffer) free() {
+// Release gives back the memory. The buffer can be used again.
+func (b *Buffer) Release() {
 	b.mem = nil
 	if b.mapping != nil {
 		b.dropped.Stop()
@@ -138,7 +131,7 @@ func (b *Buffer) key(password, salt, secret, data []byte, time, memoryKiB uint32
 // grow makes room for n blocks.
 func (b *Buffer) grow(n int) {
 	if len(b.mem) < n {
-		b.free() // so that the old memory can go before the new comes
+		b.Release() // so that the old memory can go before the new comes
 		if b.mem, b.mapping = mapBlocks(n); b.mapping != nil {
 			b.dropped = b.mapping.unmapWith(b)
 		} else {

@@ -10,8 +10,9 @@ import (
 	"sync/atomic"
 )
 
-// Hashes of other systems, of no password that is asked for here: bcrypt of cost 4 and 10.
+// Hashes of other systems, of no password that is asked for here: bcrypt of cost 4 and 10, and argon2id of 64 MiB.
 const (
+	largeHash  = "$argon2id$v=19$m=65536,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	cheapHash  = "$2b$04$abcdefghijklmnopqrstuuS7n4K1kZvJ8d4l9ZkT5sK0T9kQ0s9Uy"
 	bcryptHash = "$2b$10$abcdefghijklmnopqrstuuS7n4K1kZvJ8d4l9ZkT5sK0T9kQ0s9Uy"
 )
@@ -29,6 +30,7 @@ func stateless(a answer) string {
 // refusals are accounts that can't sign in, and the password that is tried.
 var refusals = [][2]string{
 	{"ada", mistaken}, {"nobody", mistaken}, {"disabled", passphrase}, {"passwordless", mistaken}, {"imported", mistaken},
+	{"large", mistaken},
 }
 
 // populate makes the accounts of refusals.
@@ -38,6 +40,7 @@ func populate(s *server, hash string) {
 	s.must("", "account", "disable", "disabled")
 	s.must("", "account", "create", "--username", "passwordless", "--no-password")
 	s.must("", "account", "create", "--username", "imported", "--password-hash", hash)
+	s.must("", "account", "create", "--username", "large", "--password-hash", largeHash)
 }
 
 func enumerationByReply(w *world) (string, error) {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -256,8 +257,17 @@ func TestSignIn_ServiceSecret(t *testing.T) {
 	}
 }
 
+// turns counts those at hashing.
+type turns struct{ n atomic.Int32 }
+
+func (c *turns) HashWaited(time.Duration) {}
+func (c *turns) Hashed(time.Duration)     { c.n.Add(1) }
+func (c *turns) HashRefused()             {}
+
+// An old hash is replaced at the first login, which takes its turn at hashing once.
 func TestSignIn_RehashesOldParameters(t *testing.T) {
-	w := newWorld(t)
+	c := &turns{}
+	w := newWorld(t, func(o *auth.Options) { o.Hasher.Observe(c) })
 	const old = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$"
 	hash := old + argon2Tag(t, goodPassword, "somesaltsomesalt", 1, 64)
 	a, _, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: "old", PasswordHash: hash}, client)
@@ -275,6 +285,9 @@ func TestSignIn_RehashesOldParameters(t *testing.T) {
 		t.Errorf("rehashed to %q", got)
 	}
 	w.signIn("old")
+	if n := c.n.Load(); n != 3 {
+		t.Errorf("%d turns at hashing for three logins", n)
+	}
 }
 
 func TestSignIn_ParallelHonest(t *testing.T) {

@@ -33,6 +33,7 @@ type checked struct {
 	code  string     // what followed the password, if the mount takes codes there
 	right SourceHash // the hash that is the password's; of no source: the account's own
 	stale Secret     // the password, if its hash should be made anew
+	fresh string     // that hash, if it is there already
 
 	asked  bool      // the Elder was
 	shadow *inShadow // it answers the client, and has let the login in; nil: this server answers
@@ -195,7 +196,7 @@ func (s *Service) verify(ctx context.Context, a attempt, got *checked, known boo
 		}
 		got.right = tried[res.Which]
 		if res.Stale {
-			got.stale = Secret(pass)
+			got.stale, got.fresh = Secret(pass), res.Fresh
 		}
 	}
 	if rec.Disabled {

@@ -95,7 +95,10 @@ func (s *Service) rehash(ctx context.Context, m *Mount, got *checked, cl Client)
 	}
 	var err error
 	hash := was.Hash
-	if got.stale != "" {
+	switch {
+	case got.fresh != "":
+		hash = got.fresh
+	case got.stale != "":
 		hash, err = s.hasher.Hash(ctx, string(got.stale))
 	}
 	if err == nil {

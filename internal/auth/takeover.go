@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/token"
 	"github.com/ostiary/ostiary/internal/trace"
 )
@@ -92,9 +93,12 @@ func (s *Service) askElder(ctx context.Context, a attempt, m *Mount, got *checke
 		return kind, "", nil // it was chosen here, or is another server's: this one must not learn it
 	}
 	if why != "" && got.learnt == "" { // others were tried, and this is none of them
-		if got.learnt, _, err = s.hasher.HashAlike(ctx, string(c.Password)); err != nil {
+		asked := time.Now()
+		var res password.Result
+		if got.learnt, res, err = s.hasher.HashAlike(ctx, string(c.Password)); err != nil {
 			return kind, "", hashError(err)
 		}
+		got.queued += time.Since(asked) - res.Took
 	}
 	whole, cancel := unhurried(ctx)
 	defer cancel()

@@ -105,7 +105,7 @@ func (h *Hasher) measure(scheme string) (fastest time.Duration) {
 		}
 	}
 	b := new(argon2.Buffer)
-	defer b.Release(0)
+	defer b.Release()
 	start := time.Now()
 	for run := 0; run < floorRuns && time.Since(start) < floorBudget; run++ {
 		began := time.Now()

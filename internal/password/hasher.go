@@ -3,7 +3,6 @@ package password
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -39,9 +38,6 @@ const (
 	maxInput    = 16 << 10 // bytes of a password presented; nothing longer is ever right
 	largeMemory = 64 << 10 // KiB; of the hashes that need more, one runs at a time
 )
-
-// dummySalt is the salt of the hash that is computed where there is none to check.
-var dummySalt = []byte("ostiary.no.hash!")
 
 // Hasher makes and checks hashes in a bounded pool. It is safe for concurrent use.
 type Hasher struct {
@@ -86,17 +82,9 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // HashAlike is Hash for a password that another server is to judge, of whatever length: it
 // costs what a check that fails does. It returns no hash of a password that can't be right.
 func (h *Hasher) HashAlike(ctx context.Context, password string) (phc string, res Result, err error) {
-	forms := forms(password)
 	var unit time.Duration
 	res.Took, err = h.pool.do(ctx, func(b *argon2.Buffer) (err error) {
-		began := time.Now()
-		if phc, err = newHash(b, forms[0]); err != nil {
-			return err
-		}
-		for _, form := range forms[1:] {
-			err = errors.Join(err, burn(b, form))
-		}
-		unit = time.Since(began) / time.Duration(len(forms))
+		phc, unit, err = hashForms(b, forms(password))
 		return err
 	})
 	res.Pace = h.pace(unit)
@@ -104,6 +92,18 @@ func (h *Hasher) HashAlike(ctx context.Context, password string) (phc string, re
 		phc = ""
 	}
 	return phc, res, err
+}
+
+// hashForms makes the hash of a password from the first of its forms, and does the same work for
+// the others. A unit is what one of them took.
+func hashForms(b *argon2.Buffer, forms [][]byte) (phc string, unit time.Duration, err error) {
+	began := time.Now()
+	phc, err = newHash(b, forms[0])
+	for _, form := range forms[1:] {
+		_, fault := newHash(b, form)
+		err = errors.Join(err, fault)
+	}
+	return phc, time.Since(began) / time.Duration(len(forms)), err
 }
 
 func newHash(b *argon2.Buffer, password []byte) (string, error) {
@@ -122,6 +122,7 @@ type Result struct {
 	OK    bool
 	Which int           // OK with several hashes: which of them is the password's
 	Stale bool          // OK, and to be hashed anew: another format, other parameters, or not in NFC
+	Fresh string        // Stale: what Hash would make, if the check has made it; else empty
 	Took  time.Duration // the time in the slot, without the queue: what to compare with Floor
 	// Pace is how many times longer than at rest the Default hash took that every check
 	// makes: what to stretch Floor by on a busy machine. At least 1.
@@ -165,6 +166,9 @@ func (h *Hasher) VerifyAny(ctx context.Context, phcs []string, password string, 
 	res.Took, err = h.pool.do(ctx, func(b *argon2.Buffer) error {
 		c, err := h.check(b, list, forms(password), alike)
 		res.OK, res.Which, res.Stale, unit = c.ok, c.which, c.stale, c.unit
+		if c.stale {
+			res.Fresh = c.fresh
+		}
 		return err
 	})
 	res.Pace = h.pace(unit)
@@ -181,58 +185,55 @@ func (h *Hasher) VerifyAny(ctx context.Context, phcs []string, password string, 
 type checked struct {
 	ok, stale bool
 	which     int
+	fresh     string        // a new hash of the password, right or not; empty: none was made
 	unit      time.Duration // what one Default hash took
 }
 
-// check tries the forms of a password in a slot, with each hash that is not nil. It is over
-// with the right one, unless a right one is to cost as much as a wrong one.
+// check tries the forms of a password in a slot, with each hash that is not nil, and finds the first
+// that is right. It is over then, unless a right one is to cost as much as a wrong one.
 //
-// A Default hash comes first, of nothing if the first one is of another kind: what came before
-// would be in the caches, and what that hash took would tell of the account and not of the machine.
+// A Default hash comes first, a new one if none of them is such a one: what came before would be
+// in the caches, and what that hash took would tell of the account and not of the machine.
 func (h *Hasher) check(b *argon2.Buffer, list []*stored, forms [][]byte, alike bool) (c checked, err error) {
-	began := time.Now()
-	if len(list) == 0 || list[0] == nil || !list[0].costsDefault() {
-		for _, form := range forms {
-			err = errors.Join(err, burn(b, form))
-		}
-		c.unit = time.Since(began) / time.Duration(len(forms))
+	own := slices.IndexFunc(list, (*stored).costsDefault)
+	if own < 0 {
+		c.fresh, c.unit, err = hashForms(b, forms)
+	} else {
+		began := time.Now()
+		tried, fault := h.checkOne(b, list[own], own, forms, alike, &c)
+		c.unit, err = time.Since(began)/time.Duration(tried), fault
 	}
 	for which, s := range list {
-		if s == nil || c.ok && !alike {
+		if s == nil || which == own || c.ok && !alike && which > c.which {
 			continue
 		}
-		tried, fault := h.checkOne(b, s, which, forms, alike, &c)
+		_, fault := h.checkOne(b, s, which, forms, alike, &c)
 		err = errors.Join(err, fault)
-		if c.unit == 0 {
-			c.unit = time.Since(began) / time.Duration(tried)
-		}
 	}
 	return c, err
 }
 
-// checkOne tries the forms of a password with one hash, and returns how many it has tried.
+// checkOne tries the forms of a password with one hash, and returns how many it has tried. Memory beyond
+// a Default hash's is its own: the slot's stays as it is, so that the next one's time tells nothing of this one.
 func (h *Hasher) checkOne(b *argon2.Buffer, s *stored, which int, forms [][]byte, alike bool, c *checked) (tried int, err error) {
 	if s.memory > largeMemory {
 		h.large.Lock()
 		defer h.large.Unlock()
 	}
+	if s.memory > int(Default.Memory) {
+		b = new(argon2.Buffer)
+		defer b.Release()
+	}
 	for i, form := range forms {
 		right, fault := s.match(b, form)
-		if err = errors.Join(err, fault); right && !c.ok {
+		if err = errors.Join(err, fault); right && (!c.ok || which < c.which) {
 			c.ok, c.which, c.stale = true, which, i > 0 || !s.current()
 		}
-		if tried++; c.ok && !alike {
+		if tried++; right && !alike {
 			break
 		}
 	}
 	return tried, err
-}
-
-// burn does the work of checking a new hash.
-func burn(b *argon2.Buffer, password []byte) error {
-	tag, err := b.Key(password, dummySalt, Default.Time, Default.Memory, Default.Threads, tagSize)
-	subtle.ConstantTimeCompare(tag, make([]byte, tagSize))
-	return err
 }
 
 // forms are the byte strings that a password may have been hashed as. There is at

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/ostiary/ostiary/internal/argon2"
 )
 
@@ -281,37 +283,78 @@ func TestThreat02_PaceOfTheMachine(t *testing.T) {
 	h := New(1, time.Second)
 	verify(t, h, "", horse) // the buffer is there from now on
 	rest := h.cost("")
+	own, err := parse(known[0].phc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var began time.Time
 	var before time.Duration
-	began := time.Now()
 	slow := &stored{format: formatOf("$2b$"), matches: func([]byte) (bool, error) {
 		before = time.Since(began)
 		return false, nil
 	}}
-	var c checked
-	_, err := h.pool.do(t.Context(), func(b *argon2.Buffer) (err error) {
-		c, err = h.check(b, []*stored{slow}, forms(horse), false)
-		return err
-	})
-	if err != nil || before < rest/2 || c.unit < rest/2 || c.unit > before { // half: processors change their pace
-		t.Errorf("the other kind is tried after %v, the hash took %v, and %v at rest; %v", before, c.unit, rest, err)
+	for _, list := range [][]*stored{{slow}, {nil, slow}, {slow, own}} {
+		var c checked
+		_, err := h.pool.do(t.Context(), func(b *argon2.Buffer) (err error) {
+			began = time.Now()
+			c, err = h.check(b, list, forms("wrong"), false)
+			return err
+		})
+		if err != nil || before < rest/2 || c.unit < rest/2 || c.unit > before { // half: processors change their pace
+			t.Errorf("the other kind is tried after %v, the hash took %v, and %v at rest; %v", before, c.unit, rest, err)
+		}
+	}
+}
+
+// After a check that needed more memory the slot has that of a Default hash as before: else the next
+// one would take longer, and tell of the account before.
+func TestThreat02_LargeHashLeavesTheSlot(t *testing.T) {
+	h := New(1, time.Second)
+	verify(t, h, "", horse)
+	kept := heap()
+	if verify(t, h, "$argon2id$v=19$m=65536,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAA", horse).OK {
+		t.Fatal("a wrong password is right")
+	}
+	if now := heap(); now < kept-1<<20 || now > kept+1<<20 {
+		t.Errorf("%d bytes, and %d before", now, kept)
 	}
 }
 
 // A right password that is refused for something else costs what a wrong one does.
 func TestThreat02_RightPasswordRefused(t *testing.T) {
+	const password = "correct hörse battery staple"
 	h := New(1, time.Second)
-	least := time.Hour
+	phc, err := h.Hash(t.Context(), norm.NFC.String(password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	least, plain, alike := time.Hour, time.Hour, time.Hour
 	for range 5 {
-		least = min(least, verify(t, h, "", horse).Took)
+		least = min(least, verify(t, h, phc, norm.NFD.String("wröng")).Took)
+		once, err1 := h.VerifyAny(t.Context(), []string{phc}, norm.NFD.String(password), false)
+		twice, err2 := h.VerifyAny(t.Context(), []string{phc}, norm.NFD.String(password), true)
+		if err1 != nil || err2 != nil || !once.OK || !twice.OK || once.Stale || twice.Stale {
+			t.Fatalf("%+v, %+v, %v, %v", once, twice, err1, err2)
+		}
+		plain, alike = min(plain, once.Took), min(alike, twice.Took)
 	}
-	phc := known[2].phc // another cost than that of a new hash
-	plain := verify(t, h, phc, horse)
-	alike, err := h.VerifyAny(t.Context(), []string{phc}, horse, true)
-	if err != nil || !plain.OK || !alike.OK || !plain.Stale || !alike.Stale {
-		t.Fatalf("%+v, %+v, %v", plain, alike, err)
+	if plain > least*3/4 || alike < least*3/4 {
+		t.Errorf("right in %v, as a login that may be refused in %v, wrong in %v", plain, alike, least)
 	}
-	if plain.Pace < 1 || alike.Pace < 1 || alike.Took < least/2 {
-		t.Errorf("right in %v (pace %.1f), as a login that may be refused in %v (pace %.1f), a hash in %v", plain.Took, plain.Pace, alike.Took, alike.Pace, least)
+}
+
+// What a right password is to be hashed to anew is there already where a check has made a new hash, and of a wrong one it is not to be had.
+func TestVerify_Fresh(t *testing.T) {
+	h := newHasher()
+	const foreign = "$1$saltsalt$BsXyQbZiQujHkdhwPwdol."
+	res := verify(t, h, foreign, horse)
+	if !res.OK || !res.Stale || !verify(t, h, res.Fresh, horse).OK {
+		t.Errorf("%+v", res)
+	}
+	for _, c := range [][2]string{{foreign, "wrong"}, {"", horse}, {known[0].phc, horse}} {
+		if res := verify(t, h, c[0], c[1]); res.Fresh != "" {
+			t.Errorf("%q: %+v", c, res)
+		}
 	}
 }
 
@@ -335,6 +378,7 @@ func TestVerifyAny(t *testing.T) {
 		{[]string{other, own}, 1, false, false},
 		{[]string{foreign, other}, 0, true, false},
 		{[]string{"", other, foreign}, 2, true, false},
+		{[]string{foreign, own}, 0, true, false}, // both are right
 		{[]string{"garbage", own}, 1, false, false},
 		{[]string{other, "garbage"}, -1, false, true},
 	} {
@@ -368,13 +412,27 @@ func TestThreat02_SeveralHashes(t *testing.T) {
 	least := time.Hour
 	for range 5 {
 		res, err := h.VerifyAny(t.Context(), []string{one, two}, "wrong", false)
-		if err != nil || res.OK || res.Pace < 1 {
+		if err != nil || res.OK {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		least = min(least, res.Took)
 	}
 	if least > both {
 		t.Errorf("a check that fails takes %s, and the floor is %s", least, both)
+	}
+	// One of another kind that costs next to nothing, wherever it stands.
+	for _, phcs := range [][]string{{"$1$saltsalt$AAAAAAAAAAAAAAAAAAAAA.", one}, {one, "$1$saltsalt$AAAAAAAAAAAAAAAAAAAAA."}} {
+		cheap := time.Hour
+		for range 5 {
+			res, err := h.VerifyAny(t.Context(), phcs, "wrong", false)
+			if err != nil || res.OK {
+				t.Fatalf("%q: %+v, %v", phcs, res, err)
+			}
+			cheap = min(cheap, res.Took)
+		}
+		if floor := h.Floor([]string{Scheme(phcs...)}); cheap > floor*3/4 {
+			t.Errorf("%q: a check that fails takes %s, and the floor is %s", phcs, cheap, floor)
+		}
 	}
 	// The first is right, and the second is tried all the same where that must not show.
 	alike := time.Hour
@@ -394,7 +452,7 @@ func TestThreat02_SeveralHashes(t *testing.T) {
 func TestHashAlike(t *testing.T) {
 	h := New(1, time.Second)
 	phc, res, err := h.HashAlike(t.Context(), horse)
-	if err != nil || res.Pace < 1 || res.Took == 0 || res.OK {
+	if err != nil || res.Took == 0 || res.OK {
 		t.Fatalf("%+v, %v", res, err)
 	}
 	if !verify(t, h, phc, horse).OK || verify(t, h, phc, horse+"x").OK {

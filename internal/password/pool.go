@@ -179,7 +179,6 @@ func (p *pool) run(slot *argon2.Buffer, t *turn) (good *argon2.Buffer) {
 		t.took = time.Since(start)
 		span.End()
 		p.observer.Hashed(t.took)
-		slot.Release(Default.Memory) // a stored hash may have needed more
 	}()
 	t.err = t.job(slot)
 	return slot
@@ -224,7 +223,7 @@ func (p *pool) dropBuffers() {
 		return // the last one to finish starts the timer again
 	}
 	for _, slot := range p.idle {
-		slot.Release(0)
+		slot.Release()
 	}
 	p.mu.Unlock()
 	debug.FreeOSMemory()

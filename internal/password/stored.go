@@ -88,9 +88,9 @@ func (s *stored) current() bool {
 	return s.costsDefault() && len(s.salt) == saltSize && len(s.tag) == tagSize
 }
 
-// costsDefault tells whether checking it is the same work as checking a new hash.
+// costsDefault tells whether checking it, if it is there, is the same work as checking a new hash.
 func (s *stored) costsDefault() bool {
-	return s.format.name == "argon2id" &&
+	return s != nil && s.format.name == "argon2id" &&
 		s.params[0] == int(Default.Memory) && s.params[1] == int(Default.Time) && s.params[2] == int(Default.Threads)
 }
 
