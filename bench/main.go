@@ -166,15 +166,13 @@ func run(ctx context.Context, p plan) (err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.longest(), fmt.Errorf("not done after %v", p.longest()))
 	defer cancel()
-	defer func() { err = errors.Join(err, b.close()) }()
 	load, before, began := loadAverage(), processorTime(), time.Now()
-	if err := b.measure(ctx); err != nil {
-		return err
+	err = b.measure(ctx)
+	closed := b.close() // before the caption, so that their processor time is ours
+	if err != nil {
+		return errors.Join(err, closed)
 	}
-	if err := b.close(); err != nil { // so that their processor time is ours
-		return err
-	}
-	b.closers = nil
+	defer func() { err = errors.Join(err, closed) }() // what was measured is not lost by it
 	caption := captionOf(load, before, began)
 	fmt.Printf("%s\n\n", caption)
 	if err := b.table.write(os.Stdout); err != nil {

@@ -95,7 +95,8 @@ func (p *process) stop() error {
 	if err := running.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	kill := time.AfterFunc(10*time.Second, func() { _ = running.Process.Kill() })
+	// The last signature of a long log may take ten seconds.
+	kill := time.AfterFunc(30*time.Second, func() { _ = running.Process.Kill() })
 	defer kill.Stop()
 	return <-p.ended
 }

@@ -25,8 +25,7 @@ func (p pace) pause(took time.Duration) time.Duration {
 }
 
 // haste is how many times as many rows as usual a transaction deletes, if there has been more to
-// delete for so long. A million rows are gone within an hour: who is at it for longer deletes fewer
-// than are made, and would never be done.
+// delete for so long: a server that makes more than it deletes would never be done.
 func haste(long time.Duration) int {
 	return 1 << min(max(long-45*time.Minute, 0)/(15*time.Minute), 4)
 }

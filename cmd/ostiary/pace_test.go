@@ -56,8 +56,7 @@ func TestPace_KeepsUp(t *testing.T) {
 	}
 }
 
-// Where more is made than is deleted, a transaction comes to delete so much that nothing is left:
-// a server that hashes around the clock would grow for ever.
+// Where more is made than is deleted, a transaction comes to delete so much that nothing is left.
 func TestHaste(t *testing.T) {
 	for _, c := range []struct {
 		long time.Duration

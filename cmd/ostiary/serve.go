@@ -308,7 +308,7 @@ func (s *server) tend(ctx context.Context) {
 	defer next.Stop()
 	s.signAudit(ctx)
 	var now pace
-	var since time.Time // when the first of them began
+	var since time.Time // when there came to be more to delete
 	for {
 		select {
 		case <-ctx.Done():
@@ -317,12 +317,13 @@ func (s *server) tend(ctx context.Context) {
 		case <-s.tidying.taken:
 		}
 		if !s.tidying.mine() || !s.serving.TryRLock() {
+			now, since = 0, time.Time{}
 			s.site.Load().svc.WatchClock()
 			next.Reset(tendEvery)
 			continue
 		}
 		began := time.Now()
-		if now == 0 {
+		if since.IsZero() {
 			since = began
 		}
 		times := haste(began.Sub(since))
@@ -339,7 +340,7 @@ func (s *server) tend(ctx context.Context) {
 			next.Reset(now.pause(time.Since(began)))
 			now++
 		default:
-			now = 0
+			now, since = 0, time.Time{}
 			next.Reset(tendEvery)
 		}
 	}

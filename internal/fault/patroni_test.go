@@ -183,8 +183,9 @@ func (c *cluster) makeDatabase() string {
 		c.t.Fatal(err)
 	}
 	// The other has it on its disk, and not at once to be seen: pgx asks no second host if the first says that there is none.
+	other := c.other(c.leader())
 	c.await(time.Minute, "the other has the database, too", func() bool {
-		return pgtest.Exec("postgres://ostiary@"+c.other(c.leader()).postgres+"/ostiary?sslmode=disable", "SELECT 1") == nil
+		return pgtest.Exec("postgres://ostiary@"+other.postgres+"/ostiary?sslmode=disable", "SELECT 1") == nil
 	})
 	return "postgres://ostiary@" + c.members[0].postgres + "," + c.members[1].postgres + "/ostiary?sslmode=disable&target_session_attrs=read-write"
 }

@@ -24,8 +24,8 @@ const keepGuesses = 30 * 24 * time.Hour
 // keepMarks is how long the mark of a process that has ended stays.
 const keepMarks = 24 * time.Hour
 
-// pieceRows is how many rows of a kind are deleted in one transaction. Others that write wait
-// for it, and for some pages of each row, which lie anywhere in a large file: for about a millisecond.
+// pieceRows is how many rows of a kind are deleted in one transaction, without haste. Others that write
+// wait for it, and for some pages of each row, which lie anywhere in a large file: for about a millisecond.
 const pieceRows = 3
 
 // old are rows that nothing can use any more: those of a table whose age, a time, is before
