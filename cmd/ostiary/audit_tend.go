@@ -23,8 +23,9 @@ func (s *server) adoptAudit(svc *auth.Service) error {
 }
 
 // tendAudit does what is due for the realms' audit logs: it signs them, and deletes what is
-// older than audit_keep, so many entries of each. It reports whether there is more to delete.
-func (s *server) tendAudit(ctx context.Context, entries, times int) (more bool) {
+// older than audit_keep, so many entries of each. It reports whether there is more to delete,
+// and whether all went well.
+func (s *server) tendAudit(ctx context.Context, entries, times int) (more, ok bool) {
 	svc := s.site.Load().svc
 	realms, err := svc.Realms(ctx)
 	for _, r := range realms {
@@ -34,7 +35,7 @@ func (s *server) tendAudit(ctx context.Context, entries, times int) (more bool) 
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("the audit log was not signed or cut, it is tried again", "err", err)
 	}
-	return more && err == nil
+	return more && err == nil, err == nil
 }
 
 // lastSignature is how long the signatures at the end may take.

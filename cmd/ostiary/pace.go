@@ -24,6 +24,30 @@ func (p pace) pause(took time.Duration) time.Duration {
 	return min(max(time.Duration(share)*took, 10*time.Millisecond), 2*time.Second)
 }
 
+// overdue is how far deletions are with what there is to delete.
+type overdue struct {
+	pace
+	since time.Time // there has been more than a batch; zero: there is not
+}
+
+// more tells that a batch that began then was full.
+func (o *overdue) more(began time.Time) {
+	if o.pace++; o.since.IsZero() {
+		o.since = began
+	}
+}
+
+// failed has deletions begin slowly again. What there was is still there.
+func (o *overdue) failed() { o.pace = 0 }
+
+// times is the haste of a batch that begins now.
+func (o *overdue) times(now time.Time) int {
+	if o.since.IsZero() {
+		return 1
+	}
+	return haste(now.Sub(o.since))
+}
+
 // haste is how many times as many rows as usual a transaction deletes, if there has been more to
 // delete for so long: a server that makes more than it deletes would never be done.
 func haste(long time.Duration) int {

@@ -77,3 +77,19 @@ func TestHaste(t *testing.T) {
 		}
 	}
 }
+
+// An error takes nothing of the haste, and alone makes none.
+func TestOverdue(t *testing.T) {
+	var o overdue
+	began := time.Now()
+	o.failed()
+	if n := o.times(began.Add(5 * time.Hour)); n != 1 {
+		t.Errorf("nothing but errors: %d times", n)
+	}
+	o.more(began)
+	o.more(began.Add(30 * time.Minute))
+	o.failed()
+	if n := o.times(began.Add(time.Hour)); n != 2 || o.pace != 0 || o.rows() != 50 {
+		t.Errorf("%d times %d rows after an error", n, o.rows())
+	}
+}

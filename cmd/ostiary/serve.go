@@ -307,8 +307,7 @@ func (s *server) tend(ctx context.Context) {
 	next := time.NewTimer(tendEvery)
 	defer next.Stop()
 	s.signAudit(ctx)
-	var now pace
-	var since time.Time // when there came to be more to delete
+	var left overdue
 	for {
 		select {
 		case <-ctx.Done():
@@ -317,30 +316,30 @@ func (s *server) tend(ctx context.Context) {
 		case <-s.tidying.taken:
 		}
 		if !s.tidying.mine() || !s.serving.TryRLock() {
-			now, since = 0, time.Time{}
+			left = overdue{}
 			s.site.Load().svc.WatchClock()
 			next.Reset(tendEvery)
 			continue
 		}
 		began := time.Now()
-		if since.IsZero() {
-			since = began
-		}
-		times := haste(began.Sub(since))
-		more := s.tendAudit(ctx, now.rows(), times)
-		more = s.tendUsage(ctx, now.rows()) || more
+		times := left.times(began)
+		more, audited := s.tendAudit(ctx, left.rows(), times)
+		more = s.tendUsage(ctx, left.rows()) || more
 		s.serving.RUnlock()
-		n, err := s.store.Sweep(ctx, time.Now(), now.rows(), times, s.site.Load().svc.Budgets())
+		n, err := s.store.Sweep(ctx, time.Now(), left.rows(), times, s.site.Load().svc.Budgets())
 		switch {
 		case err != nil && ctx.Err() == nil:
 			s.log.Warn("old rows not deleted", "err", err)
-			now = 0
+			left.failed()
 			next.Reset(tendEvery)
-		case n >= now.rows() || more: // there may be more
-			next.Reset(now.pause(time.Since(began)))
-			now++
+		case n >= left.rows() || more: // there may be more
+			next.Reset(left.pause(time.Since(began)))
+			left.more(began)
+		case !audited:
+			left.failed()
+			next.Reset(tendEvery)
 		default:
-			now, since = 0, time.Time{}
+			left = overdue{}
 			next.Reset(tendEvery)
 		}
 	}
