@@ -49,7 +49,8 @@ func (o *overdue) times(now time.Time) int {
 }
 
 // haste is how many times as many rows as usual a transaction deletes, if there has been more to
-// delete for so long: a server that makes more than it deletes would never be done.
+// delete for so long: 2 from an hour on, and twice as many after each further quarter of an hour, up
+// to 16. A server that makes more than it deletes would never be done.
 func haste(long time.Duration) int {
 	return 1 << min(max(long-45*time.Minute, 0)/(15*time.Minute), 4)
 }
