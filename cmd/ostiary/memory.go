@@ -89,23 +89,31 @@ func inUse() (total uint64) {
 	return total
 }
 
-// leisureEvery is how often the process sees whether it has anything to do.
-const leisureEvery = 2 * time.Second
+const (
+	// leisureEvery is how often the process sees whether it has anything to do.
+	leisureEvery = 2 * time.Second
+	// unmapEvery is after how many times without anything to do the program is unmapped again:
+	// what runs now and then has touched most of its pages in the end.
+	unmapEvery = 10
+)
 
 // giveBack returns memory to the system that the process needs no more, each time that it has
 // come to rest: what was for its start, for a crowd that has left, or for counting the accounts.
 func giveBack(ctx context.Context) {
 	tick := time.NewTicker(leisureEvery)
 	defer tick.Stop()
-	l := leisure{busy: true} // it has just started
+	var l leisure
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if l.begins(processorTime()) {
+		collect, forget := l.look(processorTime())
+		if collect {
 			debug.FreeOSMemory()
+		}
+		if forget {
 			unmap.Program()
 		}
 	}
@@ -114,14 +122,17 @@ func giveBack(ctx context.Context) {
 // leisure is when a process has little to do.
 type leisure struct {
 	spent time.Duration // of the processors, until it was looked at last
-	busy  bool          // it had something to do since it last came to rest
+	rests int           // how often in a row it had little to do
 }
 
-// begins tells whether a process that has run for so long in all, and is looked at every so
-// often, has come to rest: it has used less than a hundredth of a processor since.
-func (l *leisure) begins(spent time.Duration) bool {
-	worked := spent-l.spent > leisureEvery/100
-	begins := l.busy && !worked
-	l.spent, l.busy = spent, worked
-	return begins
+// look returns whether a process, that has run for so long in all, has come to rest, so that
+// its garbage should be collected, and whether its program should be unmapped, then and now
+// and then. At rest it has used less than a hundredth of a processor since the last look.
+func (l *leisure) look(spent time.Duration) (collect, forget bool) {
+	l.rests++
+	if spent-l.spent > leisureEvery/100 {
+		l.rests = 0
+	}
+	l.spent = spent
+	return l.rests == 1, l.rests%unmapEvery == 1
 }

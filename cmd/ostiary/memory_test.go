@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 )
@@ -48,18 +49,20 @@ func TestRoom_FollowsTheCollections(t *testing.T) {
 	}
 }
 
-// Memory is given back once each time that the process comes to rest, and not while it works.
-func TestLeisure_BeginsOnce(t *testing.T) {
+// Garbage is collected each time that the process comes to rest, and its program is unmapped
+// then, and now and then while it rests.
+func TestLeisure(t *testing.T) {
 	const work, rest = leisureEvery / 10, leisureEvery / 1000
-	l := leisure{busy: true}
+	var l leisure
 	var spent time.Duration
-	for i, step := range []struct {
-		took   time.Duration
-		begins bool
-	}{{work, false}, {rest, true}, {rest, false}, {rest, false}, {work, false}, {work, false}, {rest, true}, {rest, false}} {
-		spent += step.took
-		if got := l.begins(spent); got != step.begins {
-			t.Errorf("after step %d it is %v that the rest begins", i, got)
+	for i, took := range slices.Concat([]time.Duration{work, rest, rest, work, work}, slices.Repeat([]time.Duration{rest}, 2*unmapEvery+1)) {
+		spent += took
+		collect, forget := l.look(spent)
+		if want := i == 1 || i == 5; collect != want {
+			t.Errorf("at %d it is %v that garbage is collected", i, collect)
+		}
+		if want := i == 1 || i == 5 || i == 5+unmapEvery || i == 5+2*unmapEvery; forget != want {
+			t.Errorf("at %d it is %v that the program is unmapped", i, forget)
 		}
 	}
 }

@@ -88,11 +88,12 @@ type UsageReader interface {
 	// Usage lists a realm's counts by day, dialect, what, client and source, from the first
 	// after the given one.
 	Usage(ctx context.Context, realm uuid.UUID, after Usage, limit int) ([]Usage, error)
-	// States lists accounts by id, from the first after the given one.
-	States(ctx context.Context, realm, after uuid.UUID, limit int) ([]AccountState, error)
-	// StatePasswords lists the sources of the passwords of accounts from the first after one
-	// id to another, and whether these are still to be asked for there.
-	StatePasswords(ctx context.Context, realm, after, last uuid.UUID) ([]StatePassword, error)
+	// States counts so many accounts, from the first after the given id, and returns the id of
+	// the last of them.
+	States(ctx context.Context, realm, after uuid.UUID, limit int) (n AccountStates, last uuid.UUID, err error)
+	// PendingPasswords lists the source of each password of accounts, from the first after one
+	// id to another, that is still to be asked for there.
+	PendingPasswords(ctx context.Context, realm, after, last uuid.UUID) ([]Dialect, error)
 	// SchemeCounts are how many hashes the realm stores of each cost class but the default.
 	SchemeCounts(ctx context.Context, realm uuid.UUID) (map[string]int, error)
 }
@@ -105,33 +106,31 @@ type UsageWriter interface {
 	DeleteUsage(ctx context.Context, realm uuid.UUID, before int64, limit int) (int, error)
 }
 
-// AccountState is how far an account has come in a takeover.
-type AccountState struct {
-	ID        uuid.UUID
-	Origin    string
-	SignedIn  bool // here
-	Disabled  bool
-	Elsewhere bool // a legacy server asks for its second factor
+// AccountStates is how far so many accounts have come in a takeover.
+type AccountStates struct {
+	Accounts  int `json:"accounts"`
+	SignedIn  int `json:"signed_in"` // here, at least once
+	Imported  int `json:"imported"`
+	Adopted   int `json:"adopted"`
+	Elsewhere int `json:"factor_elsewhere"` // a legacy server asks for their second factor
+	Disabled  int `json:"disabled"`
 }
 
-// StatePassword is a password of a source.
-type StatePassword struct {
-	Account uuid.UUID
-	Dialect Dialect
-	Pending bool // its legacy server knows it, and Ostiary not yet
+func (n *AccountStates) add(more AccountStates) {
+	n.Accounts += more.Accounts
+	n.SignedIn += more.SignedIn
+	n.Imported += more.Imported
+	n.Adopted += more.Adopted
+	n.Elsewhere += more.Elsewhere
+	n.Disabled += more.Disabled
 }
 
 // Takeover is how far the accounts of a realm have come.
 type Takeover struct {
-	Accounts  int             `json:"accounts"`
-	SignedIn  int             `json:"signed_in"` // here, at least once
-	Never     int             `json:"never"`
-	Imported  int             `json:"imported"`
-	Adopted   int             `json:"adopted"`
-	Pending   map[Dialect]int `json:"pending"` // by the source that knows their password
-	Foreign   int             `json:"foreign_hash"`
-	Elsewhere int             `json:"factor_elsewhere"`
-	Disabled  int             `json:"disabled"`
+	AccountStates
+	Never   int             `json:"never"`   // signed in here
+	Pending map[Dialect]int `json:"pending"` // by the source that knows their password
+	Foreign int             `json:"foreign_hash"`
 }
 
 // What an account's Origin is in a takeover.
@@ -157,22 +156,18 @@ func (s *Service) TakeoverOf(ctx context.Context, realm uuid.UUID, pause time.Du
 		}
 	}
 	for after := uuid.Nil; ; {
-		states, err := s.store.States(ctx, realm, after, statePage)
-		if err != nil || len(states) == 0 {
+		n, last, err := s.store.States(ctx, realm, after, statePage)
+		if err != nil || n.Accounts == 0 {
 			return t, storeError(err)
 		}
-		last := states[len(states)-1].ID
-		sources, err := s.store.StatePasswords(ctx, realm, after, last)
+		pending, err := s.store.PendingPasswords(ctx, realm, after, last)
 		if err != nil {
 			return t, storeError(err)
 		}
-		for _, a := range states {
-			t.count(a)
-		}
-		for _, p := range sources {
-			if p.Pending {
-				t.Pending[p.Dialect]++
-			}
+		t.add(n)
+		t.Never = t.Accounts - t.SignedIn
+		for _, dialect := range pending {
+			t.Pending[dialect]++
 		}
 		after = last
 		select {
@@ -192,21 +187,6 @@ func foreign(scheme string) bool {
 		}
 	}
 	return false
-}
-
-func (t *Takeover) count(a AccountState) {
-	t.Accounts++
-	for _, c := range []struct {
-		is bool
-		n  *int
-	}{
-		{a.SignedIn, &t.SignedIn}, {!a.SignedIn, &t.Never}, {a.Origin == OriginImport, &t.Imported},
-		{a.Origin == OriginTakeover, &t.Adopted}, {a.Elsewhere, &t.Elsewhere}, {a.Disabled, &t.Disabled},
-	} {
-		if c.is {
-			*c.n++
-		}
-	}
 }
 
 // UsageSince calls fn with the counts of a realm from a day on, in their order.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/google/uuid"
 
@@ -49,22 +51,30 @@ func (q queries) DeleteUsage(ctx context.Context, realm uuid.UUID, before int64,
 		(SELECT realm_id, day, dialect, what, client, source FROM usage_count WHERE realm_id = $1 AND day < $2 LIMIT $3)`, realm[:], before, limit)
 }
 
-func (q queries) States(ctx context.Context, realm, after uuid.UUID, limit int) ([]auth.AccountState, error) {
-	return list(ctx, q.prepared, func(row scanner) (a auth.AccountState, err error) {
-		var signedIn int64
-		err = row.Scan(&a.ID, &a.Origin, &signedIn, flag{&a.Disabled}, &a.Elsewhere)
-		a.SignedIn = signedIn != 0
-		return a, err
-	}, `SELECT a.id, a.origin, a.signed_in_at, a.disabled, EXISTS (SELECT 1 FROM factor_elsewhere e WHERE e.account_id = a.id)
-		FROM account a WHERE a.id > $2 AND a.realm_id = $1 ORDER BY a.id LIMIT $3`, realm[:], after[:], limit)
+const lastOfPage = `SELECT a.id FROM (SELECT id FROM account WHERE realm_id = $1 AND id > $2 ORDER BY id LIMIT $3) a
+	ORDER BY a.id DESC LIMIT 1`
+
+func (q queries) States(ctx context.Context, realm, after uuid.UUID, limit int) (n auth.AccountStates, last uuid.UUID, err error) {
+	err = q.row(ctx, lastOfPage, realm[:], after[:], limit).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return n, after, nil
+	}
+	if err != nil {
+		return n, after, classify(err)
+	}
+	err = q.row(ctx, `SELECT COUNT(*), COUNT(CASE WHEN a.signed_in_at <> 0 THEN 1 END),
+			COUNT(CASE WHEN a.origin = $4 THEN 1 END), COUNT(CASE WHEN a.origin = $5 THEN 1 END), COUNT(CASE WHEN a.disabled <> 0 THEN 1 END),
+			COUNT(CASE WHEN EXISTS (SELECT 1 FROM factor_elsewhere e WHERE e.account_id = a.id) THEN 1 END)
+		FROM account a WHERE a.realm_id = $1 AND a.id > $2 AND a.id <= $3`, realm[:], after[:], last[:], auth.OriginImport, auth.OriginTakeover).
+		Scan(&n.Accounts, &n.SignedIn, &n.Imported, &n.Adopted, &n.Disabled, &n.Elsewhere)
+	return n, last, classify(err)
 }
 
-func (q queries) StatePasswords(ctx context.Context, realm, after, last uuid.UUID) ([]auth.StatePassword, error) {
-	return list(ctx, q.prepared, func(row scanner) (p auth.StatePassword, err error) {
-		err = row.Scan(&p.Account, &p.Dialect, flag{&p.Pending})
-		return p, err
-	}, `SELECT account_id, dialect, CASE WHEN hash = '' THEN 1 ELSE 0 END FROM account_password WHERE account_id > $2 AND account_id <= $3 AND realm_id = $1`,
-		realm[:], after[:], last[:])
+func (q queries) PendingPasswords(ctx context.Context, realm, after, last uuid.UUID) ([]auth.Dialect, error) {
+	return list(ctx, q.prepared, func(row scanner) (d auth.Dialect, err error) {
+		err = row.Scan(&d)
+		return d, err
+	}, "SELECT dialect FROM account_password WHERE account_id > $2 AND account_id <= $3 AND realm_id = $1 AND hash = ''", realm[:], after[:], last[:])
 }
 
 func (q queries) SchemeCounts(ctx context.Context, realm uuid.UUID) (map[string]int, error) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -123,31 +124,43 @@ func usageDelete(w *world) {
 }
 
 func usageStates(w *world) {
-	var want []auth.AccountState
-	for i, a := range w.accounts(5) {
+	var accounts []auth.AccountRecord
+	for i, origin := range []string{"", auth.OriginImport, auth.OriginTakeover, auth.OriginImport, ""} {
+		a := w.person(fmt.Sprint("user", i), int64(i))
+		a.Origin = origin
+		w.in(func(tx auth.Tx) error { return tx.InsertAccount(w.ctx, a, keysOf(a)) })
+		accounts = append(accounts, a)
 		if i%2 == 0 {
 			w.yes(func(tx auth.Tx) (bool, error) { return tx.RecordSignIn(w.ctx, a.ID, a.Version, w.now) })
 		}
 		if i == 3 {
 			w.yes(func(tx auth.Tx) (bool, error) { return tx.SetDisabled(w.ctx, w.realm, a.ID, true, w.now) })
 		}
-		want = append(want, auth.AccountState{ID: a.ID, Origin: "test", SignedIn: i%2 == 0, Disabled: i == 3})
 	}
-	var got []auth.AccountState
-	for after := uuid.Nil; ; {
-		page, err := w.store.States(w.ctx, w.realm, after, 2)
+	w.in(func(tx auth.Tx) error {
+		return errors.Join(
+			tx.SetElsewhere(w.ctx, w.realm, accounts[0].ID, "one", true, w.now),
+			tx.PutSource(w.ctx, w.realm, accounts[0].ID, auth.SourceHash{Source: "one", CreatedAt: w.now}),
+			tx.PutSource(w.ctx, w.realm, accounts[1].ID, auth.SourceHash{Source: "one", CreatedAt: w.now}),
+			tx.PutSource(w.ctx, w.realm, accounts[1].ID, auth.SourceHash{Source: "two", Hash: "$x$", CreatedAt: w.now}),
+			tx.PutSource(w.ctx, w.realm, accounts[2].ID, auth.SourceHash{Source: "one", CreatedAt: w.now}))
+	})
+	for _, page := range []struct {
+		after, last uuid.UUID
+		want        auth.AccountStates
+	}{
+		{uuid.Nil, accounts[2].ID, auth.AccountStates{Accounts: 3, SignedIn: 2, Imported: 1, Adopted: 1, Elsewhere: 1}},
+		{accounts[2].ID, accounts[4].ID, auth.AccountStates{Accounts: 2, SignedIn: 1, Imported: 1, Disabled: 1}},
+		{accounts[4].ID, accounts[4].ID, auth.AccountStates{}},
+	} {
+		n, last, err := w.store.States(w.ctx, w.realm, page.after, 3)
 		w.wantErr("states", err, nil)
-		if len(page) == 0 {
-			break
-		}
-		got = append(got, page...)
-		after = page[len(page)-1].ID
+		w.same("states", n, page.want)
+		w.same("the last of them", last, page.last)
 	}
-	w.same("states", got, want)
-	sources, err := w.store.StatePasswords(w.ctx, w.realm, uuid.Nil, want[4].ID)
-	if err != nil || len(sources) != 0 {
-		w.Fatalf("passwords of sources: %v, %v", sources, err)
-	}
+	pending, err := w.store.PendingPasswords(w.ctx, w.realm, accounts[0].ID, accounts[2].ID)
+	w.wantErr("passwords to be asked for", err, nil)
+	w.same("passwords to be asked for", pending, []auth.Dialect{"one", "one"})
 }
 
 func usageSchemeCounts(w *world) {
