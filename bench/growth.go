@@ -190,7 +190,8 @@ func (g *grown) anyone(c *client) worker {
 }
 
 // search asks each in turn for what begins with some letters, as "account list --prefix" does,
-// and tells how long each answer took, the quickest first.
+// and tells how long each answer took, the quickest first. Each is asked twice, and the second
+// time counts: where the system keeps little of the files in memory, the first is the disk's.
 func search(ctx context.Context, all []*grown) (took [][]time.Duration, err error) {
 	var ask []func() error
 	took = make([][]time.Duration, len(all))
@@ -206,12 +207,16 @@ func search(ctx context.Context, all []*grown) (took [][]time.Duration, err erro
 		}
 		ask = append(ask, func() error {
 			prefix := grownName(rand.IntN(g.n))[:9+rand.IntN(4)] //nolint:gosec // any will do
-			began := time.Now()
-			list, err := st.AccountsByPrefix(ctx, realm.ID, prefix, "", 50)
-			if err != nil || len(list) == 0 {
-				return fmt.Errorf("nobody begins with %s: %w", prefix, err)
+			var last time.Duration
+			for range 2 {
+				began := time.Now()
+				list, err := st.AccountsByPrefix(ctx, realm.ID, prefix, "", 50)
+				if err != nil || len(list) == 0 {
+					return fmt.Errorf("nobody begins with %s: %w", prefix, err)
+				}
+				last = time.Since(began)
 			}
-			took[i] = append(took[i], time.Since(began))
+			took[i] = append(took[i], last)
 			return nil
 		})
 	}

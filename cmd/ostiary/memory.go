@@ -116,6 +116,7 @@ func giveBack(ctx context.Context) {
 		if forget {
 			unmap.Program()
 		}
+		l.spent = processorTime() // that was no work
 	}
 }
 

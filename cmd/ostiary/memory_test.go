@@ -53,6 +53,9 @@ func TestRoom_FollowsTheCollections(t *testing.T) {
 // then, and now and then while it rests.
 func TestLeisure(t *testing.T) {
 	const work, rest = leisureEvery / 10, leisureEvery / 1000
+	if collect, forget := new(leisure).look(rest); !collect || !forget {
+		t.Error("a start that was quickly done leaves nothing to give back")
+	}
 	var l leisure
 	var spent time.Duration
 	for i, took := range slices.Concat([]time.Duration{work, rest, rest, work, work}, slices.Repeat([]time.Duration{rest}, 2*unmapEvery+1)) {

@@ -12,7 +12,7 @@ import (
 
 const (
 	cutBatch  = 100       // entries that a command deletes in one transaction, so that logins hardly wait for it
-	cutPiece  = 10        // entries that are deleted because of their age in one transaction, without haste, likewise
+	cutPiece  = 5         // entries that are deleted because of their age in one transaction, without haste, likewise
 	signEvery = time.Hour // a log that has grown is signed
 )
 

@@ -56,7 +56,7 @@ func (s *Service) askShadowed(ctx context.Context, a attempt, m *Mount, got *che
 // learn has the password hashed that the Elder has found right and this server has not, if it
 // is one to keep: of an account that is not here yet, or has one of this dialect. What a
 // reset has removed stays removed.
-func (s *Service) learn(ctx context.Context, m *Mount, got *checked, c Credentials) (err error) {
+func (s *Service) learn(ctx context.Context, m *Mount, got *checked, c Credentials) error {
 	sh := got.shadow
 	switch {
 	case sh.own == "":
@@ -64,9 +64,9 @@ func (s *Service) learn(ctx context.Context, m *Mount, got *checked, c Credentia
 	case got.keys == nil && !got.rec.sourceOf(m.Dialect).learns():
 		sh.alone, got.learnt = sh.own, ""
 	case got.learnt == "":
-		got.learnt, _, err = s.hasher.HashAlike(ctx, string(c.Password))
+		return s.hashLearnt(ctx, got, c.Password)
 	}
-	return hashError(err)
+	return nil
 }
 
 // sourceOf is the password of a source; the zero one if there is none.

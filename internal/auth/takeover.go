@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/audit"
-	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/token"
 	"github.com/ostiary/ostiary/internal/trace"
 )
@@ -93,12 +92,9 @@ func (s *Service) askElder(ctx context.Context, a attempt, m *Mount, got *checke
 		return kind, "", nil // it was chosen here, or is another server's: this one must not learn it
 	}
 	if why != "" && got.learnt == "" { // others were tried, and this is none of them
-		asked := time.Now()
-		var res password.Result
-		if got.learnt, res, err = s.hasher.HashAlike(ctx, string(c.Password)); err != nil {
-			return kind, "", hashError(err)
+		if err := s.hashLearnt(ctx, got, c.Password); err != nil {
+			return kind, "", err
 		}
-		got.queued += time.Since(asked) - res.Took
 	}
 	whole, cancel := unhurried(ctx)
 	defer cancel()
@@ -120,6 +116,18 @@ func (s *Service) askElder(ctx context.Context, a attempt, m *Mount, got *checke
 		return audit.AdoptionRefused, err.Error(), nil
 	}
 	return kind, "", nil
+}
+
+// hashLearnt hashes a password that an Elder may find right.
+func (s *Service) hashLearnt(ctx context.Context, got *checked, p Secret) error {
+	asked := time.Now()
+	hash, res, err := s.hasher.HashAlike(ctx, string(p))
+	if err != nil {
+		return hashError(err)
+	}
+	got.learnt = hash
+	got.queued += time.Since(asked) - res.Took
+	return nil
 }
 
 // heard takes what the Elder says of a login that it lets in.

@@ -89,7 +89,7 @@ type UsageReader interface {
 	// after the given one.
 	Usage(ctx context.Context, realm uuid.UUID, after Usage, limit int) ([]Usage, error)
 	// States counts so many accounts, from the first after the given id, and returns the id of
-	// the last of them.
+	// the last of them; the given one, if there is none.
 	States(ctx context.Context, realm, after uuid.UUID, limit int) (n AccountStates, last uuid.UUID, err error)
 	// PendingPasswords lists the source of each password of accounts, from the first after one
 	// id to another, that is still to be asked for there.
@@ -139,7 +139,7 @@ const (
 	OriginTakeover = "takeover"
 )
 
-// statePage is how many accounts are read at a time: a few milliseconds.
+// statePage is how many accounts are counted at a time: a few milliseconds.
 const statePage = 2000
 
 // TakeoverOf counts a realm's accounts. It reads all of them, a page at a time, with a pause
@@ -157,7 +157,7 @@ func (s *Service) TakeoverOf(ctx context.Context, realm uuid.UUID, pause time.Du
 	}
 	for after := uuid.Nil; ; {
 		n, last, err := s.store.States(ctx, realm, after, statePage)
-		if err != nil || n.Accounts == 0 {
+		if err != nil || last == after {
 			return t, storeError(err)
 		}
 		pending, err := s.store.PendingPasswords(ctx, realm, after, last)

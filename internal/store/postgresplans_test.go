@@ -34,7 +34,7 @@ func TestPostgres(t *testing.T) {
 		for _, text := range texts(t, conn, `SELECT name || ' ' || cardinality(parameter_types) || ' ' || statement
 			FROM pg_prepared_statements WHERE statement NOT LIKE '%pg\_%'`) {
 			parts := strings.SplitN(text, " ", 3)
-			if name, text := parts[0], parts[2]; !slices.Contains(exempt, text) && !checked[text] {
+			if name, text := parts[0], parts[2]; text != rare && !checked[text] {
 				checked[text] = true
 				checkPostgresPlan(t, conn, name, text, parts[1])
 			}

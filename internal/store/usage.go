@@ -51,11 +51,9 @@ func (q queries) DeleteUsage(ctx context.Context, realm uuid.UUID, before int64,
 		(SELECT realm_id, day, dialect, what, client, source FROM usage_count WHERE realm_id = $1 AND day < $2 LIMIT $3)`, realm[:], before, limit)
 }
 
-const lastOfPage = `SELECT a.id FROM (SELECT id FROM account WHERE realm_id = $1 AND id > $2 ORDER BY id LIMIT $3) a
-	ORDER BY a.id DESC LIMIT 1`
-
 func (q queries) States(ctx context.Context, realm, after uuid.UUID, limit int) (n auth.AccountStates, last uuid.UUID, err error) {
-	err = q.row(ctx, lastOfPage, realm[:], after[:], limit).Scan(&last)
+	err = q.row(ctx, `SELECT page.id FROM (SELECT id FROM account WHERE realm_id = $1 AND id > $2 ORDER BY id LIMIT $3) page
+		ORDER BY page.id DESC LIMIT 1`, realm[:], after[:], limit).Scan(&last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return n, after, nil
 	}

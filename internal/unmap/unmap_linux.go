@@ -34,16 +34,15 @@ func ranges() (all []memoryRange) {
 	}
 	var at memoryRange                              // whose properties follow; none of the program's: empty
 	for line := range strings.Lines(string(maps)) { // proc_pid_smaps(5): address perms offset dev inode pathname, then names and values
-		fields := strings.Fields(line)
-		switch {
-		case fields[0] == "Anonymous:":
-			if at.end > 0 && fields[1] == "0" {
+		switch name, value, _ := strings.Cut(line, " "); {
+		case name == "Anonymous:":
+			if at.end > 0 && strings.TrimSpace(value) == "0 kB" {
 				all = append(all, at)
 			}
-		case !strings.HasSuffix(fields[0], ":"):
+		case !strings.HasSuffix(name, ":"):
 			at = memoryRange{}
-			if strings.HasSuffix(line, " "+program+"\n") && (fields[1] == "r-xp" || fields[1] == "r--p") {
-				from, to, _ := strings.Cut(fields[0], "-")
+			if strings.HasSuffix(value, " "+program+"\n") && (strings.HasPrefix(value, "r-xp ") || strings.HasPrefix(value, "r--p ")) {
+				from, to, _ := strings.Cut(name, "-")
 				start, err := strconv.ParseUint(from, 16, 64)
 				end, err2 := strconv.ParseUint(to, 16, 64)
 				if err == nil && err2 == nil {

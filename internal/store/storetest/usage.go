@@ -143,7 +143,8 @@ func usageStates(w *world) {
 			tx.PutSource(w.ctx, w.realm, accounts[0].ID, auth.SourceHash{Source: "one", CreatedAt: w.now}),
 			tx.PutSource(w.ctx, w.realm, accounts[1].ID, auth.SourceHash{Source: "one", CreatedAt: w.now}),
 			tx.PutSource(w.ctx, w.realm, accounts[1].ID, auth.SourceHash{Source: "two", Hash: "$x$", CreatedAt: w.now}),
-			tx.PutSource(w.ctx, w.realm, accounts[2].ID, auth.SourceHash{Source: "one", CreatedAt: w.now}))
+			tx.PutSource(w.ctx, w.realm, accounts[2].ID, auth.SourceHash{Source: "one", CreatedAt: w.now}),
+			tx.PutSource(w.ctx, w.realm, accounts[3].ID, auth.SourceHash{Source: "one", CreatedAt: w.now}))
 	})
 	for _, page := range []struct {
 		after, last uuid.UUID
