@@ -254,7 +254,7 @@ func TestTendAudit_Pieces(t *testing.T) {
 	for _, piece := range []struct {
 		times, commits int
 		first          int64
-	}{{1, 5, 46}, {2, 3, 91}} {
+	}{{1, 9, 46}, {2, 5, 91}} {
 		c.n = 0
 		w.tendAuditOf(45, piece.times)
 		if r := w.verified(); r.First != piece.first || c.n != piece.commits || len(r.Findings) != 0 {
