@@ -107,30 +107,29 @@ type UsageWriter interface {
 }
 
 // AccountStates is how far so many accounts have come in a takeover.
-type AccountStates struct {
-	Accounts  int `json:"accounts"`
-	SignedIn  int `json:"signed_in"` // here, at least once
-	Imported  int `json:"imported"`
-	Adopted   int `json:"adopted"`
-	Elsewhere int `json:"factor_elsewhere"` // a legacy server asks for their second factor
-	Disabled  int `json:"disabled"`
-}
-
-func (n *AccountStates) add(more AccountStates) {
-	n.Accounts += more.Accounts
-	n.SignedIn += more.SignedIn
-	n.Imported += more.Imported
-	n.Adopted += more.Adopted
-	n.Elsewhere += more.Elsewhere
-	n.Disabled += more.Disabled
-}
+type AccountStates struct{ Accounts, SignedIn, Imported, Adopted, Elsewhere, Disabled int }
 
 // Takeover is how far the accounts of a realm have come.
 type Takeover struct {
-	AccountStates
-	Never   int             `json:"never"`   // signed in here
-	Pending map[Dialect]int `json:"pending"` // by the source that knows their password
-	Foreign int             `json:"foreign_hash"`
+	Accounts  int             `json:"accounts"`
+	SignedIn  int             `json:"signed_in"` // here, at least once
+	Never     int             `json:"never"`
+	Imported  int             `json:"imported"`
+	Adopted   int             `json:"adopted"`
+	Pending   map[Dialect]int `json:"pending"` // by the source that knows their password
+	Foreign   int             `json:"foreign_hash"`
+	Elsewhere int             `json:"factor_elsewhere"` // a legacy server asks for their second factor
+	Disabled  int             `json:"disabled"`
+}
+
+func (t *Takeover) add(n AccountStates) {
+	t.Accounts += n.Accounts
+	t.SignedIn += n.SignedIn
+	t.Never += n.Accounts - n.SignedIn
+	t.Imported += n.Imported
+	t.Adopted += n.Adopted
+	t.Elsewhere += n.Elsewhere
+	t.Disabled += n.Disabled
 }
 
 // What an account's Origin is in a takeover.
@@ -165,7 +164,6 @@ func (s *Service) TakeoverOf(ctx context.Context, realm uuid.UUID, pause time.Du
 			return t, storeError(err)
 		}
 		t.add(n)
-		t.Never = t.Accounts - t.SignedIn
 		for _, dialect := range pending {
 			t.Pending[dialect]++
 		}

@@ -33,8 +33,7 @@ var full = Sources{
 	Doors:   func() []Door { return []Door{{Name: "listen", Open: 9, Closed: map[string]uint64{"room": 8}}} },
 	Spans:   func() (sent, dropped uint64) { return 11, 12 },
 	Accounts: func() map[string]auth.Takeover {
-		return map[string]auth.Takeover{"default": {AccountStates: auth.AccountStates{Accounts: 9, SignedIn: 4, Imported: 3, Adopted: 2, Elsewhere: 6, Disabled: 7},
-			Never: 5, Foreign: 1, Pending: map[auth.Dialect]int{"senmo": 8}}}
+		return map[string]auth.Takeover{"default": {Accounts: 9, SignedIn: 4, Never: 5, Imported: 3, Adopted: 2, Foreign: 1, Elsewhere: 6, Disabled: 7, Pending: map[auth.Dialect]int{"senmo": 8}}}
 	},
 	LastBackup:   func(context.Context) (time.Time, bool) { return time.Unix(500, 0), true },
 	Certificates: func() []Certificate { return []Certificate{{"login.example.com", time.Unix(600, 0)}} },
