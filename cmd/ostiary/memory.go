@@ -94,7 +94,7 @@ const (
 	leisureEvery = 2 * time.Second
 	// unmapEvery is after how many times without anything to do the program is unmapped again:
 	// what runs now and then has touched most of its pages in the end.
-	unmapEvery = 10
+	unmapEvery = 5
 )
 
 // giveBack returns memory to the system that the process needs no more, each time that it has
