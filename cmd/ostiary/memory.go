@@ -99,6 +99,7 @@ const (
 
 // giveBack returns memory to the system that the process needs no more, each time that it has
 // come to rest: what was for its start, for a crowd that has left, or for counting the accounts.
+// While it rests, it goes on to forget the program.
 func giveBack(ctx context.Context) {
 	tick := time.NewTicker(leisureEvery)
 	defer tick.Stop()
