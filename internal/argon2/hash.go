@@ -16,12 +16,14 @@ const (
 // numbers behind it.
 func initialHash(password, salt, secret, data []byte, time, memory, threads, keyLen uint32) (seed [seedSize]byte) {
 	h := newHash(hashSize)
+	numbers := make([]byte, 0, 7*4)
 	for _, n := range [...]uint32{threads, keyLen, memory, time, version, typeID} {
-		writeUint32(h, n)
+		numbers = binary.LittleEndian.AppendUint32(numbers, n)
 	}
 	for _, in := range [...][]byte{password, salt, secret, data} {
-		writeUint32(h, uint32(len(in)))
+		h.Write(binary.LittleEndian.AppendUint32(numbers, uint32(len(in))))
 		h.Write(in)
+		numbers = numbers[:0]
 	}
 	h.Sum(seed[:0])
 	return seed
@@ -30,7 +32,7 @@ func initialHash(password, salt, secret, data []byte, time, memory, threads, key
 // longHash fills out with H'(in), the hash of variable length (RFC 9106, section 3.3).
 func longHash(out, in []byte) {
 	h := newHash(min(len(out), hashSize))
-	writeUint32(h, uint32(len(out)))
+	h.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(out))))
 	h.Write(in)
 	if len(out) <= hashSize {
 		h.Sum(out[:0])
@@ -61,10 +63,4 @@ func newHash(size int) hash.Hash {
 		panic(err) // the callers' sizes are all in range
 	}
 	return h
-}
-
-func writeUint32(h hash.Hash, n uint32) {
-	var b [4]byte
-	binary.LittleEndian.PutUint32(b[:], n)
-	h.Write(b[:])
 }
