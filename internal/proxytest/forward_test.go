@@ -12,6 +12,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ostiary/ostiary/internal/verify"
 )
 
 // identity are the headers of the contract, by their names in whoami.
@@ -239,6 +243,28 @@ func TestForward_OstiaryDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestForward_Own: what a bearer may ask of Ostiary is asked there, and what it has to say is not for the upstream.
+func TestForward_Own(t *testing.T) {
+	h := open(t)
+	h.each(t, func(t *testing.T, p *proxy) {
+		h.upstream.take()
+		for _, route := range verify.Routes(nil, "", "", "default", uuid.Nil) {
+			place := route.Path
+			if strings.HasPrefix(route.Path, "/ostiary/verify") || route.Path == "/ostiary/introspect" || route.Path == "/ostiary/revoke" {
+				continue // for servers alone
+			}
+			if strings.HasSuffix(place, "/") {
+				place += uuid.NewString()
+			}
+			credential := p.signIn(t, "ada")["nomic"]
+			resp, text := ask(t, p.http, http.MethodPost, place, "{}", credential)
+			if all := h.upstream.take(); resp.StatusCode >= http.StatusInternalServerError || len(all) > 0 {
+				t.Errorf("%s: %s %s; the upstream was asked %d times", place, resp.Status, text, len(all))
+			}
+		}
+	})
 }
 
 // HAProxy goes on with a request whose Lua has failed: the page has a line for that.
