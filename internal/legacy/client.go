@@ -100,8 +100,9 @@ func New(o Options) (*Client, error) {
 	return &Client{
 		base: base, caller: o.Caller, timeout: o.Timeout, slots: make(chan struct{}, o.Calls),
 		transport: &http.Transport{
-			Proxy: nil, DialContext: dialer.DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: o.Timeout, ForceAttemptHTTP2: true,
+			Proxy: nil, DialContext: dialer.DialContext, TLSClientConfig: trust, TLSHandshakeTimeout: o.Timeout,
 			DisableCompression: true, MaxConnsPerHost: o.Calls, MaxIdleConnsPerHost: o.Calls, MaxResponseHeaderBytes: maxAnswer,
+			// HTTP/1.1 alone: of HTTP/2, Go sends a request again whose stream was reset.
 			// Shorter than servers keep a connection that is idle: a login must not be
 			// sent into one that is just being closed, since it is not sent twice.
 			IdleConnTimeout: time.Second,

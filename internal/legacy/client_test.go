@@ -341,3 +341,20 @@ func TestClient_TLS(t *testing.T) {
 		}
 	}
 }
+
+// A server that could speak HTTP/2 is asked by HTTP/1.1: of a stream that was reset, Go would send a login again.
+func TestClient_NeverTwice(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 {
+			t.Errorf("asked by %s", r.Proto)
+		}
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := ask(open(t, Options{URL: s.URL, CA: ca})); err != nil {
+		t.Error(err)
+	}
+}

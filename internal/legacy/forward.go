@@ -20,8 +20,8 @@ var passed = []string{
 	"Accept", "Accept-Language", "User-Agent", "Origin", "Referer",
 }
 
-// callerHeader says who has made a call.
-const callerHeader = "Ostiary-Caller"
+// callerHeader says who has made a call. Proxies on the way back drop headers that begin with Ostiary.
+const callerHeader = "X-Ostiary-Caller"
 
 // Returned is why a request is not answered that its own server has sent: it would send it
 // again, for as long as anything is left to send with.
