@@ -61,7 +61,7 @@ func (b Budgets) policy(k BudgetKind) throttle.Policy {
 // anybody is never exempt.
 func (b Budgets) exempt(cl Client) bool {
 	address := cl.Address.Unmap().WithZone("")
-	return !address.IsValid() || !cl.Undeclared && slices.ContainsFunc(b.Exempt, func(p netip.Prefix) bool { return p.Contains(address) })
+	return !address.IsValid() || !cl.Shared && slices.ContainsFunc(b.Exempt, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 // BudgetKey names one counter.

@@ -328,7 +328,7 @@ func TestThreat02_ThrottledWaitsForTheFloor(t *testing.T) {
 }
 
 // Where an address may stand for anybody, it is not exempt.
-func TestBudget_ExemptUnlessUndeclared(t *testing.T) {
+func TestBudget_ExemptUnlessShared(t *testing.T) {
 	w := newWorld(t, with(func(b *auth.Budgets) {
 		b.Source.Free, b.Exempt = 1, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
 	}))
@@ -338,7 +338,7 @@ func TestBudget_ExemptUnlessUndeclared(t *testing.T) {
 		}
 	}
 	behind := at("192.0.2.1")
-	behind.Undeclared = true
+	behind.Shared = true
 	w.wantCode(w.guess("a", behind), auth.CodeBadCredentials)
 	w.wantCode(w.guess("b", behind), auth.CodeThrottled)
 }
@@ -367,5 +367,35 @@ func TestFactor_UnreadableBudgetIsNoGuess(t *testing.T) {
 	w.wantCode(err, auth.CodeUnavailable)
 	if list, err := w.svc.BudgetOf(w.ctx, w.realm.ID, a.ID); err != nil || len(list) != 0 {
 		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// TestFactor_RefusedCodeIsNoGuess: a code that comes when the budget is spent is not looked at, and
+// so it is not counted, whoever says that it is spent.
+func TestFactor_RefusedCodeIsNoGuess(t *testing.T) {
+	for name, shared := range map[string]func(*auth.Options){
+		"one node": func(*auth.Options) {}, "several": func(o *auth.Options) { o.Shared = auth.ReserveIn(o.Store, o.Now) },
+	} {
+		w := newWorld(t, with(func(b *auth.Budgets) { b.Factor.Free = 1 }), shared)
+		a := w.account("steve")
+		uri := w.enroll(a)
+		appending := *w.one
+		appending.AppendCode = true
+		try := func(code string) (counted []auth.Budget) {
+			_, err := w.svc.SignIn(w.ctx, &appending, creds("steve", goodPassword+code), client)
+			w.wantCode(err, auth.CodeBadCredentials)
+			all, err := w.svc.BudgetOf(w.ctx, w.realm.ID, a.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return slices.DeleteFunc(all, func(b auth.Budget) bool { return b.Kind != auth.BudgetFactor })
+		}
+		before := try("000000")
+		if after := try(string(w.code(uri))); len(before) != 1 || !slices.Equal(after, before) {
+			t.Errorf("%s: %v after a code that was refused, %v before", name, after, before)
+		}
+		if d := w.details(audit.FactorFailed); len(d) != 2 || d[1] != "factor_budget_spent" {
+			t.Errorf("%s: %q", name, d)
+		}
 	}
 }

@@ -43,7 +43,7 @@ func (s *Service) enter(ctx context.Context, a attempt, acc *AccountRecord, know
 
 // accountBudget is what a client's guesses at an account's password are counted under.
 func (s *Service) accountBudget(realm, account uuid.UUID, cl Client, known bool) BudgetKey {
-	if known && !cl.Undeclared && s.budgets.KnownFor > 0 {
+	if known && !cl.Shared && s.budgets.KnownFor > 0 {
 		return BudgetKey{Realm: realm, Kind: BudgetKnown, Subject: account.String(), Source: sourceOf(cl.Address)}
 	}
 	return BudgetKey{Realm: realm, Kind: BudgetAccount, Subject: account.String()}
@@ -96,6 +96,9 @@ func (g *guess) reserve(ctx context.Context, keys ...BudgetKey) error {
 		}
 	}
 	r, err := g.svc.reserveShared(ctx, keys)
+	if err != nil { // nothing is looked at, so that nothing can be found wrong
+		g.keys = g.keys[:len(g.keys)-len(keys)]
+	}
 	g.undone = g.undone || unavailable(err)
 	if r != nil {
 		g.shared = append(g.shared, r)

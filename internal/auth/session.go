@@ -36,7 +36,7 @@ func (s *Service) openSession(ctx context.Context, tx Tx, m *Mount, rec AccountR
 	if err := tx.InsertSession(ctx, ses, bearer); err != nil {
 		return nil, err
 	}
-	if source := sourceOf(cl.Address); source != "" && !cl.Undeclared {
+	if source := sourceOf(cl.Address); source != "" && !cl.Shared {
 		if err := tx.NoteSource(ctx, rec.ID, source, now); err != nil {
 			return nil, err
 		}

@@ -63,9 +63,10 @@ type Client struct {
 	UserAgent string
 	RequestID string
 	Actor     string // the operator, on the command line; empty for the account itself
-	// Undeclared is set if forwarded headers came from a peer that is no declared
-	// proxy: its address may stand for many clients, so it is known to no account.
-	Undeclared bool
+	// Shared is set if the address may stand for many clients, so that it is known to no account
+	// and never exempt: it is a peer's that sends forwarded headers and is no declared proxy, or
+	// a declared proxy's whose headers name no one client.
+	Shared bool
 	// Decided is called when a refusal is certain, and only time is still to pass until
 	// the answer. May be nil.
 	Decided func()

@@ -12,13 +12,14 @@ type source struct {
 	client     netip.Addr
 	proxied    bool // the peer is a declared proxy
 	undeclared bool // the peer is not, but sends forwarded headers
+	unclear    bool // the peer is, but its headers name no client, or two
 }
 
 // sourceOf finds the client's true address. Headers of a declared proxy are read
 // from the right, the end that it wrote itself, up to the first address that is
 // no declared proxy. Whatever can't be read, and two headers that name different
-// clients, leave the address of the peer: then many clients may share it, but
-// none can choose one.
+// clients, leave the address of the peer: then many clients may share it, so that
+// it is nobody's own, but none can choose one.
 func sourceOf(r *http.Request, trusted []netip.Prefix) source {
 	peer := peerOf(r)
 	forwarded, chain := r.Header["Forwarded"], r.Header["X-Forwarded-For"]
@@ -36,11 +37,13 @@ func sourceOf(r *http.Request, trusted []netip.Prefix) source {
 	}
 	switch {
 	case len(forwarded) > 0 && len(chain) > 0 && a != b:
-		return s
+		s.unclear = true
 	case a.IsValid():
 		s.client = a
 	case b.IsValid():
 		s.client = b
+	default:
+		s.unclear = len(forwarded) > 0 || len(chain) > 0
 	}
 	return s
 }

@@ -35,41 +35,41 @@ func TestThreat07_ForwardedAddress(t *testing.T) {
 		{proxy, "X-Forwarded-For: 2001:db8::1", "2001:db8::1"},
 		{proxy, "X-Forwarded-For: [2001:db8::1]:4711", "2001:db8::1"},
 		{proxy, "X-Forwarded-For: 10.2.2.2, 10.3.3.3", "10.2.2.2"},
-		// Whatever can't be read leaves the peer.
-		{proxy, "X-Forwarded-For: a", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: ", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: 203.0.113.9, a", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: 203.0.113.9, a, 10.1.1.1", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: 203.0.113.9,", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: unknown", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: 203.0.113.9:", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: 203.0.113.9:99999", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: 203.0.113.09", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: 203.0.113.9/32", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: fe80::1%eth0", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: [203.0.113.9]", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: [2001:db8::1", "10.0.0.1"},
-		{proxy, "X-Forwarded-For: [2001:db8::1]x", "10.0.0.1"},
+		// Whatever can't be read leaves the peer, which is then nobody's own.
+		{proxy, "X-Forwarded-For: a", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: ", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: 203.0.113.9, a", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: 203.0.113.9, a, 10.1.1.1", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: 203.0.113.9,", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: unknown", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: 203.0.113.9:", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: 203.0.113.9:99999", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: 203.0.113.09", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: 203.0.113.9/32", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: fe80::1%eth0", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: [203.0.113.9]", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: [2001:db8::1", "?10.0.0.1"},
+		{proxy, "X-Forwarded-For: [2001:db8::1]x", "?10.0.0.1"},
 		{proxy, "X-Real-Ip: 203.0.113.9", "10.0.0.1"},
 		// RFC 7239, its own examples first.
-		{proxy, `Forwarded: for="_gazonk"`, "10.0.0.1"},
+		{proxy, `Forwarded: for="_gazonk"`, "?10.0.0.1"},
 		{proxy, `Forwarded: For="[2001:db8:cafe::17]:4711"`, "2001:db8:cafe::17"},
 		{proxy, `Forwarded: for=192.0.2.60;proto=http;by=203.0.113.43`, "192.0.2.60"},
 		{proxy, `Forwarded: for=192.0.2.43, for=198.51.100.17`, "198.51.100.17"},
 		{proxy, `Forwarded: for=192.0.2.43,for=10.1.1.1`, "192.0.2.43"},
 		{proxy, `Forwarded: for=192.0.2.43;host="a,b;for=1.1.1.1\"", for=10.1.1.1`, "192.0.2.43"},
-		{proxy, `Forwarded: for=unknown`, "10.0.0.1"},
-		{proxy, `Forwarded: proto=https`, "10.0.0.1"},
-		{proxy, `Forwarded: for=1.1.1.1;for=2.2.2.2`, "10.0.0.1"},
-		{proxy, `Forwarded: for=1.1.1.1, host="open`, "10.0.0.1"},
-		{proxy, `Forwarded: for="1.1.1.1`, "10.0.0.1"},
-		{proxy, `Forwarded: for="1.1.\1.1"`, "10.0.0.1"},
-		{proxy, `Forwarded: for=1.1.1.1;x=", for="[2001:db8::1]"`, "10.0.0.1"},
-		{proxy, `Forwarded: for=1.1.1.1;x="\, for="[2001:db8::1]"`, "10.0.0.1"},
+		{proxy, `Forwarded: for=unknown`, "?10.0.0.1"},
+		{proxy, `Forwarded: proto=https`, "?10.0.0.1"},
+		{proxy, `Forwarded: for=1.1.1.1;for=2.2.2.2`, "?10.0.0.1"},
+		{proxy, `Forwarded: for=1.1.1.1, host="open`, "?10.0.0.1"},
+		{proxy, `Forwarded: for="1.1.1.1`, "?10.0.0.1"},
+		{proxy, `Forwarded: for="1.1.\1.1"`, "?10.0.0.1"},
+		{proxy, `Forwarded: for=1.1.1.1;x=", for="[2001:db8::1]"`, "?10.0.0.1"},
+		{proxy, `Forwarded: for=1.1.1.1;x="\, for="[2001:db8::1]"`, "?10.0.0.1"},
 		// A proxy writes one of the two; the other is whatever the client sent.
 		{proxy, "Forwarded: for=203.0.113.9\nX-Forwarded-For: 203.0.113.9", "203.0.113.9"},
-		{proxy, "Forwarded: for=1.1.1.1\nX-Forwarded-For: 203.0.113.9", "10.0.0.1"},
-		{proxy, "Forwarded: for=a\nX-Forwarded-For: 203.0.113.9", "10.0.0.1"},
+		{proxy, "Forwarded: for=1.1.1.1\nX-Forwarded-For: 203.0.113.9", "?10.0.0.1"},
+		{proxy, "Forwarded: for=a\nX-Forwarded-For: 203.0.113.9", "?10.0.0.1"},
 		// A peer that nobody declared.
 		{direct, "X-Forwarded-For: 203.0.113.9", "!198.51.100.7"},
 		{direct, "Forwarded: for=203.0.113.9", "!198.51.100.7"},
@@ -86,8 +86,11 @@ func TestThreat07_ForwardedAddress(t *testing.T) {
 		}
 		s := sourceOf(r, trusted)
 		got := s.client.String()
-		if s.undeclared {
+		switch {
+		case s.undeclared:
 			got = "!" + got
+		case s.unclear:
+			got = "?" + got
 		}
 		if got != c.want || s.proxied != (!s.undeclared && c.peer != direct) {
 			t.Errorf("%s %q: %s, want %s (%+v)", c.peer, c.header, got, c.want, s)
@@ -97,14 +100,14 @@ func TestThreat07_ForwardedAddress(t *testing.T) {
 
 func TestThreat07_UndeclaredPeer(t *testing.T) {
 	route := Route{Path: "/", Handler: shows(func(r *Request) string {
-		if r.Client.Undeclared {
-			return r.Client.Address.String() + " undeclared"
+		if r.Client.Shared {
+			return r.Client.Address.String() + " shared"
 		}
 		return r.Client.Address.String()
 	})}
 	h := open(t, Options{}, route)
 	for range 3 {
-		h.ask(t, "GET", "/", nil, "X-Forwarded-For: 203.0.113.9").is(t, "undeclared", 200, "127.0.0.1 undeclared")
+		h.ask(t, "GET", "/", nil, "X-Forwarded-For: 203.0.113.9").is(t, "undeclared", 200, "127.0.0.1 shared")
 	}
 	h.ask(t, "GET", "/", nil).is(t, "direct", 200, "127.0.0.1")
 	if line := h.log.lines(t, 4)[0]; line["source"] != "127.0.0.1" || strings.Count(h.log.String(), "no declared proxy") != 1 {
@@ -112,6 +115,10 @@ func TestThreat07_UndeclaredPeer(t *testing.T) {
 	}
 	h = open(t, Options{TrustedProxies: prefixes("127.0.0.0/8"), OnlyProxies: true}, route)
 	h.ask(t, "GET", "/", nil, "X-Forwarded-For: 203.0.113.9").is(t, "declared", 200, "203.0.113.9")
+	h.ask(t, "GET", "/", nil, "X-Forwarded-For: 203.0.113.9", "Forwarded: for=x").is(t, "two clients", 200, "127.0.0.1 shared")
+	if n := strings.Count(h.log.String(), "no declared proxy"); n != 0 {
+		t.Errorf("%s", h.log)
+	}
 	h = open(t, Options{TrustedProxies: prefixes("10.0.0.0/8"), OnlyProxies: true}, route)
 	h.ask(t, "GET", "/", nil, "X-Forwarded-For: 203.0.113.9").is(t, "another peer", 403,
 		`{"type":"about:blank","title":"Forbidden","status":403,"detail":"this server answers its declared proxies only","code":"forbidden"}`)

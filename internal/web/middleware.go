@@ -75,7 +75,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		source = sourceOf(r, m.options.TrustedProxies)
 	}
 	x := &exchange{span: m.span(r), timed: timed{Context: r.Context(), deadline: start.Add(m.options.Timeout)}, w: w, now: m.options.Now, crowd: m.crowd, client: auth.Client{
-		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Undeclared: source.undeclared,
+		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Shared: source.undeclared || source.unclear,
 	}}
 	if source.undeclared {
 		m.warn.Do(func() {
