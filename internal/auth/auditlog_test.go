@@ -313,7 +313,7 @@ func (t orderedTx) InsertTicket(ctx context.Context, ticket auth.Ticket) error {
 // that none of them holds it while it waits for something else.
 func TestAudit_LogIsWrittenLast(t *testing.T) {
 	s := &ordered{}
-	w := newWorld(t, func(o *auth.Options) {
+	w := newWorld(t, once, func(o *auth.Options) {
 		s.Store = o.Store
 		o.Store = s
 	})

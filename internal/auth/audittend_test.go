@@ -233,7 +233,7 @@ func (c *commits) StoreWaited(time.Duration)         {}
 // TestTendAudit_Pieces: however many entries are cut at once, no transaction cuts more than ten,
 // or so many times as many.
 func TestTendAudit_Pieces(t *testing.T) {
-	w := newWorld(t, func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
+	w := newWorld(t, once, func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
 	err := w.store.InTx(w.ctx, func(tx auth.Tx) error {
 		for range 98 { // with those of the realm itself, a hundred
 			if err := tx.InsertEvent(w.ctx, audit.Event{ID: uuid.New(), RealmID: w.realm.ID, At: w.clock(), Kind: audit.SignedIn}); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/ostiary/internal/pgtest"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
+	"github.com/ostiary/ostiary/internal/store/storetest"
 	"github.com/ostiary/ostiary/internal/totp"
 )
 
@@ -70,7 +71,7 @@ func newWorldIn(t *testing.T, st *store.Store, err error, options []func(*auth.O
 		SessionIdle: 12 * time.Hour, SessionMax: 24 * time.Hour, RefreshRetry: time.Minute}
 	w.two = &auth.Mount{Dialect: "two", SessionIdle: 12 * time.Hour, SessionMax: 24 * time.Hour}
 	o := auth.Options{
-		Store: st, Master: seal.New(), Hasher: password.New(0, 20*time.Second), Now: w.clock,
+		Store: storetest.Twice{Store: st}, Master: seal.New(), Hasher: password.New(0, 20*time.Second), Now: w.clock,
 		Mounts:   []*auth.Mount{w.one, w.two},
 		Budgets:  &auth.Budgets{},
 		Dialects: map[auth.Dialect]auth.Rules{"one": {Subject: func(a auth.Account) string { return strconv.FormatInt(a.Number, 10) }}},
@@ -85,6 +86,9 @@ func newWorldIn(t *testing.T, st *store.Store, err error, options []func(*auth.O
 	w.one.RealmID, w.two.RealmID = w.realm.ID, w.realm.ID
 	return w
 }
+
+// once has the store run each transaction once, for tests that count what they do.
+func once(o *auth.Options) { o.Store = o.Store.(storetest.Twice).Store }
 
 func withBudgets(o *auth.Options) { o.Budgets = nil }
 

@@ -87,18 +87,19 @@ func (s *Service) firstRefresh(ctx context.Context, tx Tx, t *foreignToken, r Fo
 	return ses.ID, tx.InsertEvent(ctx, s.adopted(t, r, cl))
 }
 
-// prolong notes that a session goes on. One that a token of another server has become ends
-// with that token: its next tokens are ours, and so it ends as those of a login then do.
-func (s *Service) prolong(ctx context.Context, tx Tx, m *Mount, ses *Session, now time.Time) (alive bool, err error) {
+// prolong notes that a session goes on, and returns it as it then is. One that a token of another
+// server has become ends with that token: its next tokens are ours, and so it ends as those of a
+// login then do.
+func (s *Service) prolong(ctx context.Context, tx Tx, m *Mount, ses Session, now time.Time) (_ Session, alive bool, err error) {
 	idle := idleAt(now, m.SessionIdle)
 	end := ses.AuthTime.Add(m.SessionMax)
 	if ses.Generation > 0 || !end.After(ses.ExpiresAt) {
-		return tx.TouchSession(ctx, ses.RealmID, ses.ID, idle, now)
+		alive, err = tx.TouchSession(ctx, ses.RealmID, ses.ID, idle, now)
+		return ses, alive, err
 	}
-	if alive, err = tx.ExtendSession(ctx, ses.RealmID, ses.ID, idle, end, now); alive {
-		ses.ExpiresAt = end
-	}
-	return alive, err
+	alive, err = tx.ExtendSession(ctx, ses.RealmID, ses.ID, idle, end, now)
+	ses.ExpiresAt = end
+	return ses, alive, err
 }
 
 // revokeForeign ends what an opaque token of another server is good for; none is the error

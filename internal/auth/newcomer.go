@@ -226,10 +226,14 @@ func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) 
 // goes by that anyway, since tokens of the Elder's are found by aliases alone.
 func (s *Service) adoptSubject(ctx context.Context, tx Tx, m *Mount, got *checked, cl Client) error {
 	subject := got.news.Subject
-	if subject == "" || got.rec.Subject == subject {
+	if subject == "" {
 		return nil
 	}
-	err := tx.SetAlias(ctx, m.RealmID, got.rec.ID, m.Dialect, subject)
+	are, err := tx.Aliases(ctx, got.rec.ID) // got may be of a run of this transaction that came to nothing
+	if err != nil || are[m.Dialect] == subject {
+		return err
+	}
+	err = tx.SetAlias(ctx, m.RealmID, got.rec.ID, m.Dialect, subject)
 	if errors.Is(err, ErrConflict) {
 		return refusedTaken
 	}

@@ -126,9 +126,10 @@ func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (
 	}
 	now := s.now()
 	cl.token = audit.TokenTag(p.Token)
-	err = s.change(ctx, func(tx Tx) error {
-		alive, err := s.prolong(ctx, tx, m, &rec.Session, now)
-		if err != nil {
+	var ses Session
+	err = s.change(ctx, func(tx Tx) (err error) {
+		var alive bool
+		if ses, alive, err = s.prolong(ctx, tx, m, rec.Session, now); err != nil {
 			return err
 		}
 		if !alive {
@@ -142,5 +143,5 @@ func (s *Service) Renew(ctx context.Context, m *Mount, p Presented, cl Client) (
 		return nil, err
 	}
 	Use(ctx, UsedRenewed)
-	return s.grant(m, rec.Account, rec.Session, now), nil
+	return s.grant(m, rec.Account, ses, now), nil
 }

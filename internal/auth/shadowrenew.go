@@ -133,11 +133,12 @@ func (s *Service) renewThere(ctx context.Context, m *Mount, x Shadowed, presente
 	x.Judged("", own)
 	now := s.now()
 	cl.token = audit.TokenTag(string(presented))
-	err = s.change(ctx, func(tx Tx) error {
-		if _, err := s.prolong(ctx, tx, m, &rec.Session, now); err != nil {
+	var ses Session
+	err = s.change(ctx, func(tx Tx) (err error) {
+		if ses, _, err = s.prolong(ctx, tx, m, rec.Session, now); err != nil {
 			return err
 		}
-		if err := s.LearnTokens(ctx, tx, rec.Session, who.Tokens); err != nil {
+		if err := s.LearnTokens(ctx, tx, ses, who.Tokens); err != nil {
 			return err
 		}
 		e := s.event(m.RealmID, audit.TokenRenewed, rec.AccountID, cl)
@@ -147,7 +148,7 @@ func (s *Service) renewThere(ctx context.Context, m *Mount, x Shadowed, presente
 	if err != nil {
 		return nil, err
 	}
-	return s.grant(m, rec.Account, rec.Session, now), nil
+	return s.grant(m, rec.Account, ses, now), nil
 }
 
 // notBarred sees that what the Elder has said is of nobody who is disabled here, or was deleted.

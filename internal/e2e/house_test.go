@@ -26,6 +26,7 @@ import (
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
+	"github.com/ostiary/ostiary/internal/store/storetest"
 	"github.com/ostiary/ostiary/internal/verify"
 	"github.com/ostiary/ostiary/internal/web"
 	"github.com/ostiary/ostiary/internal/web/webtest"
@@ -76,7 +77,7 @@ func openOn(t *testing.T, s *store.Store, change ...func(*auth.Options)) *house 
 	h := &house{store: s, master: seal.New(), realms: map[string]auth.Realm{}, at: map[string]auth.Mount{}, staff: map[string]staff{}}
 	log := slog.New(slog.DiscardHandler)
 	o := auth.Options{
-		Store: h.store, Master: h.master, Hasher: password.New(0, time.Minute), Log: log,
+		Store: storetest.Twice{Store: h.store}, Master: h.master, Hasher: password.New(0, time.Minute), Log: log,
 		Dialects: dialect.Rules(all), Budgets: &auth.Budgets{},
 	}
 	h.svc = auth.New(o)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/pgtest"
 	"github.com/ostiary/ostiary/internal/store"
 )
@@ -16,7 +17,7 @@ func TestPostgres_RoundTrips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := openOn(t, s)
+	h := openOn(t, s, func(o *auth.Options) { o.Store = s }) // in which a transaction runs once
 	h.account(t, hostOne, "ada")
 	h.hire(t)
 	k := h.all(t, hostOne, "ada")
