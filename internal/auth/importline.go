@@ -172,7 +172,7 @@ func instantOf(what, text string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || t.Year() < 1970 {
+	if err != nil || t.UnixMicro() <= 0 { // the epoch is what the store has for none
 		return t, refuseLine("malformed", "%s: this is no time, such as 2026-03-01T12:00:00Z", what)
 	}
 	return t, nil

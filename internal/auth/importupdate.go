@@ -71,10 +71,11 @@ func (b *importBatch) updateAccess(ctx context.Context, rec AccountRecord, e *Im
 	if !e.account.Disabled || rec.Disabled { // who was disabled here stays so
 		return nil
 	}
-	if _, err := b.tx.EndSessions(ctx, rec.ID, uuid.Nil, "account_disabled", b.now); err != nil {
+	// First the account: a login that has changed it must be over, for its session to be seen.
+	if _, err := b.tx.SetDisabled(ctx, b.realm.ID, rec.ID, true, b.now); err != nil {
 		return err
 	}
-	if _, err := b.tx.SetDisabled(ctx, b.realm.ID, rec.ID, true, b.now); err != nil {
+	if _, err := b.tx.EndSessions(ctx, rec.ID, uuid.Nil, "account_disabled", b.now); err != nil {
 		return err
 	}
 	return b.tell(audit.AccountDisabled, rec.ID, "", "")
