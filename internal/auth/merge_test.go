@@ -310,6 +310,31 @@ func TestMerge_Conflicts(t *testing.T) {
 	}
 }
 
+// Recovery codes belong to the factor: those that were made since a merge go back with it.
+func TestMerge_NewCodesUndone(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	ada, twin := w.brought("ada", 7, "one", passOne, "", false), w.brought("ada.l", 8, "two", passTwo, "", true)
+	w.enroll(twin)
+	id := w.merge(ada, twin, auth.PreferNone)
+	codes, err := w.svc.NewRecoveryCodes(w.ctx, w.realm.ID, ada.ID, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.svc.UndoMerge(w.ctx, w.realm.ID, id, client); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.store.RecoveryCodes(w.ctx, ada.ID); err != nil || n != 0 {
+		t.Errorf("%d codes of an account without a factor: %v", n, err)
+	}
+	p, err := w.svc.BeginSignIn(w.ctx, w.two, creds("ada.l", passTwo), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, err := w.svc.CompleteSignIn(w.ctx, w.two, p.Ticket, auth.Secret(codes[0]), client); err != nil || g.Account.ID != twin.ID {
+		t.Errorf("a code: %v", err)
+	}
+}
+
 // The second factor of one covers both: sessions without it end, and so do logins half done;
 // an undo gives it back.
 func TestMerge_SecondFactor(t *testing.T) {

@@ -30,7 +30,6 @@ type Belongings struct {
 	Sessions []uuid.UUID // that live
 	Foreign  [][32]byte  // tokens that others issued
 	Imports  [][32]byte  // digests of lines that it was imported from
-	Codes    [][32]byte  // recovery codes that can still be used
 	Sources  []KnownSource
 }
 
@@ -59,7 +58,8 @@ type MergeWriter interface {
 	Give(ctx context.Context, from, to uuid.UUID, b Belongings) error
 	// GiveTickets gives the tickets of an account's version to another one, as those of its version.
 	GiveTickets(ctx context.Context, from uuid.UUID, version int64, to uuid.UUID, as int64, now time.Time) error
-	// GiveFactor gives a second factor to an account that has none, sealed for it.
+	// GiveFactor gives a second factor to an account that has none, sealed for it, and the recovery
+	// codes that stand in for it.
 	GiveFactor(ctx context.Context, from, to uuid.UUID, sealed []byte) (bool, error)
 	// CopyBudgets adds the wrong guesses that are counted for an account to those for another one.
 	CopyBudgets(ctx context.Context, realm, from, to uuid.UUID) error

@@ -223,11 +223,7 @@ func (u *undoing) passwords(ctx context.Context) error {
 
 // give gives back what else was the other one's, and has both count the wrong guesses.
 func (u *undoing) give(ctx context.Context) error {
-	b := u.p.before.Belongings
-	if !u.p.factor {
-		b.Codes = nil
-	}
-	if err := u.tx.Give(ctx, u.p.Keep.ID, u.p.Other.ID, b); err != nil {
+	if err := u.tx.Give(ctx, u.p.Keep.ID, u.p.Other.ID, u.p.before.Belongings); err != nil {
 		return err
 	}
 	return u.tx.CopyBudgets(ctx, u.p.Other.RealmID, u.p.Keep.ID, u.p.Other.ID)

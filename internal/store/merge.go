@@ -45,7 +45,6 @@ func (q queries) Belongings(ctx context.Context, account uuid.UUID, now time.Tim
 	}{
 		{&b.Foreign, "SELECT hash FROM foreign_token WHERE account_id = $1"},
 		{&b.Imports, "SELECT digest FROM account_import WHERE account_id = $1"},
-		{&b.Codes, "SELECT hash FROM recovery_code WHERE account_id = $1 AND spent_at = 0"},
 	} {
 		if *of.hashes, err = list(ctx, q.prepared, func(row scanner) (h [32]byte, err error) {
 			err = row.Scan(bytesOf{h[:]})
@@ -73,7 +72,6 @@ func (q queries) Give(ctx context.Context, from, to uuid.UUID, b auth.Belongings
 	}{
 		{b.Foreign, "UPDATE foreign_token SET account_id = $3 WHERE account_id = $2 AND hash = $1"},
 		{b.Imports, "UPDATE account_import SET account_id = $3 WHERE account_id = $2 AND digest = $1"},
-		{b.Codes, "UPDATE recovery_code SET account_id = $3 WHERE account_id = $2 AND hash = $1"},
 	} {
 		for _, h := range of.hashes {
 			if _, err := q.exec(ctx, of.query, h[:], from[:], to[:]); err != nil {
@@ -100,6 +98,9 @@ func (q queries) GiveTickets(ctx context.Context, from uuid.UUID, version int64,
 
 func (q queries) GiveFactor(ctx context.Context, from, to uuid.UUID, sealed []byte) (bool, error) {
 	n, err := q.exec(ctx, "UPDATE totp_factor SET account_id = $2, secret = $3 WHERE account_id = $1", from[:], to[:], sealed)
+	if err == nil && n > 0 {
+		_, err = q.exec(ctx, "UPDATE recovery_code SET account_id = $2 WHERE account_id = $1", from[:], to[:])
+	}
 	return n > 0, err
 }
 

@@ -77,7 +77,7 @@ func mergeGive(w *world) {
 	has, err := w.store.Belongings(w.ctx, b.ID, w.now)
 	w.wantErr("belongings", err, nil)
 	want := auth.Belongings{
-		Sessions: []uuid.UUID{theirs.ID}, Foreign: [][32]byte{token}, Imports: [][32]byte{digest}, Codes: [][32]byte{code},
+		Sessions: []uuid.UUID{theirs.ID}, Foreign: [][32]byte{token}, Imports: [][32]byte{digest},
 		Sources: []auth.KnownSource{{Source: "192.0.2.1", SeenAt: w.now}},
 	}
 	w.same("belongings", has, want)
@@ -85,6 +85,8 @@ func mergeGive(w *world) {
 	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.GiveFactor(w.ctx, b.ID, a.ID, []byte{2}) }) || w.yes(func(tx auth.Tx) (bool, error) { return tx.GiveFactor(w.ctx, b.ID, a.ID, []byte{3}) }) {
 		w.Fatal("a factor is given once")
 	}
+	codes, err := w.store.RecoveryCodes(w.ctx, a.ID)
+	w.same("its recovery codes", []any{codes, err}, []any{1, nil})
 	ticket := newHash()
 	half := w.ticket(b.ID, ticket)
 	w.in(func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, half) })
