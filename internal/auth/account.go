@@ -192,6 +192,9 @@ type AccountChange struct {
 func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c AccountChange, cl Client) (Account, error) {
 	var a Account
 	err := s.change(ctx, func(tx Tx) error {
+		if err := holdBoth(ctx, tx, realm, id, id); err != nil { // a merge may be at it
+			return err
+		}
 		rec, err := tx.AccountByID(ctx, realm, id, "")
 		if err != nil {
 			return err
@@ -320,6 +323,9 @@ func (s *Service) SetAlias(ctx context.Context, realm, id uuid.UUID, d Dialect, 
 		return err
 	}
 	err := s.change(ctx, func(tx Tx) error {
+		if err := tx.HoldAccount(ctx, realm, id); err != nil { // it may be deleted at the same time
+			return err
+		}
 		if err := tx.SetAlias(ctx, realm, id, d, subject); err != nil {
 			return err
 		}

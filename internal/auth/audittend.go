@@ -215,10 +215,10 @@ func (s *Service) cut(ctx context.Context, realm Realm, end audit.Event, then fu
 		if err != nil || len(there) == 0 || there[0].Hash != end.Hash {
 			return err
 		}
-		if err := tx.InsertCheckpoint(ctx, c); err != nil {
-			return err
+		if n, err = tx.CutEvents(ctx, realm.ID, end.Seq); err != nil || n == 0 {
+			return err // another process may have cut further
 		}
-		if n, err = tx.CutEvents(ctx, realm.ID, end.Seq); err != nil || then == nil {
+		if err := tx.InsertCheckpoint(ctx, c); err != nil || then == nil {
 			return err
 		}
 		return then(tx)

@@ -40,6 +40,9 @@ func (s *Service) SetPassword(ctx context.Context, realm, id uuid.UUID, p Secret
 func (s *Service) RotateSecret(ctx context.Context, realm, id uuid.UUID, overlap time.Duration, cl Client) (Secret, error) {
 	secret, hash := token.NewServiceSecret()
 	err := s.change(ctx, func(tx Tx) error {
+		if err := tx.HoldAccount(ctx, realm, id); err != nil { // of two at once, each is to see what the other made
+			return err
+		}
 		rec, err := tx.AccountByID(ctx, realm, id, "")
 		if err != nil {
 			return err

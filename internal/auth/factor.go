@@ -127,6 +127,9 @@ func (s *Service) enroll(ctx context.Context, tx Tx, realm, id uuid.UUID, operat
 	return uri, tx.InsertEvent(ctx, s.event(realm, audit.FactorEnrolled, id, cl))
 }
 
+// maxLabel is how many octets of a name fit into a QR code beside the longest issuer.
+const maxLabel = 254
+
 func (s *Service) factorURI(rec AccountRecord) (string, error) {
 	secret, err := s.master.Open(rec.Factor.Secret, factorRow(rec.ID))
 	if err != nil {
@@ -136,7 +139,7 @@ func (s *Service) factorURI(rec AccountRecord) (string, error) {
 	if label == "" {
 		label = rec.Username
 	}
-	return totp.URI(s.issuer, label, secret), nil
+	return totp.URI(s.issuer, cut(label, maxLabel), secret), nil
 }
 
 // ConfirmFactor confirms an enrolment with a first right code, which ends the
@@ -188,7 +191,7 @@ func (s *Service) confirm(ctx context.Context, tx Tx, realm, id uuid.UUID, code 
 // ResetFactor removes an account's factor and recovery codes, which ends its sessions.
 func (s *Service) ResetFactor(ctx context.Context, realm, id uuid.UUID, cl Client) error {
 	return s.change(ctx, func(tx Tx) error {
-		if _, err := tx.AccountByID(ctx, realm, id, ""); err != nil {
+		if err := tx.HoldAccount(ctx, realm, id); err != nil { // new recovery codes may be made at the same time
 			return err
 		}
 		found, err := tx.DeleteFactor(ctx, id)
@@ -225,6 +228,9 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, realm, id uuid.UUID, cl 
 		hashes[i] = sha256.Sum256([]byte(plain))
 	}
 	err := s.change(ctx, func(tx Tx) error {
+		if err := tx.HoldAccount(ctx, realm, id); err != nil { // the factor may be reset at the same time
+			return err
+		}
 		rec, err := tx.AccountByID(ctx, realm, id, "")
 		if err != nil {
 			return err

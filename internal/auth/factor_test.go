@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -209,6 +210,22 @@ func TestSignIn_ConfirmedFactorNeedsAppend(t *testing.T) {
 	}
 	if got := w.events(audit.FactorFailed); len(got) == 0 {
 		t.Error("nothing in the audit log")
+	}
+}
+
+// The longest name that there can be does not keep anybody from enrolling.
+func TestEnrolment_LongName(t *testing.T) {
+	w := newWorld(t)
+	a, _, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: strings.Repeat("𠀀", 255), Password: goodPassword}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.svc.EnrollFactor(w.ctx, w.realm.ID, a.ID, client); err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.svc.BeginSignIn(w.ctx, w.two, creds(a.Username, goodPassword), client)
+	if err != nil || !strings.HasPrefix(p.QR, "<svg") {
+		t.Errorf("no QR code: %v", err)
 	}
 }
 

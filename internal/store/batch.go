@@ -97,7 +97,9 @@ func (b *batch) runJobs() error {
 		if err != nil {
 			return err
 		}
-		b.more(i)
+		if b.jobs[i].err != nil { // of one that went well, runJob has asked: what it left must be sent before another begins
+			b.more(i)
+		}
 		if !again {
 			i++
 			continue
