@@ -106,6 +106,8 @@ type Service struct {
 	adopting *adopting
 	twins    chan struct{} // places for those who look for one
 	learned  atomic.Bool   // a token that another server issued, by this process
+	readying sync.Mutex
+	ping     *ping // that is under way, of readying
 }
 
 // New makes a Service.
@@ -144,24 +146,45 @@ func New(o Options) *Service {
 // readyWithin is how long it may take to tell: whoever asks gives up soon, and has others to ask.
 const readyWithin = 2 * time.Second
 
-// Ready tells whether the service can answer: CodeUnavailable if not.
+// Ready tells whether the service can answer: CodeUnavailable if not. Those who ask at the same
+// time share one question to the store.
 func (s *Service) Ready(ctx context.Context) error {
+	s.readying.Lock()
+	p := s.ping
+	if p == nil {
+		p = &ping{done: make(chan struct{})}
+		s.ping = p
+		go s.pingOnce(p)
+	}
+	s.readying.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	told := make(chan error, 1)
-	go func() {
-		err := s.store.Ping(ctx)
-		if err == nil && s.shared != nil {
-			err = s.shared.Ping(ctx)
-		}
-		told <- storeError(err)
-	}()
 	select {
-	case err := <-told:
-		return err
+	case <-p.done:
+		return p.err
 	case <-ctx.Done(): // what a store has begun, it ends
 		return &Error{Code: CodeUnavailable, RetryAfter: time.Second, Cause: fmt.Errorf("the store has not answered for %s: %w", readyWithin, ctx.Err())}
 	}
+}
+
+// ping is a question to the store, and its answer when it is done.
+type ping struct {
+	done chan struct{}
+	err  error
+}
+
+func (s *Service) pingOnce(p *ping) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
+	defer cancel()
+	err := s.store.Ping(ctx)
+	if err == nil && s.shared != nil {
+		err = s.shared.Ping(ctx)
+	}
+	s.readying.Lock()
+	s.ping = nil
+	s.readying.Unlock()
+	p.err = storeError(err)
+	close(p.done)
 }
 
 // change runs fn in one transaction and maps what the store says.
