@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -50,32 +51,53 @@ func (s *server) observers(core *auth.Options, requests *web.Options) {
 	}
 }
 
-// listenAdmin takes the address of the metrics, beside those of the clients.
-func (s *server) listenAdmin() (doors, error) {
-	if s.metrics == nil {
-		return nil, nil
+// openAdmin answers at the address of the metrics, if it does not yet: at first only whether the
+// process lives.
+func (s *server) openAdmin() error {
+	if s.settings.AdminListen == "" || s.admin != nil {
+		return nil
 	}
-	routes := []web.Route{{Path: "/metrics", Handler: s.metrics.Handler()}}
-	for _, route := range verify.HealthRoutes(func(ctx context.Context) error { return s.ready(s.site.Load().svc)(ctx) }) {
+	routes := []web.Route{{Path: "/metrics", Handler: http.HandlerFunc(s.scrape)}}
+	for _, route := range verify.HealthRoutes(s.readyNow) {
 		route.Path = strings.TrimPrefix(route.Path, "/ostiary")
 		routes = append(routes, route)
 	}
 	mux, err := web.NewMux(routes)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	below, err := new(net.ListenConfig).Listen(s, "tcp", s.settings.AdminListen)
 	if err != nil {
-		return nil, fmt.Errorf("admin_listen: %w", err)
+		return fmt.Errorf("admin_listen: %w", err)
 	}
 	s.admin = web.Listen(below, web.ListenerConfig{Log: s.log, Plain: true, Limits: web.Limits{Connections: adminConnections, PerSource: adminConnections}})
 	handler := web.Middleware(s.log, mux, web.Options{})
-	all := doors{{web.Server(web.ServerConfig{Addr: s.settings.AdminListen, Handler: handler, Log: s.log}), s.admin}}
+	s.admins = doors{{web.Server(web.ServerConfig{Addr: s.settings.AdminListen, Handler: handler, Log: s.log}), s.admin}}
+	s.admins.serve(s.failed)
 	s.log.Info("serving metrics", "address", below.Addr().String())
 	if !s.settings.AdminLoopback() {
 		s.log.Warn("the metrics are not on a loopback address: whoever can reach it reads them, in the clear, and may tell from them which names there are; see that only your monitoring can", "admin_listen", s.settings.AdminListen)
 	}
-	return all, nil
+	return nil
+}
+
+// scrape answers with the metrics, once there is all that they are of.
+func (s *server) scrape(w http.ResponseWriter, r *http.Request) {
+	h := s.scraped.Load()
+	if h == nil {
+		web.Failing(nil, errClosed).ServeHTTP(w, r)
+		return
+	}
+	(*h).ServeHTTP(w, r)
+}
+
+// readyNow says whether a load balancer should send requests here, at whatever site there is.
+func (s *server) readyNow(ctx context.Context) error {
+	site := s.site.Load()
+	if site == nil {
+		return errClosed
+	}
+	return s.ready(site.svc)(ctx)
 }
 
 func (s *server) hashing() (waiting, running, slots int) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/dialect"
 	"github.com/ostiary/ostiary/internal/store"
 	"github.com/ostiary/ostiary/internal/verify"
 	"github.com/ostiary/ostiary/internal/web"
@@ -19,13 +21,19 @@ const knowEvery = time.Second
 
 var errClosed = &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second, Cause: errors.New("this server has not read the database that it is to serve: the log says why")}
 
-// refuse has refuser answer whenever there is no site of the database.
-func (s *server) refuse() error {
-	handler, err := s.closed()
-	if err == nil {
-		s.refuser.Store(&handler)
+// refuse has refuser answer whenever there is no site of the database, and plain whoever comes
+// without TLS.
+func (s *server) refuse(set *config.Shared, srv config.Server) error {
+	handler, err := s.closed(set, srv)
+	if err != nil {
+		return err
 	}
-	return err
+	s.refuser.Store(&handler)
+	requests := web.Options{Introduced: s.settings.ProxyProtocol, SourceRequests: srv.SourceRequests}
+	s.observers(&auth.Options{}, &requests)
+	plain := web.Plain(s.log, s.challenge, requests)
+	s.plain.Store(&plain)
+	return nil
 }
 
 // reach opens or creates the database. One in PostgreSQL that is away is waited for, as it
@@ -54,13 +62,13 @@ func (s *server) reach() (err error) {
 }
 
 // openEarly answers healthz, and refuses all else. Certificates of ACME are in the database:
-// with them, nobody is answered yet.
+// with them, only the address of the metrics is answered yet.
 func (s *server) openEarly() error {
 	signal.Ignore(syscall.SIGHUP) // until it is waited for
-	if len(s.settings.ACMEDomain) > 0 {
-		return nil
+	if err := s.openAdmin(); err != nil || len(s.settings.ACMEDomain) > 0 {
+		return err
 	}
-	if err := errors.Join(s.refuse(), s.openDoors()); err != nil {
+	if err := errors.Join(s.refuse(s.set, s.settings), s.openDoors()); err != nil {
 		return err
 	}
 	s.answers = true
@@ -82,20 +90,32 @@ func (s *server) openDoors() error {
 }
 
 // closed answers while there is no site of the database: that the process lives, and that it
-// can't serve.
-func (s *server) closed() (http.Handler, error) {
-	requests := s.requests(s.settings)
-	s.observers(&auth.Options{}, &requests)
-	health, err := web.NewMux(verify.HealthRoutes(func(context.Context) error { return errClosed }))
+// can't serve, each client in the shape that it knows.
+func (s *server) closed(set *config.Shared, srv config.Server) (http.Handler, error) {
+	all, err := spoken(set)
 	if err != nil {
-		return nil, err
+		return nil, misuse(err.Error())
 	}
-	all := http.NewServeMux()
-	all.Handle("/", web.Failing(errClosed))
-	for _, path := range []string{"/ostiary/healthz", "/ostiary/readyz"} {
-		all.Handle(path, health)
+	mounts, err := set.Mounts(all)
+	if err != nil {
+		return nil, misuse(err.Error())
 	}
-	return web.Middleware(s.log, all, requests), nil
+	routes := dialect.Routes(nil, mounts, all) // nobody gets as far as to need the service
+	for i := range routes {
+		routes[i].Handler = web.Failing(routes[i].Encode, errClosed)
+	}
+	rest := web.Route{Path: "/", Handler: web.Failing(nil, errClosed)}
+	for _, m := range mounts {
+		rest.CORS = append(rest.CORS, m.CORSOrigins...)
+	}
+	routes = append(routes, verify.HealthRoutes(func(context.Context) error { return errClosed })...)
+	mux, err := web.NewMux(append(routes, rest))
+	if err != nil {
+		return nil, misuse(err.Error())
+	}
+	requests := s.requests(srv)
+	s.observers(&auth.Options{}, &requests)
+	return web.Middleware(s.log, mux, requests), nil
 }
 
 // followStore sees that the database stays the one that the site was built from: whoever

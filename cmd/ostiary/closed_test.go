@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/base64"
+	"io"
 	"net/http"
 	neturl "net/url"
 	"os/exec"
@@ -106,23 +107,46 @@ func TestServe_WaitsForTheDatabase(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	url := pg.URL(t)
 	pg.Stop(t, syscall.SIGQUIT)
-	p, err := begin(context.Background(), t.TempDir(), nil, "--data", filepath.Join(t.TempDir(), "data"), "--database", url)
+	p, err := begin(context.Background(), t.TempDir(), nil, "--data", filepath.Join(t.TempDir(), "data"), "--database", url, "--admin-listen", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Kill)
 	p.waitFor(t, "the database does not answer: it is asked again each second.*see whether it runs")
+	admin := "http://" + regexp.MustCompile(`"serving metrics" address=(\S+)`).FindStringSubmatch(p.err.String())[1]
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/metrics": 503} {
+		if status := get(t, admin+path); status != want {
+			t.Errorf("%s of the metrics: %d", path, status)
+		}
+	}
 	p.url = "http://" + regexp.MustCompile(`not ready" address=(\S+)`).FindStringSubmatch(p.err.String())[1]
 	for path, want := range map[string]int{"/ostiary/healthz": 200, "/ostiary/readyz": 503, "/ostiary/whoami": 503, "/nowhere": 503} {
 		if status := get(t, p.url+path); status != want {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-	if status, answer := login(t, p.url, "ada", diskPass); status != http.StatusServiceUnavailable {
-		t.Errorf("a login: %d %s", status, answer)
+	// Each client is told so in the shape that it knows.
+	for path, shape := range map[string]string{
+		"/api/auth/token": `{"timestamp":.*"status":503,.*"path":"/api/auth/token"}`, "/user/login": `{"message":"Service Unavailable"}`, "//user/login": `{"type":"about:blank".*}`,
+		"/v1/auth": `{"statusCode":503,.*}`,
+	} {
+		resp, err := http.Post(p.url+path, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || !regexp.MustCompile("^"+shape+"\n?$").Match(answer) {
+			t.Errorf("%s: %s %s", path, resp.Status, answer)
+		}
 	}
 	pg.Run(t)
 	p.waitFor(t, "msg=serving")
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200} {
+		if status := get(t, admin+path); status != want {
+			t.Errorf("%s of the metrics: %d", path, status)
+		}
+	}
 	if status := get(t, p.url+"/ostiary/readyz"); status != http.StatusOK {
 		t.Errorf("readiness %d", status)
 	}

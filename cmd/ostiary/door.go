@@ -34,19 +34,18 @@ func (s *server) listen(secure *tls.Config) (all doors, err error) {
 	if err != nil || s.settings.HTTPListen == "" {
 		return all, err
 	}
-	var challenge func(http.ResponseWriter, *http.Request) bool
-	if s.acme != nil {
-		challenge = s.acme.ServeChallenge
-	}
-	requests := web.Options{Introduced: s.settings.ProxyProtocol, SourceRequests: s.settings.SourceRequests}
-	s.observers(&auth.Options{}, &requests)
-	plain := web.Plain(s.log, challenge, requests)
-	if err := add(s.settings.HTTPListen, plain, nil); err != nil {
+	plain := func(w http.ResponseWriter, r *http.Request) { (*s.plain.Load()).ServeHTTP(w, r) }
+	if err := add(s.settings.HTTPListen, http.HandlerFunc(plain), nil); err != nil {
 		all.close()
 		return nil, err
 	}
 	s.log.Info("refusing plain HTTP", "address", all[1].listener.Addr().String())
 	return all, nil
+}
+
+// challenge answers a CA, if it is one that asks (RFC 8555, section 8.3).
+func (s *server) challenge(w http.ResponseWriter, r *http.Request) bool {
+	return s.acme != nil && s.acme.ServeChallenge(w, r)
 }
 
 // answer hands a request to the site. What is told to stop keeps no connection: a client, or a proxy, that sent the next
@@ -100,6 +99,11 @@ func (all doors) shutdown(ctx context.Context) error {
 		errs[i] = d.server.Shutdown(ctx)
 	}
 	return errors.Join(errs...)
+}
+
+func (s *server) closeDoors() {
+	s.doors.close()
+	s.admins.close()
 }
 
 func (all doors) close() {

@@ -44,6 +44,9 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 	if err != nil {
 		return err
 	}
+	if err := s.refuse(set, srv); err != nil {
+		return err
+	}
 	if withFiles {
 		s.cert.use(s.log, files)
 	}

@@ -74,11 +74,12 @@ type server struct {
 	// database that is there now; then refuser answers.
 	serving  sync.RWMutex
 	refuser  atomic.Pointer[http.Handler]
-	doors    doors         // of the clients
-	answers  bool          // they are answered there
-	failed   chan error    // why one of the doors has ended
-	building sync.Mutex    // held by who builds a site
-	retend   chan struct{} // wakes tendKeys
+	plain    atomic.Pointer[http.Handler] // of http_listen
+	doors    doors                        // of the clients
+	answers  bool                         // they are answered there
+	failed   chan error                   // why one of the doors has ended
+	building sync.Mutex                   // held by who builds a site
+	retend   chan struct{}                // wakes tendKeys
 
 	tidying, keys *turn // whose turn it is, among the processes on the database
 	bounds        bounds
@@ -86,11 +87,13 @@ type server struct {
 	usage    *usage.Meter
 	states   states           // of the accounts, for the metrics
 	metrics  *metrics.Metrics // nil without admin_listen
-	admin    *web.Listener    // likewise
-	rotation atomic.Int64     // key_rotation, as it was set last
-	tally    *shadow.Tally    // of all sites
-	tracer   *trace.Tracer    // nil without trace_endpoint
-	sender   *otlp.Sender     // likewise
+	scraped  atomic.Pointer[http.Handler]
+	admin    *web.Listener // nil without admin_listen
+	admins   doors         // its one
+	rotation atomic.Int64  // key_rotation, as it was set last
+	tally    *shadow.Tally // of all sites
+	tracer   *trace.Tracer // nil without trace_endpoint
+	sender   *otlp.Sender  // likewise
 }
 
 func (c *serveCmd) Run(a *app) (err error) {
@@ -108,11 +111,11 @@ func (c *serveCmd) Run(a *app) (err error) {
 	}
 	s.serving.Lock() // until there is a site
 	if err := s.open(); err != nil {
-		s.doors.close()
+		s.closeDoors()
 		return err
 	}
 	defer func() { err = errors.Join(err, s.store.Close()) }()
-	defer func() { s.doors.close() }()
+	defer s.closeDoors()
 	endSharing, err := s.shareGuesses()
 	if err != nil {
 		return err
@@ -130,7 +133,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 		defer unlock()
 	}
-	if err := s.refuse(); err != nil { // from here on they are counted
+	if err := s.refuse(a.set, c.Server); err != nil { // from here on they are counted
 		return err
 	}
 	site, err := s.build(a.set, c.Server)
@@ -141,17 +144,21 @@ func (c *serveCmd) Run(a *app) (err error) {
 	s.rotation.Store(int64(a.set.KeyRotation))
 	s.serving.Unlock()
 	// Signals are caught before anybody can know that there is a process to be signalled.
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	again, end := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(again)
+	defer signal.Stop(end)
 	if err := s.openDoors(); err != nil {
 		return err
 	}
-	admin, err := s.listenAdmin()
-	if err != nil {
+	if s.metrics != nil {
+		handler := s.metrics.Handler()
+		s.scraped.Store(&handler)
+	}
+	if err := s.openAdmin(); err != nil {
 		return err
 	}
-	defer admin.close()
 	var accounts []demoAccount
 	if c.Demo {
 		if accounts, err = s.makeDemo(site); err != nil {
@@ -161,7 +168,6 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if !s.answers {
 		s.doors.serve(s.failed)
 	}
-	admin.serve(s.failed)
 	s.log.Info("serving", "address", s.doors.address(), "tls", c.TLS(), "mounts", len(site.mounts),
 		"store", s.store.Info().Path, "version", version())
 	boundMemory() // no sooner: it has the collector run
@@ -199,7 +205,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if !c.Demo {
 		tended.Go(func() { s.noteDemo(tending) })
 	}
-	return s.wait(append(s.doors, admin...), signals, s.failed)
+	return s.wait(append(s.doors, s.admins...), again, end)
 }
 
 // open opens or creates the store, its master key, and the realm "default".
@@ -260,24 +266,22 @@ func (s *server) prepare() (err error) {
 }
 
 // wait serves until a signal says to stop, and finishes what is in flight.
-func (s *server) wait(open doors, signals <-chan os.Signal, failed <-chan error) error {
-	for {
+func (s *server) wait(open doors, again, end <-chan os.Signal) error {
+	for told := false; !told; {
 		select {
-		case err := <-failed:
+		case err := <-s.failed:
 			return err
-		case sig := <-signals:
-			if sig == syscall.SIGHUP {
-				s.reload()
-				continue
-			}
+		case <-again:
+			s.reload()
+		case sig := <-end:
 			s.log.Info("stopping", "signal", sig.String())
+			told = true
 		}
-		break
 	}
 	signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a second one ends the process at once
 	s.leaves.Store(true)
 	select {
-	case err := <-failed:
+	case err := <-s.failed:
 		return err
 	case <-time.After(time.Duration(s.settings.StopDelay)):
 	}

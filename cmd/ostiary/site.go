@@ -83,7 +83,6 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 		for _, m := range mounts {
 			if m.Dialect == d.Name() {
 				for _, route := range d.Routes(svc, m) {
-					route.Name = strings.TrimPrefix(route.Path, m.Prefix)
 					route = s.shadowed(m, route)
 					s.once(m, &route)
 					route.Count = s.counted(m, srv)

@@ -69,7 +69,7 @@ func Routes(svc *auth.Service, mounts []*auth.Mount, all []Dialect) []web.Route 
 
 // Route is an endpoint at a mount: path is the dialect's own.
 func Route(m *auth.Mount, path string, h http.Handler) web.Route {
-	return web.Route{Host: m.Host, Path: m.Prefix + path, Handler: h, Dialect: m.Dialect, CORS: m.CORSOrigins}
+	return web.Route{Host: m.Host, Path: m.Prefix + path, Handler: h, Dialect: m.Dialect, Name: path, CORS: m.CORSOrigins}
 }
 
 // Names are what an account is called where a dialect has a place for a username and

@@ -9,12 +9,16 @@ import (
 	"github.com/ostiary/ostiary/internal/web"
 )
 
-// Announce has a route of a mount tell its clients of its end, and be away when it is meant to.
+// Announce has a route of a mount tell its clients of its end, be away when it is meant to, and say
+// so in the dialect's shape.
 func (d Dialect) Announce(route *web.Route, m *auth.Mount) {
 	n := &m.Notice
 	route.Notice = noticeHeaders(n)
+	if route.Encode == nil { // else the route has a shape of its own
+		route.Encode = d.Encode
+	}
 	if len(n.Brownouts) > 0 {
-		route.Away, route.Encode = n.Away, d.Encode
+		route.Away = n.Away
 	}
 }
 

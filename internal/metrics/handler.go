@@ -16,7 +16,7 @@ func (m *Metrics) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			web.Failing(&auth.Error{Code: auth.CodeMethodNotAllowed}).ServeHTTP(w, r)
+			web.Failing(nil, &auth.Error{Code: auth.CodeMethodNotAllowed}).ServeHTTP(w, r)
 			return
 		}
 		select {

@@ -97,9 +97,9 @@ const (
 	codeAborted auth.Code = "aborted"     // the handler cut the connection
 )
 
-// Failing answers every request with an error.
-func Failing(err error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fail(w, r, ProblemJSON, "", err) })
+// Failing answers every request with an error; encode may be nil, for ProblemJSON.
+func Failing(encode Encoder, err error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fail(w, r, encode, "", err) })
 }
 
 // fail answers with an error in the shape of the surface. The cause goes to the

@@ -84,6 +84,8 @@ func TestThreat30_KindsCrossed(t *testing.T) {
 		"logout by senmo's":         bearer("/oauth/logout", other.Text(t, "tokens.accessToken")),
 		"logout by nomic's":         bearer("/oauth/logout", basic.Text(t, "token")),
 		"logout by its refresh":     bearer("/oauth/logout", own.Text(t, "refresh_token")),
+		"logout, no scheme":         dialecttest.Request{Path: "/oauth/logout"}.With("Authorization", own.Text(t, "access_token")),
+		"logout, another scheme":    dialecttest.Request{Path: "/oauth/logout"}.With("Authorization", "Digest "+own.Text(t, "access_token")),
 		"senmo by its refresh":      dialecttest.JSON("/v1/auth/refreshtoken", `{"refreshtoken":"`+own.Text(t, "refresh_token")+`"}`),
 	} {
 		h.Send(t, r).Is(t, what, http.StatusBadRequest)

@@ -29,6 +29,7 @@ func (d *Definition) serve(svc *auth.Service, m *auth.Mount) (routes []web.Route
 		}
 		done = append(done, e.routes...)
 		route := dialect.Route(m, r.path, e.handler())
+		route.Encode = e.routes[0].errors.encode
 		if r.claim() != "" {
 			route.Claims = r.when.claims
 		}
@@ -153,24 +154,32 @@ func (a *asked) flow(ctx context.Context, r *route) (v *values, err error) {
 		}
 		return v, err
 	case flowComplete:
-		ticket, _, err := a.read(r.from["ticket"])
+		ticket, there, err := a.read(r.from["ticket"])
 		if err != nil {
 			return nil, err
 		}
-		code, _, err := a.read(r.from["code"])
+		code, spoken, err := a.read(r.from["code"])
 		if err != nil {
 			return nil, err
+		}
+		if !there {
+			ticket = ""
+		}
+		if !spoken {
+			code = ""
 		}
 		v.grant, err = svc.CompleteSignIn(ctx, m, auth.Secret(ticket), auth.Secret(code), a.Client)
 		return v, err
 	}
 	f := r.from["token"]
-	value, _, err := a.read(f)
-	if err != nil {
+	value, ok, err := a.read(f)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if value == "" {
+	case value == "":
 		return nil, &auth.Error{Code: auth.CodeTokenMissing}
+	case !ok:
+		return nil, auth.Because(auth.CodeTokenInvalid, "no token of the scheme in the header")
 	}
 	if r.flow == flowRefresh {
 		v.grant, err = svc.Refresh(ctx, m, auth.Secret(value), a.Client)
@@ -280,7 +289,7 @@ func (d *Definition) forPasswords(scheme string) bool {
 	return slices.ContainsFunc(d.routes, func(r *route) bool { return r.from["login"] != nil && r.from["login"].scheme == scheme })
 }
 
-// read takes a value out of the request; ok tells whether it is there.
+// read takes a value out of the request; ok tells whether it is there, under the scheme that it is to have.
 func (a *asked) read(f *from) (value string, ok bool, err error) {
 	if f.member != "" {
 		if v := a.body(f.member); v != nil {
@@ -289,9 +298,12 @@ func (a *asked) read(f *from) (value string, ok bool, err error) {
 		return "", false, nil
 	}
 	for _, name := range f.headers {
-		switch values := a.Header[name]; {
-		case len(values) > 1:
+		if len(a.Header[name]) > 1 {
 			return "", false, &auth.Error{Code: a.definition.two, Detail: "two credentials in one request"}
+		}
+	}
+	for _, name := range f.headers {
+		switch values := a.Header[name]; {
 		case len(values) == 0:
 		case f.scheme == "":
 			return readable(values[0]), true, nil
