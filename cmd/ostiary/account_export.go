@@ -21,7 +21,7 @@ import (
 type accountExport struct {
 	File      string   `arg:"" optional:"" default:"-" help:"Where to write it; -, the default, is standard output."`
 	Recipient []string `sep:"none" placeholder:"age1…" help:"Who can open the secrets in it: a public key of age. May be given again. None: they are left out."`
-	Force     bool     `help:"Replace the file if it is there, and is an export."`
+	Force     bool     `help:"Replace the file if it is there, and is an export, a backup or a report of an import."`
 }
 
 func (accountExport) Help() string {

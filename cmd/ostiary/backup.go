@@ -16,7 +16,7 @@ type backupCmd struct {
 	File           string   `arg:"" help:"Where to write it; - is standard output."`
 	Recipient      []string `sep:"none" placeholder:"age1…" help:"Encrypt it to the holder of this public key of age. May be given again."`
 	RecipientsFile []string `sep:"none" placeholder:"FILE" help:"Encrypt it to those whose keys are in this file, a line each. May be given again."`
-	Force          bool     `help:"Replace the file if it is there, and is a backup."`
+	Force          bool     `help:"Replace the file if it is there, and is a backup, an export or a report of an import."`
 }
 
 func (backupCmd) Help() string {

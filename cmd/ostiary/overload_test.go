@@ -214,11 +214,16 @@ func (p *process) besideSlow(t *testing.T, text string) (took time.Duration) {
 	for range 5 { // whatever else the machine does
 		start := time.Now()
 		status, answer, err := post(fresh, p.url+"/v1/auth", fmt.Sprintf(`{"username":"ada","password":%q}`, crowdPass))
-		if err != nil || status != http.StatusOK {
-			t.Fatalf("%d %s %v", status, answer, err)
-		}
-		if took = time.Since(start); took < time.Second {
-			break
+		took = time.Since(start)
+		switch {
+		case err != nil: // no connection of the address waited for its client just then: all had their answers within a tenth of a second
+			took = time.Hour
+			time.Sleep(100 * time.Millisecond)
+			continue
+		case status != http.StatusOK:
+			t.Fatalf("%d %s", status, answer)
+		case took < time.Second:
+			return took
 		}
 		for _, conn := range slow {
 			_, _ = io.WriteString(conn, "x")
