@@ -93,11 +93,6 @@ func (p places) enter(ctx context.Context) error {
 	select {
 	case p <- struct{}{}:
 		return nil
-	default: // only now ask for Done, for which the context of a request starts a timer
-	}
-	select {
-	case p <- struct{}{}:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}

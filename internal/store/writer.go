@@ -116,11 +116,6 @@ func (w *writer) send(j *job) error {
 	select {
 	case w.jobs <- j:
 		return nil
-	default: // only now ask for Done, for which the context of a request starts a timer
-	}
-	select {
-	case w.jobs <- j:
-		return nil
 	case <-j.ctx.Done():
 		return j.ctx.Err()
 	}
