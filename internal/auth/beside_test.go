@@ -1,0 +1,180 @@
+package auth_test
+
+import (
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/ostiary/ostiary/internal/audit"
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/pgtest"
+	"github.com/ostiary/ostiary/internal/store"
+)
+
+// node is a world on PostgreSQL, where transactions run at the same time.
+type node struct {
+	*world
+	db *sql.DB
+}
+
+func newNode(t *testing.T, options ...func(*auth.Options)) node {
+	t.Helper()
+	url := pgtest.URL(t)
+	st, err := store.CreatePostgres(t.Context(), url, 0)
+	w := newWorldIn(t, st, err, append([]func(*auth.Options){once}, options...))
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return node{w, db}
+}
+
+// beside runs second while a transaction has done what first does, and commits that when
+// second waits for it.
+func (n node) beside(first func(tx auth.Tx) error, second func()) {
+	n.t.Helper()
+	inside, stored := make(chan struct{}), make(chan error)
+	go func() {
+		stored <- n.store.InTx(auth.Alone(n.ctx), func(tx auth.Tx) error {
+			err := first(tx)
+			close(inside)
+			for waiting := 0; waiting == 0 && err == nil; time.Sleep(time.Millisecond) {
+				err = n.db.QueryRow("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting)
+			}
+			return err
+		})
+	}()
+	<-inside
+	second()
+	if err := <-stored; err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// A login that is being stored while an import disables its account leaves no session.
+func TestBeside_LoginAndImport(t *testing.T) {
+	n := newNode(t)
+	n.imports(`{"username":"ada"}`, auth.ImportOptions{})
+	rec, err := n.store.AccountByName(n.ctx, n.realm.ID, "ada", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.beside(func(tx auth.Tx) error {
+		if _, err := tx.RecordSignIn(n.ctx, rec.ID, rec.Version, n.now); err != nil {
+			return err
+		}
+		return tx.InsertSession(n.ctx, auth.Session{
+			ID: uuid.Must(uuid.NewV7()), RealmID: n.realm.ID, AccountID: rec.ID, Dialect: "one", Generation: 1,
+			AuthTime: n.now, LastUsedAt: n.now, ExpiresAt: n.now.Add(time.Hour),
+		}, nil)
+	}, func() { n.imports(`{"username":"ada","disabled":true}`, auth.ImportOptions{Update: true}) })
+	live, err := n.store.Sessions(n.ctx, n.realm.ID, rec.ID, uuid.Nil, 100, n.now)
+	if err != nil || len(live) != 0 {
+		t.Errorf("%d sessions of an account that is disabled: %v", len(live), err)
+	}
+}
+
+// A name that an account gets by a merge is there after an update of the account that has begun before.
+func TestBeside_MergeAndUpdate(t *testing.T) {
+	n := newNode(t)
+	a := n.account("ada")
+	n.beside(func(tx auth.Tx) error {
+		if err := tx.HoldRealm(n.ctx, n.realm.ID); err != nil {
+			return err
+		}
+		if err := tx.HoldAccount(n.ctx, n.realm.ID, a.ID); err != nil {
+			return err
+		}
+		return tx.AddName(n.ctx, n.realm.ID, a.ID, auth.AccountName{Key: "ada.l"})
+	}, func() {
+		org := "other"
+		if _, err := n.svc.UpdateAccount(n.ctx, n.realm.ID, a.ID, auth.AccountChange{Org: &org}, client); err != nil {
+			t.Error(err)
+		}
+	})
+	if rec, err := n.store.AccountByName(n.ctx, n.realm.ID, "ada.l", ""); err != nil || rec.ID != a.ID || rec.Org != "other" {
+		t.Errorf("got %+v, %v", rec.Account, err)
+	}
+}
+
+// Of two new secrets of a service, the one that came first ends.
+func TestBeside_TwoSecrets(t *testing.T) {
+	n := newNode(t)
+	a, _, err := n.svc.CreateAccount(n.ctx, n.realm.ID, auth.NewAccount{Username: "robot", Kind: auth.KindService}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := [32]byte{1}
+	n.beside(func(tx auth.Tx) error {
+		if err := tx.HoldAccount(n.ctx, n.realm.ID, a.ID); err != nil {
+			return err
+		}
+		return tx.InsertSecret(n.ctx, n.realm.ID, a.ID, hash, n.now)
+	}, func() {
+		if _, err := n.svc.RotateSecret(n.ctx, n.realm.ID, a.ID, 0, client); err != nil {
+			t.Error(err)
+		}
+	})
+	if lives, err := n.store.SecretLives(n.ctx, a.ID, hash, n.now.Add(time.Second)); err != nil || lives {
+		t.Errorf("the first one lives: %v, %v", lives, err)
+	}
+}
+
+// Recovery codes that are made while their factor is reset are void.
+func TestBeside_CodesAndReset(t *testing.T) {
+	n := newNode(t)
+	a := n.account("ada")
+	n.enroll(a)
+	n.beside(func(tx auth.Tx) error {
+		if err := tx.HoldAccount(n.ctx, n.realm.ID, a.ID); err != nil {
+			return err
+		}
+		return tx.ReplaceRecoveryCodes(n.ctx, n.realm.ID, a.ID, [][32]byte{{1}}, n.now)
+	}, func() {
+		if err := n.svc.ResetFactor(n.ctx, n.realm.ID, a.ID, client); err != nil {
+			t.Error(err)
+		}
+	})
+	if left, err := n.store.RecoveryCodes(n.ctx, a.ID); err != nil || left != 0 {
+		t.Errorf("%d codes of no factor: %v", left, err)
+	}
+}
+
+// Of two cuts of the audit log, the shorter one changes nothing if it comes too late.
+func TestBeside_TwoCuts(t *testing.T) {
+	n := newNode(t, func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
+	err := n.store.InTx(n.ctx, func(tx auth.Tx) error {
+		for range 98 {
+			if err := tx.InsertEvent(n.ctx, audit.Event{ID: uuid.New(), RealmID: n.realm.ID, At: n.clock(), Kind: audit.SignedIn}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // hours, so that the clock does not leap, and the log is signed
+		n.advance(12 * time.Hour)
+		n.tendAuditOf(0, 1)
+	}
+	n.beside(func(tx auth.Tx) error {
+		if _, err := tx.CutEvents(n.ctx, n.realm.ID, 60); err != nil {
+			return err
+		}
+		return tx.InsertCheckpoint(n.ctx, audit.Checkpoint{RealmID: n.realm.ID, Head: audit.Head{Seq: 60}, At: n.clock(), Cut: true, Signature: []byte{0}})
+	}, func() { n.tendAuditOf(5, 1) })
+	list, err := n.svc.AuditCheckpoints(n.ctx, n.realm.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.Cut && c.Seq != 60 {
+			t.Errorf("a checkpoint of a cut up to %d, which came too late", c.Seq)
+		}
+	}
+}
