@@ -310,3 +310,37 @@ func TestLane_MarksSwept(t *testing.T) {
 		t.Fatalf("%d swept, %v", n, err)
 	}
 }
+
+// A job that fails before it has sent anything takes nothing along of the one that it has joined,
+// even if it came just when that one was done.
+func TestLane_FailsUnsent(t *testing.T) {
+	s := createPostgres(t)
+	const good, each = 4, 1000
+	var failing, storing sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	for range 4 {
+		failing.Go(func() {
+			for ctx.Err() == nil {
+				_ = s.InTx(t.Context(), func(auth.Tx) error { return errors.New("none") })
+			}
+		})
+	}
+	for range good {
+		storing.Go(func() {
+			for range each {
+				if err := s.InTx(t.Context(), func(tx auth.Tx) error {
+					return own(tx).keep(t.Context(), "INSERT INTO store_info (name, value) VALUES ($1, '')", uuid.NewString())
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	storing.Wait()
+	stop()
+	failing.Wait()
+	var stored int
+	if err := s.row(t.Context(), "SELECT COUNT(*) FROM store_info WHERE value = ''").Scan(&stored); err != nil || stored != good*each {
+		t.Errorf("%d of %d are stored: %v", stored, good*each, err)
+	}
+}
