@@ -119,37 +119,24 @@ func (c *accountUpdate) Run(a *app) error {
 		if verified && c.Email == nil && acc.Email == "" {
 			return fmt.Errorf("--email-verified: the account has no e-mail address")
 		}
-		if named {
-			var err error
-			if acc, err = d.UpdateAccount(a, d.realm.ID, acc.ID, change, d.by); err != nil {
-				return err
-			}
-		}
-		for _, p := range pending {
-			if err := d.SetPending(a, d.realm.ID, acc.ID, p.dialect, p.is, d.by); err != nil {
-				return err
-			}
+		if acc, err = d.UpdateAccount(a, d.realm.ID, acc.ID, change, d.by, pending...); err != nil {
+			return err
 		}
 		return d.print(a, acc, "")
 	})
 }
 
-// pendingAt says whether the legacy server of a dialect is to be asked.
-type pendingAt struct {
-	dialect auth.Dialect
-	is      bool
-}
-
-func (c *accountUpdate) pending(a *app) (list []pendingAt, err error) {
+// pending says of which dialects the legacy servers are to be asked, or not any more.
+func (c *accountUpdate) pending(a *app) (list []auth.PendingChange, err error) {
 	for i, text := range append(c.Pending, c.NoPending...) {
 		d, err := knownDialect(a.set, text)
 		if err != nil {
 			return nil, misusef("--pending and --no-pending: %q is no dialect", text)
 		}
-		if slices.ContainsFunc(list, func(p pendingAt) bool { return p.dialect == d }) {
+		if slices.ContainsFunc(list, func(p auth.PendingChange) bool { return p.Dialect == d }) {
 			return nil, misusef("--pending and --no-pending: say only one of them of %s, and once", d)
 		}
-		list = append(list, pendingAt{d, i < len(c.Pending)})
+		list = append(list, auth.PendingChange{Dialect: d, Pending: i < len(c.Pending)})
 	}
 	return list, nil
 }

@@ -201,6 +201,11 @@ func TestAccountExport_LeftOut(t *testing.T) {
 	if lines := exportLines(t, out); len(lines) != 1 || lines[0].Username != "eve" {
 		t.Errorf("one realm:\n%s", out)
 	}
+	t.Setenv("OSTIARY_REALM", "other") // says the same
+	if lines := exportLines(t, must(t, "", "account", "export", "-", "--data", data)); len(lines) != 1 || lines[0].Username != "eve" {
+		t.Errorf("one realm, by the environment: %+v", lines)
+	}
+	t.Setenv("OSTIARY_REALM", "default")
 	if log := must(t, "", "audit", "list", "--data", data, "--kind", "accounts_exported", "--json"); strings.Count(log, `"detail":"begun, without secrets"`) != 1 {
 		t.Errorf("the audit log has\n%s", log)
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -64,7 +62,6 @@ func (s *server) reach() (err error) {
 // openEarly answers healthz, and refuses all else. Certificates of ACME are in the database:
 // with them, only the address of the metrics is answered yet.
 func (s *server) openEarly() error {
-	signal.Ignore(syscall.SIGHUP) // until it is waited for
 	if err := s.openAdmin(); err != nil || len(s.settings.ACMEDomain) > 0 {
 		return err
 	}

@@ -140,8 +140,10 @@ func TestServe_WaitsForTheDatabase(t *testing.T) {
 			t.Errorf("%s: %s %s", path, resp.Status, answer)
 		}
 	}
+	_ = p.Cmd.Process.Signal(syscall.SIGHUP) // ends nothing, and is heeded later
 	pg.Run(t)
 	p.waitFor(t, "msg=serving")
+	p.waitFor(t, "configuration reloaded")
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200} {
 		if status := get(t, admin+path); status != want {
 			t.Errorf("%s of the metrics: %d", path, status)

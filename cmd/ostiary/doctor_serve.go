@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -49,7 +50,29 @@ func (d *doctor) checkSettings() []*auth.Mount {
 	}
 	state, do, text := d.probe(srv)
 	d.find(state, "address", do, "%s, %s; %s", srv.Listen, how, text)
+	if text == nobody {
+		d.checkFree("http_listen", srv.HTTPListen)
+		d.checkFree("admin_listen", srv.AdminListen)
+	}
+	if srv.ACMERoot != "" {
+		if _, err := readRoots(srv.ACMERoot); err != nil {
+			d.find(wrong, "acme_root", "give a file with the CA's certificate in PEM, and let this user read it", "%v", err)
+		}
+	}
 	return mounts
+}
+
+// checkFree sees that a further address of serve can be had.
+func (d *doctor) checkFree(setting, address string) {
+	if address == "" {
+		return
+	}
+	l, err := new(net.ListenConfig).Listen(d, "tcp", address)
+	if err != nil {
+		d.find(wrong, setting, "give an address of this machine, whose port this user may take and nobody has", "%s can't be had: %v", address, err)
+		return
+	}
+	_ = l.Close()
 }
 
 // checkCertificate sees that the certificate can be served, and is good for a while.
@@ -59,6 +82,9 @@ func (d *doctor) checkCertificate(srv *config.Server) {
 	if err != nil {
 		d.find(wrong, "certificate", "give the chain in tls_cert and its private key in tls_key, both PEM, and let this user read them", "%v", err)
 		return
+	}
+	if info, err := os.Stat(srv.TLSKey); err == nil && info.Mode().Perm()&0o004 != 0 {
+		d.find(warn, "tls_key", "set it to 0600, or 0640 for a group of its own", "%s can be read by every user of this machine", srv.TLSKey)
 	}
 	now, leaf := time.Now(), pair.Leaf
 	do := renew
@@ -72,6 +98,9 @@ func (d *doctor) checkCertificate(srv *config.Server) {
 	d.find(fine, "certificate", "", "%s is good until %s", srv.TLSCert, stamp(leaf.NotAfter))
 }
 
+// nobody is what probe finds where serve could start.
+const nobody = "no server answers there now"
+
 // probe tells what is at the address: an Ostiary, nothing, or what would be in its way.
 func (d *doctor) probe(srv *config.Server) (state, do, text string) {
 	const other = "stop that program, or give another address with --listen"
@@ -84,7 +113,7 @@ func (d *doctor) probe(srv *config.Server) (state, do, text string) {
 			return wrong, "give an address of this machine with --listen, whose port this user may take", fmt.Sprintf("nothing answers there, and it can't be had: %v", err)
 		}
 		_ = l.Close()
-		return fine, "", "no server answers there now"
+		return fine, "", nobody
 	}
 	_ = conn.Close()
 	status, body, err := ask(ctx, srv, "/ostiary/healthz")

@@ -177,6 +177,12 @@ func TestDoctor_TellsOstiaryFromOthers(t *testing.T) {
 	if found, status := diagnose(t, "--data", dir, "--listen", "192.0.2.1:8080", "--trusted-proxy", "192.0.2.2"); status != 1 || !has(found, wrong, "address", "can't be had", "--listen") {
 		t.Errorf("%d %+v", status, found)
 	}
+	// Nor the address of the metrics, if another program has it.
+	for taken, setting := range map[string]string{silent.Addr().String(): "admin_listen", "192.0.2.1:9464": "admin_listen"} {
+		if found, status := diagnose(t, "--data", dir, "--listen", "127.0.0.1:0", "--admin-listen", taken); status != 1 || !has(found, wrong, setting, "can't be had", "") {
+			t.Errorf("%d %+v", status, found)
+		}
+	}
 	proxied := serve(t, dir, "--trusted-proxy", "192.0.2.2")
 	if found, status := diagnose(t, "--data", dir, "--listen", strings.TrimPrefix(proxied.url, "http://"), "--trusted-proxy", "192.0.2.2"); status != 0 || !has(found, fine, "address", "answers its declared proxies", "") {
 		t.Errorf("%d %+v", status, found)
@@ -190,6 +196,15 @@ func TestDoctor_LoadsTheCertificate(t *testing.T) {
 	address := strings.TrimPrefix(p.url, "https://")
 	if found, status := diagnose(t, "--data", dir, "--listen", address, "--tls-cert", good, "--tls-key", key); status != 0 ||
 		!has(found, fine, "certificate", "is good until", "") || !has(found, fine, "address", "an Ostiary answers there now", "") {
+		t.Errorf("%d %+v", status, found)
+	}
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if found, _ := diagnose(t, "--data", dir, "--listen", address, "--tls-cert", good, "--tls-key", key); !has(found, warn, "tls_key", "can be read by every user", "0600") {
+		t.Errorf("a key that is open to all: %+v", found)
+	}
+	if found, status := diagnose(t, "--data", dir, "--acme-domain", "x.example.com", "--acme-root", good+".none"); status != 1 || !has(found, wrong, "acme_root", "no such file", "PEM") {
 		t.Errorf("%d %+v", status, found)
 	}
 	_, other := certificate(t, time.Hour)

@@ -62,7 +62,7 @@ type app struct {
 	args []string
 	root *commandline.Command
 
-	oneRealm bool // --realm was typed
+	oneRealm bool // realm is set
 	typedURL bool // --database was
 	onlyData bool // --data was, and no database beside it
 }
@@ -104,7 +104,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return a.fail(errors.Join(line.Command.WriteHelp(a.out), a.out.Flush()))
 	}
 	a.set = &c.Shared
-	a.oneRealm, a.typedURL = line.Typed("realm"), line.Typed("database")
+	a.oneRealm, a.typedURL = line.Given("realm"), line.Typed("database")
 	a.onlyData = line.Typed("data") && !a.typedURL && !line.Typed("database-file")
 	command, ok := line.Command.Target.(interface{ Run(*app) error })
 	if !ok {

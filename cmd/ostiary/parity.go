@@ -83,6 +83,7 @@ func (c *parityCmd) Run(a *app) error {
 
 func (r *parityReport) add(n parity.Count) {
 	at := routeOf{n.Dialect, n.Route}
+	r.compared[at] += 0 // a route of which nothing could be compared was used, too
 	switch n.Kind {
 	case parity.Same:
 		r.compared[at] += n.Requests

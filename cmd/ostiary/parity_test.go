@@ -24,6 +24,7 @@ func TestParity_Verdict(t *testing.T) {
 		{[]parity.Count{row("/a", parity.Same, "", 99)}, false, "Too few requests to tell: it takes 100 of each route, and senmo /a has 99"},
 		{[]parity.Count{row("/a", parity.Same, "", 100), row("/a", parity.Extra, "x", 100), row("/a", parity.Learned, "unknown_name", 3)}, true, "Safe to cut over: 100 requests"},
 		{[]parity.Count{row("/a", parity.Same, "", 100), row("/b", parity.Same, "", 1)}, false, "senmo /b has 1"},
+		{[]parity.Count{row("/a", parity.Same, "", 100), row("/b", parity.Refused, "throttled", 500)}, false, "senmo /b has 0"},
 		{
 			[]parity.Count{row("/a", parity.Same, "", 999), row("/a", parity.Different, "", 1), row("/a", parity.Status, "200 there, 403 here", 1)}, false,
 			`Not safe to cut over yet: of 1000 requests, 1 (0.1%) had a difference that can break a client; first of these: status "200 there, 403 here", 1 times at senmo /a.`,

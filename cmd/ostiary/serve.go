@@ -102,7 +102,10 @@ func (c *serveCmd) Run(a *app) (err error) {
 			return err
 		}
 	}
-	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may leave
+	signal.Ignore(syscall.SIGPIPE)       // whoever reads the log may leave
+	again := make(chan os.Signal, 1)     // one that comes during the start is heeded after it
+	signal.Notify(again, syscall.SIGHUP) // and must not end a migration
+	defer signal.Stop(again)
 	slots := spareProcessors(a.set.HashSlots)
 	s := &server{app: a, settings: c.Server, hasher: password.New(slots, time.Duration(a.set.HashWait)), by: itself(), gate: throttle.NewGate(), watch: auth.NewAuditWatch(), feed: auth.NewFeed(nil), retend: make(chan struct{}, 1), failed: make(chan error, 4)}
 	s.log = s.newLog()
@@ -144,10 +147,8 @@ func (c *serveCmd) Run(a *app) (err error) {
 	s.rotation.Store(int64(a.set.KeyRotation))
 	s.serving.Unlock()
 	// Signals are caught before anybody can know that there is a process to be signalled.
-	again, end := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(again, syscall.SIGHUP)
+	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(again)
 	defer signal.Stop(end)
 	if err := s.openDoors(); err != nil {
 		return err

@@ -52,7 +52,7 @@ func (a *app) inRealm(fn func(d *desk) error) error {
 	})
 }
 
-// inRealms runs a command on the realm of --realm, or on each if that is not given.
+// inRealms runs a command on the realm that is set, or on each if none is.
 func (a *app) inRealms(fn func(d *desk, realms []auth.Realm) error) error {
 	return a.inStore(func(d *desk) error {
 		if a.oneRealm {

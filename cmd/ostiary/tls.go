@@ -39,12 +39,9 @@ func (s *server) acmeConfig() (*tls.Config, error) {
 		HTTP: s.settings.HTTPListen != "", Store: s.store, Master: s.master, Log: s.log,
 	}
 	if file := s.settings.ACMERoot; file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
+		var err error
+		if o.Roots, err = readRoots(file); err != nil {
 			return nil, fmt.Errorf("acme_root: %w", err)
-		}
-		if o.Roots = x509.NewCertPool(); !o.Roots.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("acme_root: %s has no certificate in it (PEM)", file)
 		}
 	}
 	manager, err := acme.New(o)
@@ -55,6 +52,19 @@ func (s *server) acmeConfig() (*tls.Config, error) {
 	config := web.TLSConfig(nil)
 	manager.Serve(config)
 	return config, nil
+}
+
+// readRoots reads the certificates of a CA.
+func readRoots(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate in it (PEM)", file)
+	}
+	return roots, nil
 }
 
 // pair is the certificate of tls_cert, with its tls_key, that is served. It is read again when

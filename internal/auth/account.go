@@ -188,10 +188,10 @@ type AccountChange struct {
 	Number                            *int64
 }
 
-// UpdateAccount changes an account's names. CodeConflict if a name or the number is taken.
-func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c AccountChange, cl Client) (Account, error) {
-	var a Account
-	err := s.change(ctx, func(tx Tx) error {
+// UpdateAccount changes an account's names, and which legacy servers are to be asked for its
+// password, all of it or nothing. CodeConflict if a name or the number is taken.
+func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c AccountChange, cl Client, pending ...PendingChange) (a Account, err error) {
+	err = s.change(ctx, func(tx Tx) error {
 		if err := holdBoth(ctx, tx, realm, id, id); err != nil { // a merge may be at it
 			return err
 		}
@@ -199,36 +199,49 @@ func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c Acco
 		if err != nil {
 			return err
 		}
-		a = rec.Account
-		was := a
-		if c.Email != nil && *c.Email != a.Email {
-			a.EmailVerified = false // what was verified is another address
+		if a = rec.Account; c != (AccountChange{}) {
+			if a, err = s.updateAccount(ctx, tx, a, c, cl); err != nil {
+				return err
+			}
 		}
-		set(&a.Username, c.Username)
-		set(&a.Email, c.Email)
-		set(&a.DisplayName, c.DisplayName)
-		set(&a.Org, c.Org)
-		set(&a.EmailVerified, c.EmailVerified)
-		set(&a.Number, c.Number)
-		a.UpdatedAt = s.now()
-		if err := checkTexts(a); err != nil {
-			return err
+		for _, p := range pending {
+			if err := s.setPending(ctx, tx, realm, id, p, cl); err != nil {
+				return err
+			}
 		}
-		keys, err := nameKeys(a.Username, a.Email)
-		if err != nil {
-			return err
-		}
-		if err := updateNames(ctx, tx, was, a, keys); err != nil {
-			return err
-		}
-		e := s.event(realm, audit.AccountUpdated, id, cl)
-		e.Detail = strings.Join(changedFields(was, a), " ")
-		return tx.InsertEvent(ctx, e)
+		return nil
 	})
 	if CodeOf(err) == CodeConflict {
 		err = Errorf(CodeConflict, "the username, the e-mail address or the number is taken")
 	}
 	return a, err
+}
+
+func (s *Service) updateAccount(ctx context.Context, tx Tx, was Account, c AccountChange, cl Client) (Account, error) {
+	a := was
+	if c.Email != nil && *c.Email != a.Email {
+		a.EmailVerified = false // what was verified is another address
+	}
+	set(&a.Username, c.Username)
+	set(&a.Email, c.Email)
+	set(&a.DisplayName, c.DisplayName)
+	set(&a.Org, c.Org)
+	set(&a.EmailVerified, c.EmailVerified)
+	set(&a.Number, c.Number)
+	a.UpdatedAt = s.now()
+	if err := checkTexts(a); err != nil {
+		return a, err
+	}
+	keys, err := nameKeys(a.Username, a.Email)
+	if err != nil {
+		return a, err
+	}
+	if err := updateNames(ctx, tx, was, a, keys); err != nil {
+		return a, err
+	}
+	e := s.event(a.RealmID, audit.AccountUpdated, a.ID, cl)
+	e.Detail = strings.Join(changedFields(was, a), " ")
+	return a, tx.InsertEvent(ctx, e)
 }
 
 // changedFields names what an update changes. The values are for the log no more than

@@ -113,29 +113,37 @@ func changePasswords(ctx context.Context, tx Tx, realm, account uuid.UUID, fn fu
 // SetPending has the legacy server of a dialect asked at the account's next login there,
 // whatever its password there is now, or not any more. CodeNotFound if it was not to be asked.
 func (s *Service) SetPending(ctx context.Context, realm, id uuid.UUID, d Dialect, pending bool, cl Client) error {
-	return s.change(ctx, func(tx Tx) error {
-		err := changePasswords(ctx, tx, realm, id, func(rec AccountRecord) (bool, error) {
-			switch {
-			case rec.Kind == KindService:
-				return false, Errorf(CodeInvalidInput, "a service account has no password, here or elsewhere")
-			case rec.Apart != "" && rec.Apart != d:
-				return false, Errorf(CodeInvalidInput, "the account is apart: its names are known in %s alone", rec.Apart)
-			case pending:
-				return true, tx.PutSource(ctx, realm, id, SourceHash{Source: d, CreatedAt: s.now()})
-			case !rec.pendingAt(d):
-				return false, Errorf(CodeNotFound, "the account has no password that is pending in %s", d)
-			}
-			return tx.DropSource(ctx, id, d)
-		})
-		if err != nil {
-			return err
+	return s.change(ctx, func(tx Tx) error { return s.setPending(ctx, tx, realm, id, PendingChange{d, pending}, cl) })
+}
+
+// PendingChange says whether the legacy server of a dialect is to be asked at an account's next login there.
+type PendingChange struct {
+	Dialect Dialect
+	Pending bool
+}
+
+func (s *Service) setPending(ctx context.Context, tx Tx, realm, id uuid.UUID, c PendingChange, cl Client) error {
+	err := changePasswords(ctx, tx, realm, id, func(rec AccountRecord) (bool, error) {
+		switch {
+		case rec.Kind == KindService:
+			return false, Errorf(CodeInvalidInput, "a service account has no password, here or elsewhere")
+		case rec.Apart != "" && rec.Apart != c.Dialect:
+			return false, Errorf(CodeInvalidInput, "the account is apart: its names are known in %s alone", rec.Apart)
+		case c.Pending:
+			return true, tx.PutSource(ctx, realm, id, SourceHash{Source: c.Dialect, CreatedAt: s.now()})
+		case !rec.pendingAt(c.Dialect):
+			return false, Errorf(CodeNotFound, "the account has no password that is pending in %s", c.Dialect)
 		}
-		e := s.event(realm, audit.AccountUpdated, id, cl)
-		if e.Detail = "pending " + string(d); !pending {
-			e.Detail = "not " + e.Detail
-		}
-		return tx.InsertEvent(ctx, e)
+		return tx.DropSource(ctx, id, c.Dialect)
 	})
+	if err != nil {
+		return err
+	}
+	e := s.event(realm, audit.AccountUpdated, id, cl)
+	if e.Detail = "pending " + string(c.Dialect); !c.Pending {
+		e.Detail = "not " + e.Detail
+	}
+	return tx.InsertEvent(ctx, e)
 }
 
 // SourceReader reads what a takeover decides by.

@@ -81,6 +81,12 @@ func (l *Line) Typed(flag string) bool {
 	return v != nil && v.source == fromLine
 }
 
+// Given tells whether a flag has a value that is not its default, from wherever.
+func (l *Line) Given(flag string) bool {
+	v := l.Command.Flag(flag)
+	return v != nil && v.source > fromDefault
+}
+
 func (l *Line) embedded(fn func(any) error) error {
 	for _, c := range l.Command.steps() {
 		for _, s := range c.embedded {

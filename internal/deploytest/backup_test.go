@@ -252,6 +252,19 @@ func TestOperations_Backups(t *testing.T) {
 	if info, err := os.Stat(files[0]); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
 	}
+	// Where a backup fails, no file says that there is one, and no older one goes.
+	old := time.Now().Add(-60 * 24 * time.Hour)
+	if err := os.Chtimes(files[0], old, old); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", replaced(t, blocks[3], "docker exec ostiary /ostiary", "false"))
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err == nil {
+		t.Errorf("a backup that fails exits with 0: %s", out)
+	}
+	if left, err := filepath.Glob(dir + "/ostiary-2*Z.backup"); err != nil || !slices.Equal(left, files) {
+		t.Errorf("%v %v, and %v before", left, err, files)
+	}
 }
 
 // TestOperations_Recovery restores an installation as the page says, and starts it as its user.

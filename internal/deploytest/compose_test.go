@@ -82,8 +82,9 @@ type (
 		Ports       []string
 		Volumes     []string
 		Networks    any
-		StopGrace   string   `yaml:"stop_grace_period"`
-		ReadOnly    bool     `yaml:"read_only"`
+		StopGrace   string `yaml:"stop_grace_period"`
+		ReadOnly    bool   `yaml:"read_only"`
+		Tmpfs       []string
 		CapDrop     []string `yaml:"cap_drop"`
 		SecurityOpt []string `yaml:"security_opt"`
 		Environment map[string]string
@@ -101,7 +102,7 @@ func TestCompose_Nodes(t *testing.T) {
 	strict(t, []byte(read(t, deploy+"compose/compose.yaml")), &c)
 	for _, name := range []string{"one", "two"} {
 		s := c.Services[name]
-		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) || len(s.Ports) != 0 {
+		if !s.ReadOnly || !slices.Equal(s.Tmpfs, []string{"/tmp"}) || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) || len(s.Ports) != 0 {
 			t.Errorf("%s may do more than it needs: %+v", name, s)
 		}
 		for variable, secret := range map[string]string{"OSTIARY_DATABASE_FILE": "database", "OSTIARY_MASTER_KEY_FILE": "master.key"} {

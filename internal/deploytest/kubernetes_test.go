@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,7 @@ type (
 		Volumes    []struct {
 			Name      string
 			ConfigMap struct{ Name string } `yaml:"configMap"`
+			EmptyDir  *struct{}             `yaml:"emptyDir"`
 			Claim     struct {
 				Name string `yaml:"claimName"`
 			} `yaml:"persistentVolumeClaim"`
@@ -291,6 +293,22 @@ func TestKubernetes_Deployment(t *testing.T) {
 	}
 }
 
+// TestKubernetes_Memory: a node hashes no more passwords at once than its memory has room for, imported
+// hashes of 64 MiB among them, however many cores the machine has.
+func TestKubernetes_Memory(t *testing.T) {
+	all := manifests(t)
+	limit := regexp.MustCompile(`^(\d+)Mi$`).FindStringSubmatch(all["Deployment ostiary"].(*deployment).Spec.Template.Spec.Containers[0].Resources.Limits.Memory)
+	slots := regexp.MustCompile(`(?m)^hash_slots = (\d+)$`).FindStringSubmatch(all["ConfigMap ostiary"].(*configMap).Data["ostiary.toml"])
+	if limit == nil || slots == nil {
+		t.Fatalf("%q %q", limit, slots)
+	}
+	n, err := strconv.Atoi(slots[1])
+	mib, err2 := strconv.Atoi(limit[1])
+	if err != nil || err2 != nil || 100+n*(19+64) > mib {
+		t.Errorf("%d slots in %d MiB: %v %v", n, mib, err, err2)
+	}
+}
+
 // TestKubernetes_Grace: Kubernetes waits longer than a node takes to stop.
 func TestKubernetes_Grace(t *testing.T) {
 	all := manifests(t)
@@ -325,10 +343,13 @@ func TestKubernetes_Files(t *testing.T) {
 	c := pod.Containers[0]
 	at := map[string]string{}
 	for _, m := range c.VolumeMounts {
-		if !m.ReadOnly {
+		if !m.ReadOnly && m.MountPath != "/tmp" {
 			t.Errorf("%s can be written", m.MountPath)
 		}
 		at[m.Name] = m.MountPath
+	}
+	if at["tmp"] != "/tmp" {
+		t.Error("an import by standard input has no place to be kept in")
 	}
 	for _, v := range pod.Volumes {
 		if v.Secret.Name != "" && v.Secret.Mode != 0o400 {
