@@ -266,6 +266,22 @@ func TestShadow_GuessedCodes(t *testing.T) {
 	}
 }
 
+// A ticket of the old server, which asks for no code, is no way round a second factor that is
+// confirmed here, once the mount is ours.
+func TestShadow_TicketAndFactor(t *testing.T) {
+	t.Parallel()
+	o := takeOver(t, `mode = "shadow"`, []legacytest.Account{bobThere}, "mikrocloud")
+	o.signIn("mikrocloud", "bob", oldPass+"bob") // is here from now on
+	uri, _, _ := strings.Cut(must(t, "", "mfa", "enroll", "bob", "--data", o.data, "--config", o.config), "\n")
+	must(t, "", "mfa", "confirm", "bob", "--code", totp.Code(secretOf(t, uri), totp.Step(time.Now())), "--data", o.data, "--config", o.config)
+	_, text := o.signIn("mikrocloud", "bob", oldPass+"bob")
+	ticket := memberOf(t, text, "token")
+	o.mode(`mode = "own"`)
+	if res, text := o.post("/user/passport", `{"totp":"000000","token":"`+ticket+`"}`, ""); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+}
+
 // Going over, back, and over again is one setting each time, and no client is logged out:
 // a token is answered by whoever issued it, and at the end by Ostiary.
 func TestSplit_BackAndForth(t *testing.T) {

@@ -98,10 +98,11 @@ func (s *server) writeBack(ctx context.Context) {
 			continue
 		}
 		site := s.site.Load()
+		mine := func() bool { return s.tidying.mine() && s.site.Load() == site } // a reload may name others
 		var telling sync.WaitGroup
 		for _, o := range site.back {
 			telling.Go(func() {
-				for o.Work(ctx, backlog{s, site.svc}, s.tidying.mine) && s.site.Load() == site {
+				for o.Work(ctx, backlog{s, site.svc}, mine) && mine() {
 				}
 			})
 		}

@@ -144,6 +144,23 @@ func TestBeside_CodesAndReset(t *testing.T) {
 	}
 }
 
+// Of two enrolments at once, both show the code of the first.
+func TestBeside_TwoEnrolments(t *testing.T) {
+	n := newNode(t)
+	a := n.account("ada")
+	n.beside(func(tx auth.Tx) error {
+		if err := tx.HoldAccount(n.ctx, n.realm.ID, a.ID); err != nil {
+			return err
+		}
+		return tx.StartFactor(n.ctx, n.realm.ID, a.ID, auth.Factor{Secret: []byte("first"), CreatedAt: n.now})
+	}, func() {
+		_, _ = n.svc.EnrollFactor(n.ctx, n.realm.ID, a.ID, client) // which can't open this one
+	})
+	if rec, err := n.store.AccountByID(n.ctx, n.realm.ID, a.ID, ""); err != nil || rec.Factor == nil || string(rec.Factor.Secret) != "first" {
+		t.Errorf("got %+v, %v", rec.Factor, err)
+	}
+}
+
 // Of two cuts of the audit log, the shorter one changes nothing if it comes too late.
 func TestBeside_TwoCuts(t *testing.T) {
 	n := newNode(t, func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })

@@ -39,6 +39,7 @@ type checked struct {
 	shadow *inShadow // it answers the client, and has let the login in; nil: this server answers
 	news   *Newcomer // what the Elder said, if it was asked and let the login in
 	name   string    // the key of the name that it was asked about
+	factor Dialect   // whose legacy server asked for the second factor when the account was read, or ""
 	learnt string    // the hash of a password that it alone has found right
 	keys   []string  // of the names of an account that is not stored yet
 

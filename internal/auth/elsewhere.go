@@ -66,8 +66,8 @@ func (s *Service) completeElsewhere(ctx context.Context, m *Mount, g *guess, has
 			return cmpNotFound(err, errDeadTicket)
 		}
 		rec, err = tx.AccountByID(ctx, m.RealmID, t.AccountID, m.Dialect)
-		if err == nil && rec.Version != t.Version {
-			err = errChanged
+		if err == nil && (rec.Version != t.Version || s.factorState(rec.Factor) == FactorConfirmed) {
+			err = errChanged // a ticket of a shadow has a relay, too, whoever is to ask for the code
 		}
 		return cmpNotFound(err, errChanged)
 	})

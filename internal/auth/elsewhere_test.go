@@ -209,6 +209,30 @@ func TestElsewhere_NoLongerAskedFor(t *testing.T) {
 	}
 }
 
+// A login by one legacy server does not drop the second factor that another one has begun to ask
+// for meanwhile.
+func TestElsewhere_TwoAtOnce(t *testing.T) {
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w, one, two := takenOver(t, newWorld)
+		two.old.enroll(two.old.account("ada"))
+		one.old = newWorld(t) // a server of its own, without a second factor
+		one.mount = one.old.one
+		one.old.account("ada")
+		a := w.bare("ada")
+		w.put(a, auth.SourceHash{Source: "one"})
+		w.put(a, auth.SourceHash{Source: "two"})
+		one.before = func() {
+			one.before = nil
+			w.ticket("ada")
+		}
+		_, err := w.svc.SignIn(w.ctx, w.one, creds("ada", goodPassword), client)
+		w.wantCode(err, auth.CodeBadCredentials)
+		if state, err := w.svc.Factor(w.ctx, w.realm.ID, a.ID); err != nil || state != auth.FactorElsewhere {
+			t.Errorf("the factor is %v, %v", state, err)
+		}
+	})
+}
+
 // Whoever has just signed in with the second factor that a legacy server asks for can enrol
 // one here. Somebody who has the password alone sees nothing of that.
 func TestElsewhere_EnrolledByOneself(t *testing.T) {

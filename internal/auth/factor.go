@@ -99,6 +99,9 @@ func (s *Service) EnrollFactor(ctx context.Context, realm, id uuid.UUID, cl Clie
 // enroll starts an enrolment. By an operator's word it is under way for all that a legacy
 // server asks for: whoever signs in meanwhile sees its QR code and is asked for its code.
 func (s *Service) enroll(ctx context.Context, tx Tx, realm, id uuid.UUID, operator bool, cl Client) (uri string, err error) {
+	if err := tx.HoldAccount(ctx, realm, id); err != nil { // of two at once, both are to show one code
+		return "", err
+	}
 	rec, err := tx.AccountByID(ctx, realm, id, "")
 	if err != nil {
 		return "", err
@@ -166,6 +169,9 @@ func wrongCode() error {
 // confirm tries the first code of an enrolment, and keeps one session. errWrongCode if the
 // code is wrong, with its entry in the log.
 func (s *Service) confirm(ctx context.Context, tx Tx, realm, id uuid.UUID, code Secret, keep uuid.UUID, cl Client) error {
+	if err := tx.HoldAccount(ctx, realm, id); err != nil {
+		return err
+	}
 	rec, err := tx.AccountByID(ctx, realm, id, "")
 	if err != nil {
 		return err

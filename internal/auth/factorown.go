@@ -24,6 +24,9 @@ func (s *Service) EnrollOwnFactor(ctx context.Context, realm uuid.UUID, p Presen
 	}
 	cl.token, cl.dialect = audit.TokenTag(p.Token), f.rec.Dialect
 	err = s.change(ctx, func(tx Tx) error {
+		if err := s.stillLive(ctx, tx, f.rec); err != nil {
+			return err
+		}
 		uri, err = s.enroll(ctx, tx, realm, f.rec.AccountID, false, cl)
 		return err
 	})
@@ -46,6 +49,9 @@ func (s *Service) ConfirmOwnFactor(ctx context.Context, realm uuid.UUID, p Prese
 	}
 	wrong := false
 	err = g.inTx(ctx, func(tx Tx) error {
+		if err := s.stillLive(ctx, tx, f.rec); err != nil {
+			return err
+		}
 		err := s.confirm(ctx, tx, realm, id, code, f.rec.ID, cl)
 		if wrong = errors.Is(err, errWrongCode); wrong {
 			return g.charge(ctx, tx)
@@ -69,4 +75,17 @@ func (s *Service) mayEnroll(ctx context.Context, realm uuid.UUID, p Presented) (
 		return f, Errorf(CodeForbidden, "it takes a login with a second factor, at most %d minutes ago", factorFresh/time.Minute)
 	}
 	return f, nil
+}
+
+// stillLive sees that a session has not ended since it was found, and holds off until the commit
+// what would end it.
+func (s *Service) stillLive(ctx context.Context, tx Tx, was SessionRecord) error {
+	if err := tx.HoldAccount(ctx, was.RealmID, was.AccountID); err != nil {
+		return err
+	}
+	now, err := tx.SessionByID(ctx, was.RealmID, was.ID)
+	if err == nil && !now.live(s.now()) {
+		err = Because(CodeSessionEnded, "session %s has ended", was.ID)
+	}
+	return err
 }

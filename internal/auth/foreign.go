@@ -175,9 +175,6 @@ func (s *Service) newForeign(ctx context.Context, t *foreignToken) (r ForeignRec
 	case subject == "":
 		return r, Because(CodeTokenInvalid, "without a subject, and of a session that is not known here")
 	}
-	if t.key.ExpiresAt.Before(r.ExpiresAt) {
-		r.ExpiresAt = t.key.ExpiresAt
-	}
 	rec, err := s.store.AccountBySubject(ctx, t.realm, t.mount.Dialect, subject)
 	unknown := errors.Is(err, ErrNotFound)
 	if err != nil && !unknown {

@@ -100,6 +100,10 @@ func (s *Service) sessionFor(t *foreignToken, r ForeignRecord) Session {
 	if r.ExpiresAt.Before(ses.ExpiresAt) {
 		ses.ExpiresAt = r.ExpiresAt
 	}
+	// The token is remembered for as long as it is good: its key may be imported once more.
+	if t.key != nil && t.key.ExpiresAt.Before(ses.ExpiresAt) {
+		ses.ExpiresAt = t.key.ExpiresAt
+	}
 	if at := t.claims.Time("auth_time"); !at.IsZero() && at.Before(ses.AuthTime) {
 		ses.AuthTime = at
 	}

@@ -64,3 +64,25 @@ func TestForeign_Swept(t *testing.T) {
 		}
 	}
 }
+
+// A token that was ended is not good again when the key that has signed it is imported once more.
+func TestForeign_EndedForLonger(t *testing.T) {
+	h := newOldHouse(t, newWorld)
+	h.account("steve")
+	h.importKey(numbered, "old")
+	jwt := h.old("1", token.Claims{"exp": h.clock().Add(300 * 24 * time.Hour).Unix()})
+	h.mustIdentify(jwt)
+	if err := h.svc.Logout(h.ctx, h.realm.ID, auth.Presented{Token: jwt}, client); err != nil {
+		t.Fatal(err)
+	}
+	h.advance(100 * 24 * time.Hour)
+	for range 3 {
+		if _, err := h.store.Sweep(context.Background(), h.clock(), 100, 1, auth.DefaultBudgets()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.importKey(numbered, "old")
+	if _, err := h.identify(jwt); err == nil {
+		t.Error("it is good again")
+	}
+}

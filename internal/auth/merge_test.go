@@ -335,6 +335,21 @@ func TestMerge_NewCodesUndone(t *testing.T) {
 	}
 }
 
+// Whoever was shut out after a merge is not let in by undoing it.
+func TestMerge_UndoneStaysDisabled(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	ada, twin := w.brought("ada", 7, "one", passOne, "", false), w.brought("ada.l", 8, "two", passTwo, "", true)
+	id := w.merge(ada, twin, auth.PreferNone)
+	if err := w.svc.SetDisabled(w.ctx, w.realm.ID, ada.ID, true, client); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.svc.UndoMerge(w.ctx, w.realm.ID, id, client); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.svc.BeginSignIn(w.ctx, w.two, creds("ada.l", passTwo), client)
+	w.wantCode(err, auth.CodeBadCredentials)
+}
+
 // The second factor of one covers both: sessions without it end, and so do logins half done;
 // an undo gives it back.
 func TestMerge_SecondFactor(t *testing.T) {

@@ -93,6 +93,7 @@ func (u *undoing) free(ctx context.Context) error {
 // account makes the other one again, with its names and subjects.
 func (u *undoing) account(ctx context.Context) error {
 	rec := u.p.before.Other
+	rec.Disabled = u.p.Keep.Disabled // whoever was shut out since stays so
 	rec.PasswordHash, rec.Passwords, rec.Factor = "", nil, nil
 	rec.Version++
 	rec.UpdatedAt = u.now

@@ -116,10 +116,9 @@ func (s *Service) takeOver(ctx context.Context, tx Tx, m *Mount, got *checked, c
 		return nil
 	}
 	var err error
-	switch {
-	case got.keys != nil:
+	if got.keys != nil {
 		err = s.insertNewcomer(ctx, tx, m, got, cl)
-	case got.learnt != "":
+	} else if err = asAsked(ctx, tx, m, got); err == nil && got.learnt != "" {
 		err = s.fillPending(ctx, tx, m, got, cl)
 	}
 	if err != nil {
@@ -129,7 +128,7 @@ func (s *Service) takeOver(ctx context.Context, tx Tx, m *Mount, got *checked, c
 	if n.Factor && s.factorOf(&got.rec) == FactorElsewhere {
 		return tx.SetElsewhere(ctx, m.RealmID, id, m.Dialect, false, s.now())
 	}
-	if got.rec.Elsewhere == "" && got.keys == nil {
+	if got.factor == m.Dialect && got.rec.Elsewhere == "" {
 		dropped, err := tx.DropElsewhere(ctx, id)
 		if err != nil || !dropped {
 			return err
@@ -139,6 +138,19 @@ func (s *Service) takeOver(ctx context.Context, tx Tx, m *Mount, got *checked, c
 		return tx.InsertEvent(ctx, e)
 	}
 	return nil
+}
+
+// asAsked sees that the second factor is still asked for where it was when the Elder was asked, and
+// stays so: another login, or an operator, may have changed that. Then the login begins anew.
+func asAsked(ctx context.Context, tx Tx, m *Mount, got *checked) error {
+	if err := tx.HoldAccount(ctx, m.RealmID, got.rec.ID); err != nil {
+		return err
+	}
+	now, err := tx.AccountByID(ctx, m.RealmID, got.rec.ID, m.Dialect)
+	if err == nil && (now.Elsewhere != got.factor || now.EnrolsHere != got.rec.EnrolsHere) {
+		err = errOvertaken
+	}
+	return err
 }
 
 // insertNewcomer makes the account. What is found in use now may have come since the Elder

@@ -140,7 +140,7 @@ func (s *Service) heard(m *Mount, got *checked, n *Newcomer, asked string) (err 
 	if err != nil {
 		return err
 	}
-	got.news, got.name = n, nameKey(asked)
+	got.news, got.name, got.factor = n, nameKey(asked), got.rec.Elsewhere
 	switch {
 	case n.Factor && s.factorState(got.rec.Factor) != FactorConfirmed:
 		got.rec.Elsewhere = m.Dialect
