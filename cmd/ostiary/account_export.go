@@ -25,7 +25,7 @@ type accountExport struct {
 }
 
 func (accountExport) Help() string {
-	return `One JSON object a line and account, of all realms or of --realm: names, aliases, roles, and the password's hash. Second factors,
+	return `One JSON object a line and account, of all realms, or of the one that is set (--realm, OSTIARY_REALM, realm): names, aliases, roles, and the password's hash. Second factors,
 recovery codes and services' secrets are sealed, each line's by itself, to the holders of the --recipient keys, and left out if there
 are none. docs/export.md says what the members are, and how to open them. The audit log says who exported what for whom.
 
@@ -96,7 +96,7 @@ func (c *accountExport) Run(a *app) error {
 		return err
 	}
 	defer a.interruptible()()
-	err := a.inRealms(func(d *desk, realms []auth.Realm) error {
+	err := a.inRealms(a.givenRealm, func(d *desk, realms []auth.Realm) error {
 		x.desk = d
 		each := func(w io.Writer) error {
 			for _, r := range realms {

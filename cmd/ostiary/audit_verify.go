@@ -64,7 +64,7 @@ func (c *auditVerify) Run(a *app) error {
 		}
 		anchor = &head
 	}
-	return a.inRealms(func(d *desk, realms []auth.Realm) error {
+	return a.inRealms(a.typedRealm, func(d *desk, realms []auth.Realm) error {
 		if anchor != nil && len(realms) > 1 {
 			return misusef("--head: is that of one realm: give --realm, too")
 		}

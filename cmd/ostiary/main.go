@@ -62,9 +62,10 @@ type app struct {
 	args []string
 	root *commandline.Command
 
-	oneRealm bool // realm is set
-	typedURL bool // --database was
-	onlyData bool // --data was, and no database beside it
+	typedRealm bool // --realm was typed
+	givenRealm bool // or realm is set elsewhere
+	typedURL   bool // --database was
+	onlyData   bool // --data was, and no database beside it
 }
 
 // misuse marks an error as a command line that can't be meant so: exit status 2.
@@ -104,7 +105,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return a.fail(errors.Join(line.Command.WriteHelp(a.out), a.out.Flush()))
 	}
 	a.set = &c.Shared
-	a.oneRealm, a.typedURL = line.Given("realm"), line.Typed("database")
+	a.typedRealm, a.givenRealm, a.typedURL = line.Typed("realm"), line.Given("realm"), line.Typed("database")
 	a.onlyData = line.Typed("data") && !a.typedURL && !line.Typed("database-file")
 	command, ok := line.Command.Target.(interface{ Run(*app) error })
 	if !ok {

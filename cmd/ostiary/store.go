@@ -52,10 +52,10 @@ func (a *app) inRealm(fn func(d *desk) error) error {
 	})
 }
 
-// inRealms runs a command on the realm that is set, or on each if none is.
-func (a *app) inRealms(fn func(d *desk, realms []auth.Realm) error) error {
+// inRealms runs a command on the one realm of --realm, or on each.
+func (a *app) inRealms(one bool, fn func(d *desk, realms []auth.Realm) error) error {
 	return a.inStore(func(d *desk) error {
-		if a.oneRealm {
+		if one {
 			r, err := d.Realm(a, a.set.Realm)
 			if err != nil {
 				return err

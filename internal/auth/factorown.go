@@ -78,7 +78,7 @@ func (s *Service) mayEnroll(ctx context.Context, realm uuid.UUID, p Presented) (
 }
 
 // stillLive sees that a session has not ended since it was found, and holds off until the commit
-// what would end it.
+// what would end all of the account's.
 func (s *Service) stillLive(ctx context.Context, tx Tx, was SessionRecord) error {
 	if err := tx.HoldAccount(ctx, was.RealmID, was.AccountID); err != nil {
 		return err

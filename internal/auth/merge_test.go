@@ -348,6 +348,9 @@ func TestMerge_UndoneStaysDisabled(t *testing.T) {
 	}
 	_, err := w.svc.BeginSignIn(w.ctx, w.two, creds("ada.l", passTwo), client)
 	w.wantCode(err, auth.CodeBadCredentials)
+	if all := w.events(audit.AccountDisabled); len(all) != 2 || all[1].Account != twin.ID {
+		t.Errorf("the log has %+v", all)
+	}
 }
 
 // The second factor of one covers both: sessions without it end, and so do logins half done;

@@ -66,6 +66,9 @@ func (s *Service) planUndo(ctx context.Context, r Reader, realm, id uuid.UUID) (
 		return nil, err
 	}
 	p.step("account %s is there again, with its names and roles", p.Other.ID)
+	if p.Keep.Disabled {
+		p.step("it is disabled, as account %s is", p.Keep.ID)
+	}
 	for _, plan := range []func(context.Context, Reader) error{p.planNames, s.planUndoSubjects(p), p.planSessions(s), p.planPasswords, s.planUndoFactor(p)} {
 		if err := plan(ctx, r); err != nil {
 			return nil, err

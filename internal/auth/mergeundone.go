@@ -62,6 +62,11 @@ func (u *undoing) run(ctx context.Context, cl Client) error {
 			return err
 		}
 	}
+	if u.p.Keep.Disabled {
+		if err := u.tx.InsertEvent(ctx, u.s.event(u.p.Other.RealmID, audit.AccountDisabled, u.p.Other.ID, cl)); err != nil {
+			return err
+		}
+	}
 	for _, of := range []uuid.UUID{u.p.Keep.ID, u.p.Other.ID} {
 		e := u.s.event(u.p.Other.RealmID, audit.MergeUndone, of, cl)
 		e.Detail = fmt.Sprintf("merge=%s kept=%s other=%s", u.p.Merge.ID, u.p.Keep.ID, u.p.Other.ID)
