@@ -25,9 +25,10 @@ type accountExport struct {
 }
 
 func (accountExport) Help() string {
-	return `One JSON object a line and account, of all realms, or of the one that is set (--realm, OSTIARY_REALM, realm): names, aliases, roles, and the password's hash. Second factors,
-recovery codes and services' secrets are sealed, each line's by itself, to the holders of the --recipient keys, and left out if there
-are none. docs/export.md says what the members are, and how to open them. The audit log says who exported what for whom.
+	return `One JSON object a line and account, of all realms, or of the one that is set (--realm, OSTIARY_REALM, realm): names, aliases,
+roles, and the password's hash. Second factors, recovery codes and services' secrets are sealed, each line's by itself, to the holders
+of the --recipient keys, and left out if there are none. docs/export.md says what the members are, and how to open them. The audit log
+says who exported what for whom.
 
 Examples:
     ostiary account export accounts.jsonl --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p

@@ -178,8 +178,8 @@ func TestDoctor_TellsOstiaryFromOthers(t *testing.T) {
 		t.Errorf("%d %+v", status, found)
 	}
 	// Nor the address of the metrics, if another program has it.
-	for taken, setting := range map[string]string{silent.Addr().String(): "admin_listen", "192.0.2.1:9464": "admin_listen"} {
-		if found, status := diagnose(t, "--data", dir, "--listen", "127.0.0.1:0", "--admin-listen", taken); status != 1 || !has(found, wrong, setting, "can't be had", "") {
+	for _, address := range []string{silent.Addr().String(), "192.0.2.1:9464"} {
+		if found, status := diagnose(t, "--data", dir, "--listen", "127.0.0.1:0", "--admin-listen", address); status != 1 || !has(found, wrong, "admin_listen", "can't be had", "") {
 			t.Errorf("%d %+v", status, found)
 		}
 	}

@@ -31,6 +31,23 @@ func (w *world) tendAuditOf(entries, times int) (more bool) {
 	return more
 }
 
+// oldLog makes a hundred entries that are older than a day.
+func (w *world) oldLog() {
+	w.t.Helper()
+	w.tx(func(tx auth.Tx) error {
+		for range 98 { // with those of the realm itself, a hundred
+			if err := tx.InsertEvent(w.ctx, audit.Event{ID: uuid.New(), RealmID: w.realm.ID, At: w.clock(), Kind: audit.SignedIn}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for range 3 { // hours, so that the clock does not leap, and the log is signed
+		w.advance(12 * time.Hour)
+		w.tendAuditOf(0, 1)
+	}
+}
+
 func (w *world) verified() *audit.Report {
 	w.t.Helper()
 	r, err := w.svc.VerifyAudit(w.ctx, w.realm.ID, nil)
@@ -234,21 +251,7 @@ func (c *commits) StoreWaited(time.Duration)         {}
 // or so many times as many.
 func TestTendAudit_Pieces(t *testing.T) {
 	w := newWorld(t, once, func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
-	err := w.store.InTx(w.ctx, func(tx auth.Tx) error {
-		for range 98 { // with those of the realm itself, a hundred
-			if err := tx.InsertEvent(w.ctx, audit.Event{ID: uuid.New(), RealmID: w.realm.ID, At: w.clock(), Kind: audit.SignedIn}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3 { // hours, so that the clock does not leap, and the log is signed
-		w.advance(12 * time.Hour)
-		w.tendAuditOf(0, 1)
-	}
+	w.oldLog()
 	c := &commits{}
 	w.store.Observe(c)
 	for _, piece := range []struct {

@@ -164,21 +164,7 @@ func TestBeside_TwoEnrolments(t *testing.T) {
 // Of two cuts of the audit log, the shorter one changes nothing if it comes too late.
 func TestBeside_TwoCuts(t *testing.T) {
 	n := newNode(t, func(o *auth.Options) { o.AuditKeep = 24 * time.Hour })
-	err := n.store.InTx(n.ctx, func(tx auth.Tx) error {
-		for range 98 {
-			if err := tx.InsertEvent(n.ctx, audit.Event{ID: uuid.New(), RealmID: n.realm.ID, At: n.clock(), Kind: audit.SignedIn}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3 { // hours, so that the clock does not leap, and the log is signed
-		n.advance(12 * time.Hour)
-		n.tendAuditOf(0, 1)
-	}
+	n.oldLog()
 	n.beside(func(tx auth.Tx) error {
 		if _, err := tx.CutEvents(n.ctx, n.realm.ID, 60); err != nil {
 			return err
