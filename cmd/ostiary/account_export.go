@@ -50,6 +50,7 @@ type exportedAccount struct {
 	Number        int64                   `json:"number"`
 	Kind          auth.Kind               `json:"kind"`
 	Disabled      bool                    `json:"disabled"`
+	Names         []exportedName          `json:"names,omitempty"` // of accounts that were merged into it
 	Roles         []string                `json:"roles"`
 	Aliases       map[auth.Dialect]string `json:"aliases"`
 	PasswordHash  string                  `json:"password_hash"`
@@ -57,6 +58,12 @@ type exportedAccount struct {
 	Apart         auth.Dialect            `json:"apart,omitempty"`
 	Elsewhere     auth.Dialect            `json:"factor_elsewhere,omitempty"`
 	Sealed        string                  `json:"sealed,omitempty"` // accountSecrets, by age, in base64
+}
+
+// exportedName is a name that is good in one dialect, or, without one, in all.
+type exportedName struct {
+	Name    string       `json:"name"`
+	Dialect auth.Dialect `json:"dialect,omitempty"`
 }
 
 // exportedPassword is a password that is good in the dialect of its source.
@@ -167,6 +174,9 @@ func (x *accountExporter) line(r auth.Realm, h auth.Holding) (exportedAccount, e
 		Realm: r.Name, ID: h.ID, Username: h.Username, Email: h.Email, EmailVerified: h.EmailVerified, DisplayName: h.DisplayName,
 		Org: h.Org, Number: h.Number, Kind: h.Kind, Disabled: h.Disabled, Roles: array(h.Roles), Aliases: h.Aliases,
 		PasswordHash: h.PasswordHash, Apart: h.Apart, Elsewhere: h.Elsewhere,
+	}
+	for _, n := range h.Names {
+		line.Names = append(line.Names, exportedName{n.Key, n.Dialect})
 	}
 	for _, p := range h.Passwords {
 		line.Passwords = append(line.Passwords, exportedPassword{p.Source, p.Hash, p.Joined, when(p.ProvenAt)})

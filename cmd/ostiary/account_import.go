@@ -31,7 +31,7 @@ type accountImport struct {
 	Pending        bool   `help:"Ask the source for the passwords of people whose lines have none."`
 	Apart          bool   `help:"Keep an account apart, in the dialect of its source, if its names are another's."`
 	Update         bool   `help:"Change an account to what a later line of the same source says."`
-	RestoreDeleted bool   `help:"Make accounts again whose names were deleted here. A line that was imported before stays imported."`
+	RestoreDeleted bool   `help:"Make accounts again that were deleted here."`
 	CreateRoles    bool   `help:"Make the roles that are not there."`
 	IgnoreUnknown  bool   `help:"Leave out members that are not known."`
 	Identity       string `placeholder:"FILE" help:"The age key that opens the sealed members of an export."`

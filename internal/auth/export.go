@@ -15,6 +15,7 @@ import (
 // what it proves itself with. Sessions and tokens stay behind.
 type Holding struct {
 	AccountRecord
+	Names         []AccountName // Service.EachHolding leaves out its username and its address
 	Aliases       map[Dialect]string
 	PastPasswords []string        // hashes, the last first
 	RecoveryCodes [][32]byte      // hashes of those that can still be used
@@ -43,6 +44,7 @@ func (s *Service) EachHolding(ctx context.Context, realm uuid.UUID, fn func(Hold
 		}
 		for _, h := range page {
 			after = h.ID
+			h.Apart, h.Names = besides(h.Account, h.Names)
 			if s.factorState(h.Factor) == FactorNone {
 				h.Factor = nil
 			}

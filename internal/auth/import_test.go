@@ -314,6 +314,78 @@ func TestImport_Deleted(t *testing.T) {
 	}
 }
 
+// TestImport_DeletedLine makes accounts again by the file that had made them: those that were
+// deleted, and no others.
+func TestImport_DeletedLine(t *testing.T) {
+	w := newWorld(t)
+	const text = `{"username":"ada","email":"ada@example.com"}` + "\n" + `{"username":"bob"}`
+	w.imports(text, auth.ImportOptions{})
+	ada, bob := w.holdings()[0], w.holdings()[1]
+	if err := w.svc.DeleteAccount(w.ctx, w.realm.ID, ada.ID, client); err != nil {
+		t.Fatal(err)
+	}
+	if im := w.imports(text, auth.ImportOptions{}); im.New != 0 || im.Unchanged != 2 {
+		t.Errorf("without the option: %+v", im.ImportCounts)
+	}
+	if im := w.imports(text, auth.ImportOptions{RestoreDeleted: true}); im.New != 1 || im.Unchanged != 1 {
+		t.Errorf("the first time: %+v", im.ImportCounts)
+	}
+	if im := w.imports(text, auth.ImportOptions{RestoreDeleted: true}); im.New != 0 || im.Unchanged != 2 {
+		t.Errorf("the second time: %+v", im.ImportCounts)
+	}
+	all := w.holdings()
+	if len(all) != 2 || all[0].ID != bob.ID || all[1].Username != "ada" || all[1].ID == ada.ID {
+		t.Errorf("got %+v", all)
+	}
+	if gone, err := w.store.NameGone(w.ctx, w.realm.ID, "ada@example.com"); err != nil || gone {
+		t.Errorf("still gone: %v, %v", gone, err)
+	}
+}
+
+// TestImport_Names brings along what an account is called by a merge: everywhere, or in one dialect.
+func TestImport_Names(t *testing.T) {
+	w := newWorld(t, withTwo)
+	const text = `{"username":"ada","names":[{"name":"ada.l","dialect":"two"},{"name":"Lovelace"},{"name":"ADA"},{"name":"a@example.com"},{"name":"ada.l","dialect":"two"}]}`
+	if im := w.imports(text, auth.ImportOptions{}); im.New != 1 {
+		t.Fatalf("got %+v", im.ImportCounts)
+	}
+	want := []auth.AccountName{{Key: "a@example.com"}, {Key: "lovelace"}, {Dialect: "two", Key: "ada.l"}}
+	if got := w.holdings()[0]; !slices.Equal(got.Names, want) {
+		t.Errorf("got %v, want %v", got.Names, want)
+	}
+	const spelled = `{"names":[{"name":"lovelace"},{"dialect":"two","name":"ADA.L"},{"name":"a@example.com"}],"username":"ada"}`
+	if im := w.imports(spelled, auth.ImportOptions{}); im.Unchanged != 1 {
+		t.Errorf("spelled otherwise: %+v", im.ImportCounts)
+	}
+	const more = `{"username":"ada","names":[{"name":"lovelace"},{"name":"countess","dialect":"two"}]}`
+	if im := w.imports(more, auth.ImportOptions{Update: true}); im.Changed != 1 {
+		t.Errorf("update: %+v", im.ImportCounts)
+	}
+	want = append(want, auth.AccountName{Dialect: "two", Key: "countess"})
+	if got := w.holdings()[0]; !slices.Equal(got.Names, want) {
+		t.Errorf("got %v, want %v", got.Names, want)
+	}
+	for line, reason := range map[string]string{
+		`{"username":"bob","names":[{"name":"LOVELACE"}]}`:                                        `the name "lovelace" is that of account`,
+		`{"username":"lovelace"}`:                                                                 `the username is that of account`,
+		`{"username":"ada.l","apart":"two"}`:                                                      `the username is that of account`,
+		`{"username":"bob","names":[{"name":"countess","dialect":"two"}]}`:                        `the name "countess" is that of account`,
+		`{"username":"bob","names":[{"name":"x","dialect":"none"}]}`:                              `names: there is no dialect "none"`,
+		`{"username":"bob","names":[{"name":"a b"}]}`:                                             `username "a b"`,
+		`{"username":"bob","names":[{"name":""}]}`:                                                `needs a username`,
+		`{"username":"carl"}` + "\n" + `{"username":"bob","names":[{"name":"Carl"}]}`:             `the name "carl" is that of line 1`,
+		`{"username":"bob","names":[{"name":"carl"}]}` + "\n" + `{"username":"carl","org":"two"}`: `the username is that of line 1`,
+	} {
+		_, problems, err := w.run(line, auth.ImportOptions{}, 10)
+		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Reason, reason) {
+			t.Errorf("%s\n%v, %v", line, problems, err)
+		}
+	}
+	if im := w.imports(`{"username":"bob","names":[{"name":"lovelace","dialect":"one"}]}`, auth.ImportOptions{}); im.New != 1 {
+		t.Errorf("in another dialect: %+v", im.ImportCounts)
+	}
+}
+
 // TestImport_Conflicts has each kind of what is another's, there and in the file.
 func TestImport_Conflicts(t *testing.T) {
 	w := newWorld(t, withTwo)

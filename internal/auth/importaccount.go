@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/hex"
@@ -44,7 +45,7 @@ func (im *Importer) account(m *importMembers, a *ImportedAccount, notes *importN
 	if a.NameKeys, err = nameKeys(m.Username, m.Email); err != nil {
 		return malformed(err)
 	}
-	steps := []func(*importMembers, *ImportedAccount, *importNotes) error{im.names, im.passwords, im.factor, im.serviceSecrets}
+	steps := []func(*importMembers, *ImportedAccount, *importNotes) error{im.names, im.otherNames, im.passwords, im.factor, im.serviceSecrets}
 	for _, step := range steps {
 		if err := step(m, a, notes); err != nil {
 			return err
@@ -120,6 +121,49 @@ func (im *Importer) names(m *importMembers, a *ImportedAccount, _ *importNotes) 
 		}
 	}
 	return nil
+}
+
+// otherNames are those beside the username and the e-mail address.
+func (im *Importer) otherNames(m *importMembers, a *ImportedAccount, _ *importNotes) error {
+	for _, n := range m.Names {
+		if _, ok := im.s.dialects[Dialect(n.Dialect)]; n.Dialect != "" && !ok {
+			return refuseLine("malformed", "names: there is no dialect %q", n.Dialect)
+		}
+		username, email := n.Name, ""
+		if strings.Contains(n.Name, "@") {
+			username, email = "", n.Name
+		}
+		keys, err := nameKeys(username, email)
+		if err != nil {
+			return malformed(err)
+		}
+		name := AccountName{Dialect: Dialect(n.Dialect), Key: keys[0]}
+		if name.Dialect != a.Apart || !slices.Contains(a.NameKeys, name.Key) {
+			a.Names = append(a.Names, name)
+		}
+	}
+	slices.SortFunc(a.Names, compareNames)
+	a.Names = slices.Compact(a.Names)
+	return nil
+}
+
+func compareNames(x, y AccountName) int {
+	return cmp.Or(strings.Compare(string(x.Dialect), string(y.Dialect)), strings.Compare(x.Key, y.Key))
+}
+
+// AllNames are all of a line's, each once, with where it is good. One that is good everywhere is
+// kept apart, too, if the account is.
+func (a *ImportedAccount) AllNames() []AccountName {
+	names := make([]AccountName, 0, len(a.NameKeys)+len(a.Names))
+	for _, key := range a.NameKeys {
+		names = append(names, AccountName{Dialect: a.Apart, Key: key})
+	}
+	for _, n := range a.Names {
+		if n.Dialect = cmp.Or(n.Dialect, a.Apart); !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // numberAlias notes that the number of a line is what its source calls the account, if that goes

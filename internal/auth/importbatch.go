@@ -78,7 +78,7 @@ func (im *Importer) unknown(ctx context.Context, entries []*ImportEntry) ([]*Imp
 	for i, e := range entries {
 		digests[i] = e.account.Digest
 	}
-	there, err := im.s.store.Imported(ctx, im.realm.ID, digests)
+	there, err := im.s.store.Imported(ctx, im.realm.ID, digests, im.o.RestoreDeleted)
 	return slices.DeleteFunc(entries, func(e *ImportEntry) bool {
 		_, imported := there[e.account.Digest]
 		if imported {

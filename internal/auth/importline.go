@@ -25,6 +25,7 @@ type importMembers struct {
 	EmailVerified bool              `json:"email_verified,omitempty"`
 	DisplayName   string            `json:"display_name,omitempty"`
 	Org           string            `json:"org,omitempty"`
+	Names         []importName      `json:"names,omitempty"`
 	Number        *int64            `json:"number,omitempty"`
 	Kind          string            `json:"kind,omitempty"`
 	Disabled      bool              `json:"disabled,omitempty"`
@@ -40,6 +41,13 @@ type importMembers struct {
 	RecoveryCodes []string          `json:"recovery_codes,omitempty"`
 	Sealed        string            `json:"sealed,omitempty"`
 	importSecrets
+}
+
+// importName is a name beside the username and the e-mail address, as an export has those of
+// accounts that were merged. Without a dialect it is good in all, else in that alone.
+type importName struct {
+	Name    string `json:"name"`
+	Dialect string `json:"dialect,omitempty"`
 }
 
 // importPassword is a password of a source, as an export has it.
@@ -151,6 +159,10 @@ func (m importMembers) digest(a *ImportedAccount) [32]byte {
 	m.RecoveryCodes, m.RecoveryHashes, m.Passwords, m.Pending = nil, nil, nil, false
 	for _, p := range a.Passwords {
 		m.Passwords = append(m.Passwords, importPassword{Source: string(p.Source), Hash: p.Hash, Joined: p.Joined, ProvenAt: instantText(p.ProvenAt)})
+	}
+	m.Names = nil
+	for _, n := range a.Names {
+		m.Names = append(m.Names, importName{Name: n.Key, Dialect: string(n.Dialect)})
 	}
 	for _, hash := range a.RecoveryCodes {
 		m.RecoveryHashes = append(m.RecoveryHashes, hex64(hash))

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -97,13 +99,10 @@ func (im *Importer) claimed(e *ImportEntry, c claim) (line int64, taken bool) {
 }
 
 func (im *Importer) claimNames(e *ImportEntry) (claims []claim, problem *importProblem) {
-	for _, key := range e.account.NameKeys {
-		c := claimOf("name "+string(e.account.Apart), key)
+	for _, n := range e.account.AllNames() {
+		c := claimOf("name "+string(n.Dialect), n.Key)
 		if line, taken := im.claimed(e, c); taken {
-			kind, what := "username", "the username"
-			if key == nameKey(e.account.Email) {
-				kind, what = "email", "the e-mail address"
-			}
+			kind, what := e.account.describeName(n.Key)
 			return nil, &importProblem{kind: kind, reason: fmt.Sprintf("%s is that of line %d", what, line)}
 		}
 		claims = append(claims, c)
@@ -138,7 +137,7 @@ func (im *Importer) lookUp(ctx context.Context, r Reader, entries []*ImportEntry
 		}
 	}
 	var err error
-	if f.imported, err = r.Imported(ctx, im.realm.ID, digests); err != nil {
+	if f.imported, err = r.Imported(ctx, im.realm.ID, digests, im.o.RestoreDeleted); err != nil {
 		return nil, err
 	}
 	a := asked{names: map[Dialect][]string{}}
@@ -151,7 +150,7 @@ func (im *Importer) lookUp(ctx context.Context, r Reader, entries []*ImportEntry
 		return f, err
 	}
 	// Another import may have stored some of these lines meanwhile: who sees what it did sees them now.
-	now, err := r.Imported(ctx, im.realm.ID, digests)
+	now, err := r.Imported(ctx, im.realm.ID, digests, im.o.RestoreDeleted)
 	maps.Copy(f.imported, now)
 	return f, err
 }
@@ -169,6 +168,12 @@ type asked struct {
 func (q *asked) add(a *ImportedAccount, number bool) {
 	for _, d := range slices.Compact(slices.Sorted(slices.Values([]Dialect{"", a.Source, a.Apart}))) {
 		q.names[d] = append(q.names[d], a.NameKeys...)
+		for _, n := range a.Names {
+			q.names[d] = append(q.names[d], n.Key)
+		}
+	}
+	for _, n := range a.Names {
+		q.names[n.Dialect] = append(q.names[n.Dialect], n.Key)
 	}
 	if number {
 		q.numbers = append(q.numbers, a.Number)
@@ -253,6 +258,9 @@ func (im *Importer) decide(e *ImportEntry, f *findings) (lineFate, *importProble
 			return 0, &importProblem{kind: "changed", account: is.ID, reason: "account " + describe(is) + " came from the same source, and differs: --update changes it to what the line says"}
 		}
 		e.target = is.ID
+		if problem := f.otherNames(a, is.ID); problem != nil {
+			return 0, problem
+		}
 		return lineChanged, f.identifiers(e)
 	}
 	problem := f.nameProblem(a)
@@ -263,14 +271,9 @@ func (im *Importer) decide(e *ImportEntry, f *findings) (lineFate, *importProble
 	if problem != nil {
 		return 0, problem
 	}
-	for _, key := range a.NameKeys {
-		if !f.gone[key] {
-			continue
-		}
-		if !im.o.RestoreDeleted {
-			return 0, &importProblem{kind: "deleted", reason: "the account of this name was deleted here; --restore-deleted makes it again"}
-		}
-		a.Restored = true
+	a.Restored = im.o.RestoreDeleted
+	if !a.Restored && slices.ContainsFunc(a.AllNames(), func(n AccountName) bool { return f.gone[n.Key] }) {
+		return 0, &importProblem{kind: "deleted", reason: "the account of this name was deleted here; --restore-deleted makes it again"}
 	}
 	return fate, f.identifiers(e)
 }
@@ -311,7 +314,33 @@ func (f *findings) nameProblem(a *ImportedAccount) *importProblem {
 	if is, taken := f.names[a.Apart][username]; taken && a.Username != "" {
 		return &importProblem{kind: "username", account: is.ID, reason: "the username is that of account " + describe(is)}
 	}
+	return f.otherNames(a, uuid.Nil)
+}
+
+// otherNames says whose the names beside username and e-mail address are, if not the target's.
+func (f *findings) otherNames(a *ImportedAccount, target uuid.UUID) *importProblem {
+	for _, n := range a.Names {
+		if is, taken := f.names[cmp.Or(n.Dialect, a.Apart)][n.Key]; taken && is.ID != target {
+			kind, what := a.describeName(n.Key)
+			return &importProblem{kind: kind, account: is.ID, reason: what + " is that of account " + describe(is)}
+		}
+	}
 	return nil
+}
+
+// describeName is the kind of the problem that a name of a line is somebody else's, and how it
+// is called.
+func (a *ImportedAccount) describeName(key string) (kind, what string) {
+	switch key {
+	case nameKey(a.Email):
+		return "email", "the e-mail address"
+	case nameKey(a.Username):
+		return "username", "the username"
+	}
+	if strings.Contains(key, "@") {
+		return "email", fmt.Sprintf("the name %q", key)
+	}
+	return "username", fmt.Sprintf("the name %q", key)
 }
 
 // describe names an account for an operator.

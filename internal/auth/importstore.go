@@ -10,9 +10,10 @@ import (
 // ImportedAccount is a new account with the rows of all tables that an import fills. Its version
 // is 1, its origin OriginImport, and all begins when it is stored.
 type ImportedAccount struct {
-	AccountRecord          // with its Factor, sealed, its Roles and its Passwords
-	NameKeys      []string // of its names; if it is apart, they are good there alone
-	Restored      bool     // deleted accounts may have had its names
+	AccountRecord               // with its Factor, sealed, its Roles and its Passwords
+	NameKeys      []string      // of its names; if it is apart, they are good there alone
+	Names         []AccountName // beside those, each once and sorted
+	Restored      bool          // deleted accounts may have had its names, and be of the same line
 	Aliases       map[Dialect]string
 	PastPasswords []string   // hashes, the last first
 	RecoveryCodes [][32]byte // hashes
@@ -32,8 +33,9 @@ type TakenSubject struct {
 type ImportReader interface {
 	// Untouched tells whether a realm has never had an account.
 	Untouched(ctx context.Context, realm uuid.UUID) (bool, error)
-	// Imported are the accounts of lines that were imported, by the digests of the lines.
-	Imported(ctx context.Context, realm uuid.UUID, digests [][32]byte) (map[[32]byte]uuid.UUID, error)
+	// Imported are the accounts of lines that were imported, by the digests of the lines; if
+	// there is set, those alone that have not been deleted since.
+	Imported(ctx context.Context, realm uuid.UUID, digests [][32]byte, there bool) (map[[32]byte]uuid.UUID, error)
 	// ImportedFrom are the sources of all lines that accounts were imported from.
 	ImportedFrom(ctx context.Context, accounts []uuid.UUID) (map[uuid.UUID][]Dialect, error)
 	// NamesTaken are the accounts that have names, by their keys: those that are good in every

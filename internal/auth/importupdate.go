@@ -20,7 +20,7 @@ func (b *importBatch) update(e *ImportEntry) error {
 	if err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context, AccountRecord, *ImportEntry) error{b.updateNames, b.updateAccess, b.updateAliases, b.updatePasswords, b.updateFactor} {
+	for _, step := range []func(context.Context, AccountRecord, *ImportEntry) error{b.updateNames, b.addNames, b.updateAccess, b.updateAliases, b.updatePasswords, b.updateFactor} {
 		if err := step(b.ctx, rec, e); err != nil {
 			return err
 		}
@@ -56,6 +56,32 @@ func (b *importBatch) updateNames(ctx context.Context, rec AccountRecord, e *Imp
 		return err
 	}
 	return b.tell(audit.AccountUpdated, a.ID, "", strings.Join(fields, " "))
+}
+
+// addNames adds those of the line that the account does not have.
+func (b *importBatch) addNames(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
+	if len(e.account.Names) == 0 {
+		return nil
+	}
+	has, err := b.tx.AccountNames(ctx, rec.ID)
+	if err != nil {
+		return err
+	}
+	added := false
+	for _, n := range e.account.Names {
+		n.Dialect = cmp.Or(n.Dialect, rec.Apart)
+		if slices.Contains(has, n) || slices.Contains(has, AccountName{Key: n.Key}) {
+			continue
+		}
+		if err := b.tx.AddName(ctx, b.realm.ID, rec.ID, n); err != nil {
+			return err
+		}
+		added = true
+	}
+	if !added {
+		return nil
+	}
+	return b.tell(audit.AccountUpdated, rec.ID, "", "names")
 }
 
 func (b *importBatch) updateAccess(ctx context.Context, rec AccountRecord, e *ImportEntry) error {

@@ -506,3 +506,32 @@ func TestMerge_Race(t *testing.T) {
 		}
 	})
 }
+
+// TestMerge_Exported: of two accounts that are apart in different dialects, each name stays good
+// where it was: in an export, and after a change of the name of the account that was kept.
+func TestMerge_Exported(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	keep := w.brought("ada", 7, "two", passOne, "", true)
+	other := w.brought("ada.l", 8, "one", passTwo, "", true)
+	w.merge(keep, other, auth.PreferNone)
+	check := func(own string, besides ...auth.AccountName) {
+		t.Helper()
+		h := w.holdings()[0]
+		if h.Username != own || h.Apart != "two" || !slices.Equal(h.Names, besides) {
+			t.Errorf("got %s apart in %q, and %v", h.Username, h.Apart, h.Names)
+		}
+		if id, _ := w.opens("two", own, passOne); id != keep.ID {
+			t.Errorf("%s opens %s", own, id)
+		}
+	}
+	others := []auth.AccountName{{Dialect: "one", Key: "ada.l"}, {Dialect: "one", Key: "ada@example.com"}}
+	check("ada", others...)
+	countess := "countess"
+	if _, err := w.svc.UpdateAccount(w.ctx, w.realm.ID, keep.ID, auth.AccountChange{Username: &countess}, client); err != nil {
+		t.Fatal(err)
+	}
+	check("countess", others...)
+	if id, _ := w.opens("one", "countess", passOne); id != uuid.Nil {
+		t.Error("the new name is good in the other dialect")
+	}
+}

@@ -314,15 +314,14 @@ func updateNames(ctx context.Context, tx Tx, was, is Account, keys []string) err
 	if err != nil {
 		return err
 	}
-	own, err := nameKeys(was.Username, was.Email)
-	if err != nil {
-		own = nil // it can't be called so any more, and then these names go
-	}
+	apart, others := besides(was, names)
+	_, unnamed := nameKeys(was.Username, was.Email) // it can't be called so any more, and then these names go
+	is.Apart = apart
 	if err := tx.UpdateAccount(ctx, is, keys); err != nil {
 		return err
 	}
-	for _, n := range names {
-		if n.Dialect == was.Apart && (own == nil || slices.Contains(own, n.Key) || slices.Contains(keys, n.Key)) {
+	for _, n := range others {
+		if n.Dialect == apart && (unnamed != nil || slices.Contains(keys, n.Key)) {
 			continue
 		}
 		if err := tx.AddName(ctx, is.RealmID, is.ID, n); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,7 +31,7 @@ func (q queries) Holdings(ctx context.Context, realm, after uuid.UUID, limit int
 		p.byID[page[i].ID] = &page[i]
 	}
 	last := page[len(page)-1].ID
-	p.args = []any{realm[:], after[:], last[:]}
+	p.args = []any{after[:], last[:]}
 	return page, p.fill(ctx, now)
 }
 
@@ -38,23 +39,30 @@ func (q queries) Holdings(ctx context.Context, realm, after uuid.UUID, limit int
 type holdings struct {
 	queries
 	byID map[uuid.UUID]*auth.Holding
-	args []any // the realm, and the ids between which the page is
+	args []any // the ids between which the page is
 }
 
-// ofPage ends the condition of each query.
-const ofPage = " WHERE realm_id = $1 AND account_id > $2 AND account_id <= $3 "
+// ofPage ends the condition of each query. It leaves the realm out, by which SQLite would read
+// all names and subjects of it for each page; accounts of others are passed over.
+const ofPage = " WHERE account_id > $1 AND account_id <= $2 "
 
 func (p *holdings) fill(ctx context.Context, now time.Time) error {
 	var dialect auth.Dialect
 	var text string
 	var hash []byte
 	var end time.Time
+	name := func(h *auth.Holding) error {
+		h.Names = append(h.Names, auth.AccountName{Dialect: dialect, Key: text})
+		return nil
+	}
 	for _, table := range []struct {
 		query  string
 		args   []any
 		fields []any
 		add    func(h *auth.Holding) error
 	}{
+		{"SELECT account_id, '', name_key FROM account_name" + ofPage, nil, []any{&dialect, &text}, name},
+		{"SELECT account_id, dialect, name_key FROM source_name" + ofPage, nil, []any{&dialect, &text}, name},
 		{"SELECT account_id, dialect, subject FROM account_alias" + ofPage, nil, []any{&dialect, &text},
 			func(h *auth.Holding) error { h.Aliases[dialect] = text; return nil }},
 		{"SELECT account_id, hash FROM password_history" + ofPage + "ORDER BY account_id, seq", nil, []any{&text},
@@ -65,7 +73,7 @@ func (p *holdings) fill(ctx context.Context, now time.Time) error {
 				h.RecoveryCodes = append(h.RecoveryCodes, sum)
 				return err
 			}},
-		{"SELECT account_id, hash, expires_at FROM service_secret" + ofPage + "AND (expires_at = 0 OR expires_at > $4) ORDER BY account_id",
+		{"SELECT account_id, hash, expires_at FROM service_secret" + ofPage + "AND (expires_at = 0 OR expires_at > $3) ORDER BY account_id",
 			[]any{micros(now)}, []any{&hash, at{&end}},
 			func(h *auth.Holding) error {
 				sum, err := sum256(hash)
@@ -73,11 +81,14 @@ func (p *holdings) fill(ctx context.Context, now time.Time) error {
 				return err
 			}},
 	} {
-		if err := p.each(ctx, table.query, append(p.args[:3:3], table.args...), table.fields, table.add); err != nil {
+		if err := p.each(ctx, table.query, append(p.args[:2:2], table.args...), table.fields, table.add); err != nil {
 			return err
 		}
 	}
 	for _, h := range p.byID { // what an index has in another order is not sorted by the database
+		slices.SortFunc(h.Names, func(a, b auth.AccountName) int {
+			return cmp.Or(cmp.Compare(a.Dialect, b.Dialect), cmp.Compare(a.Key, b.Key))
+		})
 		slices.Reverse(h.PastPasswords)
 		slices.SortFunc(h.Secrets, func(a, b auth.ServiceSecret) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	}
@@ -92,7 +103,7 @@ func (p *holdings) each(ctx context.Context, query string, args, fields []any, a
 		if err := row.Scan(fields...); err != nil {
 			return struct{}{}, err
 		}
-		if h := p.byID[id]; h != nil { // else its account came meanwhile
+		if h := p.byID[id]; h != nil { // else its account came meanwhile, or is of another realm
 			return struct{}{}, add(h)
 		}
 		return struct{}{}, nil

@@ -89,10 +89,14 @@ func (q queries) Untouched(ctx context.Context, realm uuid.UUID) (bool, error) {
 	return !touched, classify(err)
 }
 
-func (q queries) Imported(ctx context.Context, realm uuid.UUID, digests [][32]byte) (map[[32]byte]uuid.UUID, error) {
+func (q queries) Imported(ctx context.Context, realm uuid.UUID, digests [][32]byte, there bool) (map[[32]byte]uuid.UUID, error) {
 	values := make([]any, len(digests))
 	for i := range digests {
 		values[i] = digests[i][:]
+	}
+	condition := ""
+	if there {
+		condition = "EXISTS (SELECT 1 FROM account a WHERE a.id = account_id) AND "
 	}
 	out := map[[32]byte]uuid.UUID{}
 	_, err := lookUp(ctx, q.prepared, func(row scanner) (none struct{}, err error) {
@@ -101,7 +105,7 @@ func (q queries) Imported(ctx context.Context, realm uuid.UUID, digests [][32]by
 		err = row.Scan(bytesOf{digest[:]}, &id)
 		out[digest] = id
 		return none, err
-	}, "SELECT digest, account_id FROM account_import WHERE realm_id = $1 AND digest =", []any{realm[:]}, values)
+	}, "SELECT digest, account_id FROM account_import WHERE realm_id = $1 AND "+condition+"digest =", []any{realm[:]}, values)
 	return out, err
 }
 

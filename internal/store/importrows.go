@@ -15,8 +15,8 @@ import (
 type importRows struct {
 	account, name, sourceName, alias, password, history, factor, elsewhere, code, secret, role, line *rowsOf
 
-	keys  []string // of names that accounts which were deleted had
-	roles []string
+	restored []*auth.ImportedAccount
+	roles    []string
 }
 
 func newImportRows(realm uuid.UUID, now time.Time) *importRows {
@@ -52,8 +52,10 @@ func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts [
 			return err
 		}
 	}
-	if err := q.namesBack(ctx, realm, r.keys); err != nil {
-		return err
+	for _, a := range r.restored {
+		if err := q.restore(ctx, realm, a); err != nil {
+			return err
+		}
 	}
 	for _, table := range []*rowsOf{r.account, r.name, r.sourceName, r.alias, r.password, r.history, r.factor, r.elsewhere, r.code, r.secret, r.role, r.line} {
 		if err := q.insert(ctx, table); err != nil {
@@ -63,29 +65,34 @@ func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts [
 	return nil
 }
 
-// namesBack forgets that accounts with these names were deleted.
-func (q queries) namesBack(ctx context.Context, realm uuid.UUID, keys []string) error {
-	for _, key := range keys {
-		hash := sha256.Sum256([]byte(key))
+// restore forgets that accounts with an account's names, or of its line, were deleted.
+func (q queries) restore(ctx context.Context, realm uuid.UUID, a *auth.ImportedAccount) error {
+	for _, n := range a.AllNames() {
+		if n.Dialect != "" {
+			continue
+		}
+		hash := sha256.Sum256([]byte(n.Key))
 		if _, err := q.exec(ctx, "DELETE FROM name_gone WHERE realm_id = $1 AND name_hash = $2", realm[:], hash[:]); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := q.exec(ctx, `DELETE FROM account_import WHERE realm_id = $1 AND digest = $2
+		AND NOT EXISTS (SELECT 1 FROM account a WHERE a.id = account_id)`, realm[:], a.Digest[:])
+	return err
 }
 
 func (r *importRows) add(a *auth.ImportedAccount) {
 	var id any = a.ID[:]
+	if a.Restored {
+		r.restored = append(r.restored, a)
+	}
 	r.account.add(id, a.Number, string(a.Kind), a.Username, a.Email, bit(a.EmailVerified), a.DisplayName, a.Org, bit(a.Disabled), a.PasswordHash)
-	for _, key := range a.NameKeys {
-		if a.Apart != "" {
-			r.sourceName.add(string(a.Apart), key, id)
+	for _, n := range a.AllNames() {
+		if n.Dialect != "" {
+			r.sourceName.add(string(n.Dialect), n.Key, id)
 			continue
 		}
-		r.name.add(key, id)
-		if a.Restored {
-			r.keys = append(r.keys, key)
-		}
+		r.name.add(n.Key, id)
 	}
 	for d, subject := range a.Aliases {
 		r.alias.add(string(d), subject, id)

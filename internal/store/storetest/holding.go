@@ -16,6 +16,14 @@ func (w *world) holdings(after uuid.UUID, limit int) []auth.Holding {
 	return list
 }
 
+// everywhere are names that are good in every dialect.
+func everywhere(keys ...string) (names []auth.AccountName) {
+	for _, key := range slices.Sorted(slices.Values(keys)) {
+		names = append(names, auth.AccountName{Key: key})
+	}
+	return names
+}
+
 // accountHoldings has an account with everything between two that have nothing.
 func accountHoldings(w *world) {
 	a, b, c := w.account("anna"), w.account("bert"), w.account("cleo")
@@ -47,6 +55,11 @@ func accountHoldings(w *world) {
 		if err := tx.SetAlias(w.ctx, w.realm, b.ID, "two", "ünï"); err != nil {
 			return err
 		}
+		for _, n := range []auth.AccountName{{Dialect: "two", Key: "bertie"}, {Key: "albert"}} {
+			if err := tx.AddName(w.ctx, w.realm, b.ID, n); err != nil {
+				return err
+			}
+		}
 		return tx.ReplaceRecoveryCodes(w.ctx, w.realm, b.ID, [][32]byte{spent, one, two}, w.now)
 	})
 	w.wantErr("factor", w.start(b.ID, 9, 77), nil)
@@ -58,12 +71,12 @@ func accountHoldings(w *world) {
 	w.in(func(tx auth.Tx) error { return tx.ExpireSecrets(w.ctx, b.ID, end) })
 
 	bare := func(rec auth.AccountRecord) auth.Holding {
-		return auth.Holding{AccountRecord: rec, Aliases: map[auth.Dialect]string{}}
+		return auth.Holding{AccountRecord: rec, Names: everywhere(keysOf(rec)...), Aliases: map[auth.Dialect]string{}}
 	}
 	codes := [][32]byte{one, two}
 	slices.SortFunc(codes, func(x, y [32]byte) int { return slices.Compare(x[:], y[:]) })
 	full := auth.Holding{
-		AccountRecord: w.byID(b.ID), Aliases: map[auth.Dialect]string{"one": "old id 7", "two": "ünï"},
+		AccountRecord: w.byID(b.ID), Names: append(everywhere("albert", "bert", "bert@example.com"), auth.AccountName{Dialect: "two", Key: "bertie"}), Aliases: map[auth.Dialect]string{"one": "old id 7", "two": "ünï"},
 		PastPasswords: []string{"first", b.PasswordHash}, RecoveryCodes: codes,
 		Secrets: []auth.ServiceSecret{{Hash: live, ExpiresAt: end}},
 	}

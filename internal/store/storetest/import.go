@@ -59,6 +59,7 @@ func importInsert(w *world) {
 	a.RecoveryCodes = [][32]byte{{1}, {2}}
 	a.PastPasswords = []string{"last", "first"}
 	a.Secrets = []auth.ServiceSecret{{Hash: newHash()}}
+	a.Names = []auth.AccountName{{Key: "annie"}, {Dialect: "two", Key: "ann"}}
 	w.importAll(a)
 	list := w.holdings(uuid.Nil, 10)
 	if len(list) != 1 {
@@ -67,11 +68,12 @@ func importInsert(w *world) {
 	got, want := list[0], a.AccountRecord
 	want.Datasources, got.Datasources = nil, nil
 	w.same("the account", got.AccountRecord, want)
+	w.same("its names", got.Names, append(everywhere(append(a.NameKeys, "annie")...), a.Names[1]))
 	w.same("its subjects", got.Aliases, a.Aliases)
 	w.same("its codes", got.RecoveryCodes, a.RecoveryCodes)
 	w.same("its past passwords", got.PastPasswords, a.PastPasswords)
 	w.same("its secrets", got.Secrets, a.Secrets)
-	there, err := w.store.Imported(w.ctx, w.realm, [][32]byte{a.Digest, {9}})
+	there, err := w.store.Imported(w.ctx, w.realm, [][32]byte{a.Digest, {9}}, false)
 	w.wantErr("imported", err, nil)
 	w.same("its line", there, map[[32]byte]uuid.UUID{a.Digest: a.ID})
 	from, err := w.store.ImportedFrom(w.ctx, []uuid.UUID{a.ID, newID()})
@@ -107,7 +109,7 @@ func importMany(w *world) {
 	w.wantErr("subjects", err, nil)
 	nums, err := w.store.NumbersTaken(w.ctx, w.realm, append(numbers, 5000))
 	w.wantErr("numbers", err, nil)
-	lines, err := w.store.Imported(w.ctx, w.realm, append(digests, [32]byte{1}))
+	lines, err := w.store.Imported(w.ctx, w.realm, append(digests, [32]byte{1}), false)
 	w.wantErr("lines", err, nil)
 	from, err := w.store.ImportedFrom(w.ctx, ids)
 	w.wantErr("sources", err, nil)
@@ -191,9 +193,12 @@ func importGone(w *world) {
 	gone, err := w.store.NamesGone(w.ctx, w.realm, []string{"anna", "bert", "anna@example.com"})
 	w.wantErr("gone", err, nil)
 	w.same("gone", gone, map[string]bool{"anna": true, "anna@example.com": true})
-	there, err := w.store.Imported(w.ctx, w.realm, [][32]byte{a.Digest})
+	there, err := w.store.Imported(w.ctx, w.realm, [][32]byte{a.Digest}, false)
 	w.wantErr("the line", err, nil)
 	w.same("the line of a deleted account", there[a.Digest], a.ID)
+	there, err = w.store.Imported(w.ctx, w.realm, [][32]byte{a.Digest}, true)
+	w.wantErr("the line", err, nil)
+	w.same("those that are there", there, map[[32]byte]uuid.UUID{})
 	untouched, err := w.store.Untouched(w.ctx, w.realm)
 	w.wantErr("untouched", err, nil)
 	w.same("untouched", untouched, false)
@@ -203,6 +208,22 @@ func importGone(w *world) {
 	gone, err = w.store.NamesGone(w.ctx, w.realm, a.NameKeys)
 	w.wantErr("back", err, nil)
 	w.same("back", gone, map[string]bool{})
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, b.ID, w.now) })
+	c := w.imported("anna", 3)
+	c.Digest = b.Digest
+	w.fails(auth.ErrConflict, func(tx auth.Tx) error {
+		return tx.InsertAccounts(w.ctx, w.realm, []*auth.ImportedAccount{&c}, w.now)
+	})
+	c.Restored = true
+	w.importAll(c)
+	there, err = w.store.Imported(w.ctx, w.realm, [][32]byte{b.Digest}, true)
+	w.wantErr("the same line", err, nil)
+	w.same("the same line again", there, map[[32]byte]uuid.UUID{b.Digest: c.ID})
+	d := w.imported("dora", 4) // the line is that of an account which is there
+	d.Digest, d.Restored = b.Digest, true
+	w.fails(auth.ErrConflict, func(tx auth.Tx) error {
+		return tx.InsertAccounts(w.ctx, w.realm, []*auth.ImportedAccount{&d}, w.now)
+	})
 }
 
 func importNumbers(w *world) {
@@ -263,7 +284,7 @@ func importOtherRealm(w *world) {
 	w.wantErr("numbers", err, nil)
 	subjects, err := w.store.SubjectsTaken(w.ctx, other.realm, []string{"old"})
 	w.wantErr("subjects", err, nil)
-	lines, err := w.store.Imported(w.ctx, other.realm, [][32]byte{a.Digest})
+	lines, err := w.store.Imported(w.ctx, other.realm, [][32]byte{a.Digest}, false)
 	w.wantErr("lines", err, nil)
 	if found := len(names) + len(numbers) + len(subjects) + len(lines); found > 0 {
 		w.Fatal(fmt.Sprint(names, numbers, subjects, lines))

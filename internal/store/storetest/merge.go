@@ -105,7 +105,7 @@ func mergeGive(w *world) {
 	}
 	r, err := w.store.ForeignToken(w.ctx, w.realm, token)
 	w.same("the token's account", []any{r.AccountID, err}, []any{a.ID, nil})
-	imported, err := w.store.Imported(w.ctx, w.realm, [][32]byte{digest})
+	imported, err := w.store.Imported(w.ctx, w.realm, [][32]byte{digest}, false)
 	w.same("the line's account", []any{imported[digest], err}, []any{a.ID, nil})
 	w.in(func(tx auth.Tx) error { return tx.Give(w.ctx, a.ID, b.ID, has) }) // and back
 	back, err := w.store.Belongings(w.ctx, b.ID, w.now)
