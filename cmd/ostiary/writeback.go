@@ -88,6 +88,9 @@ func (s *server) warnUntold(svc *auth.Service, told map[uuid.UUID]bool) error {
 func (s *server) writeBack(ctx context.Context) {
 	next := time.NewTicker(writebackEvery)
 	defer next.Stop()
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	var told sync.Map // the realms whose old systems are being told
 	for {
 		select {
 		case <-ctx.Done():
@@ -99,14 +102,16 @@ func (s *server) writeBack(ctx context.Context) {
 		}
 		site := s.site.Load()
 		mine := func() bool { return s.tidying.mine() && s.site.Load() == site } // a reload may name others
-		var telling sync.WaitGroup
 		for _, o := range site.back {
+			if _, busy := told.LoadOrStore(o.Realm, true); busy {
+				continue
+			}
 			telling.Go(func() {
+				defer told.Delete(o.Realm)
 				for o.Work(ctx, backlog{s, site.svc}, mine) && mine() {
 				}
 			})
 		}
-		telling.Wait()
 	}
 }
 

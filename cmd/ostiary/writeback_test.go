@@ -142,6 +142,52 @@ func TestWriteback_File(t *testing.T) {
 	}
 }
 
+// TestWriteback_OneHangs: an old system that takes long to answer keeps no other waiting.
+func TestWriteback_OneHangs(t *testing.T) {
+	t.Parallel()
+	asked, over := make(chan struct{}, 10), make(chan struct{}, 10)
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		asked <- struct{}{}
+		<-r.Context().Done()
+		over <- struct{}{}
+	}))
+	t.Cleanup(hangs.Close)
+	t.Cleanup(hangs.CloseClientConnections)
+	dir, data := t.TempDir(), t.TempDir()
+	secret, back := filepath.Join(dir, "secret"), filepath.Join(dir, "back.jsonl")
+	if err := os.WriteFile(secret, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := writebackConfig(t, fmt.Sprintf("webhook = %q\nwebhook_secret_file = %q", hangs.URL, secret))
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := fmt.Sprintf("[[writeback]]\nrealm = \"other\"\nformat = \"ssha512\"\nuntil = %q\nfile = %q\n", time.Now().Add(time.Hour).UTC().Format(time.RFC3339), back)
+	p := serve(t, data)
+	must(t, "", "realm", "create", "--data", data, "other")
+	if err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, append(text, other...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, data, "--config", config)
+	must(t, firstPassword, "account", "create", "--data", data, "--config", config, "--username", "ada", "--password-stdin")
+	<-asked
+	must(t, firstPassword, "account", "create", "--data", data, "--config", config, "--realm", "other", "--username", "bob", "--password-stdin")
+	until(t, "the other one is told", func() bool {
+		text, _ := os.ReadFile(back)
+		return strings.Contains(string(text), `"username":"bob"`)
+	})
+	select {
+	case <-over:
+		t.Error("it was told when the one that hangs had been given up")
+	default:
+	}
+}
+
 // The old system is away, and the server is killed between the commit and the delivery:
 // nothing is lost, and nobody's login waits.
 func TestWriteback_KilledBeforeItIsTold(t *testing.T) {

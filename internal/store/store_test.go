@@ -104,6 +104,9 @@ func checkPlans(t *testing.T, s *Store, all []string) {
 			continue
 		}
 		plan := explain(t, s, query)
+		if strings.Contains(query, ofPage) && !strings.Contains(plan[0], "(account_id>? AND account_id<?)") {
+			t.Errorf("%s\n\treads more than a page: %s", query, plan[0])
+		}
 		few := slices.ContainsFunc(plan, scans.MatchString)
 		for _, step := range plan {
 			if strings.HasPrefix(step, "SCAN") && !scans.MatchString(step) && !constants.MatchString(step) ||
