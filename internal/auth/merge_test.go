@@ -535,3 +535,33 @@ func TestMerge_Exported(t *testing.T) {
 		t.Error("the new name is good in the other dialect")
 	}
 }
+
+// TestMerge_UndoneKnown: an undo leaves the account that was kept what both had, and gives the
+// other one its past passwords back, of which neither can choose one meanwhile.
+func TestMerge_UndoneKnown(t *testing.T) {
+	w := newWorld(t, threeDialects, withRules(password.Rules{Past: 3}))
+	keep, other := w.brought("ada", 7, "one", passOne, "", false), w.brought("ada.l", 8, "two", passTwo, "", true)
+	w.opens("one", "ada", passOne)
+	w.opens("two", "ada.l", passTwo) // from the same source
+	if err := w.set(other.ID, "a password since then"); err != nil {
+		t.Fatal(err)
+	}
+	id := w.merge(keep, other, auth.PreferNone)
+	past := func(of auth.Account, want int) {
+		t.Helper()
+		if hashes, err := w.store.PastPasswords(w.ctx, of.ID); err != nil || len(hashes) != want {
+			t.Errorf("%s has %d past passwords, %v", of.Username, len(hashes), err)
+		}
+	}
+	past(keep, 1)
+	if err := w.svc.UndoMerge(w.ctx, w.realm.ID, id, client); err != nil {
+		t.Fatal(err)
+	}
+	past(keep, 0)
+	past(other, 1)
+	for _, of := range []auth.Account{keep, other} {
+		if b, err := w.store.Belongings(w.ctx, of.ID, w.clock()); err != nil || len(b.Sources) != 1 {
+			t.Errorf("%s is known from %v, %v", of.Username, b.Sources, err)
+		}
+	}
+}

@@ -28,6 +28,7 @@ type mergeBefore struct {
 	KeepAliases   map[Dialect]string
 	KeepRoles     []string
 	KeepSessions  []uuid.UUID
+	KeepSources   []KnownSource
 	KeepPassword  string
 	KeepPasswords []SourceHash
 	Dropped       [2][]Dialect
@@ -141,7 +142,7 @@ func (m *merging) before(ctx context.Context) (*mergeBefore, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.KeepSessions = mine.Sessions
+	b.KeepSessions, b.KeepSources = mine.Sessions, mine.Sources
 	at, err := m.tx.SignedInAt(ctx, other.ID)
 	if !at.IsZero() {
 		b.SignedInAt = at.UnixMicro()

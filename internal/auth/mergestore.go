@@ -31,6 +31,7 @@ type Belongings struct {
 	Foreign  [][32]byte  // tokens that others issued
 	Imports  [][32]byte  // digests of lines that it was imported from
 	Sources  []KnownSource
+	Past     []string // hashes of past passwords, the first first
 }
 
 // KnownSource is a source that an account was signed in from.
@@ -54,7 +55,8 @@ type MergeWriter interface {
 	// AddName returns ErrConflict if another account has the name there.
 	AddName(ctx context.Context, realm, account uuid.UUID, n AccountName) error
 	DropName(ctx context.Context, realm, account uuid.UUID, n AccountName) (bool, error)
-	// Give gives rows that one account still has to another one.
+	// Give gives rows that one account still has to another one. A source that both are known
+	// from is one of the other then.
 	Give(ctx context.Context, from, to uuid.UUID, b Belongings) error
 	// GiveTickets gives the tickets of an account's version to another one, as those of its version.
 	GiveTickets(ctx context.Context, from uuid.UUID, version int64, to uuid.UUID, as int64, now time.Time) error

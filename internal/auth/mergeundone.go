@@ -232,6 +232,11 @@ func (u *undoing) give(ctx context.Context) error {
 	if err := u.tx.Give(ctx, u.p.Keep.ID, u.p.Other.ID, u.p.before.Belongings); err != nil {
 		return err
 	}
+	for _, known := range u.p.before.KeepSources { // some of them the other one's, too
+		if err := u.tx.NoteSource(ctx, u.p.Keep.ID, known.Source, known.SeenAt); err != nil {
+			return err
+		}
+	}
 	return u.tx.CopyBudgets(ctx, u.p.Other.RealmID, u.p.Keep.ID, u.p.Other.ID)
 }
 

@@ -57,6 +57,11 @@ func (q queries) Belongings(ctx context.Context, account uuid.UUID, now time.Tim
 		err = row.Scan(&k.Source, at{&k.SeenAt})
 		return k, err
 	}, "SELECT source, seen_at FROM known_source WHERE account_id = $1", account[:])
+	if err != nil {
+		return b, err
+	}
+	b.Past, err = q.PastPasswords(ctx, account)
+	slices.Reverse(b.Past)
 	return b, err
 }
 
@@ -79,11 +84,30 @@ func (q queries) Give(ctx context.Context, from, to uuid.UUID, b auth.Belongings
 			}
 		}
 	}
+	if err := q.givePast(ctx, from, to, b.Past); err != nil {
+		return err
+	}
 	for _, source := range b.Sources {
 		if err := q.NoteSource(ctx, to, source.Source, source.SeenAt); err != nil {
 			return err
 		}
 		if _, err := q.exec(ctx, "DELETE FROM known_source WHERE account_id = $1 AND source = $2", from[:], source.Source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// givePast makes past passwords of one account the last ones of another.
+func (q queries) givePast(ctx context.Context, from, to uuid.UUID, hashes []string) error {
+	const row = " WHERE account_id = $1 AND seq = (SELECT MAX(f.seq) FROM password_history f WHERE f.account_id = $1 AND f.hash = $2)"
+	for _, hash := range hashes {
+		if _, err := q.exec(ctx, `INSERT INTO password_history (account_id, seq, realm_id, hash, replaced_at)
+			SELECT $3, COALESCE((SELECT MAX(h.seq) FROM password_history h WHERE h.account_id = $3), 0) + 1, realm_id, hash, replaced_at
+			FROM password_history`+row, from[:], hash, to[:]); err != nil {
+			return err
+		}
+		if _, err := q.exec(ctx, "DELETE FROM password_history"+row, from[:], hash); err != nil {
 			return err
 		}
 	}

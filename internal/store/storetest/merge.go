@@ -74,14 +74,26 @@ func mergeGive(w *world) {
 		_, err := tx.InsertForeignToken(w.ctx, auth.ForeignRecord{RealmID: w.realm, Hash: token, AccountID: b.ID, Dialect: "one", Kind: auth.ForeignBearer, CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)})
 		return err
 	})
+	for _, pass := range []string{"the second", "the third"} { // those before are past, and one is the same text for both
+		for _, of := range []auth.AccountRecord{w.byID(a.ID), w.byID(b.ID)} {
+			w.in(func(tx auth.Tx) error { return tx.KeepPassword(w.ctx, of.ID, 5, w.now) })
+			w.yes(func(tx auth.Tx) (bool, error) { return tx.SetPassword(w.ctx, of.ID, of.Version, pass, w.now) })
+		}
+	}
+	past := func(of auth.AccountRecord) []string {
+		hashes, err := w.store.PastPasswords(w.ctx, of.ID)
+		w.wantErr("past passwords", err, nil)
+		return hashes
+	}
 	has, err := w.store.Belongings(w.ctx, b.ID, w.now)
 	w.wantErr("belongings", err, nil)
 	want := auth.Belongings{
 		Sessions: []uuid.UUID{theirs.ID}, Foreign: [][32]byte{token}, Imports: [][32]byte{digest},
-		Sources: []auth.KnownSource{{Source: "192.0.2.1", SeenAt: w.now}},
+		Sources: []auth.KnownSource{{Source: "192.0.2.1", SeenAt: w.now}}, Past: []string{b.PasswordHash, "the second"},
 	}
 	w.same("belongings", has, want)
 	w.in(func(tx auth.Tx) error { return tx.Give(w.ctx, b.ID, a.ID, has) })
+	w.same("past passwords of both", past(a), []string{"the second", b.PasswordHash, "the second", a.PasswordHash})
 	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.GiveFactor(w.ctx, b.ID, a.ID, []byte{2}) }) || w.yes(func(tx auth.Tx) (bool, error) { return tx.GiveFactor(w.ctx, b.ID, a.ID, []byte{3}) }) {
 		w.Fatal("a factor is given once")
 	}
@@ -110,6 +122,7 @@ func mergeGive(w *world) {
 	w.in(func(tx auth.Tx) error { return tx.Give(w.ctx, a.ID, b.ID, has) }) // and back
 	back, err := w.store.Belongings(w.ctx, b.ID, w.now)
 	w.same("back", []any{back, err}, []any{want, nil})
+	w.same("past passwords, back", [][]string{past(a), past(b)}, [][]string{{"the second", a.PasswordHash}, {"the second", b.PasswordHash}})
 	w.same("whose own session stays", w.sessionByID(mine.ID).AccountID, a.ID)
 }
 
