@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -121,6 +122,7 @@ type restoration struct {
 	epoch  int64
 	raised store.Epoch
 	sums   store.Sums
+	others []string // the keys of other servers that are good
 }
 
 func (r *restoration) run() error {
@@ -185,6 +187,15 @@ func (r *restoration) fill() error {
 		if err := svc.Restored(ctx, realm, detail, r.by); err != nil {
 			return fmt.Errorf("realm %s: %w", realm.Name, err)
 		}
+		keys, err := svc.ListForeignKeys(r, realm.ID)
+		if err != nil {
+			return fmt.Errorf("realm %s: %w", realm.Name, err)
+		}
+		for _, k := range keys {
+			if k.Alive(time.Now()) {
+				r.others = append(r.others, fmt.Sprintf("ostiary key end %s --realm %s  # of %s, until %s", k.Name(), realm.Name, k.Dialect, stamp(k.ExpiresAt)))
+			}
+		}
 	}
 	if err := r.store.DropValue(ctx, store.CopiedFact); err != nil {
 		return err
@@ -222,6 +233,9 @@ func (r *restoration) report() error {
 			plural(int64(e.Holders), "account needs", "accounts need"))
 	}
 	text += "what was changed after that moment is as it was then: see whom you have disabled since, whose password or secret you have replaced, and who has lost a role\n"
+	if len(r.others) > 0 {
+		text += "keys of other servers are as they were, too; end those again that were ended since:\n    " + strings.Join(r.others, "\n    ") + "\n"
+	}
 	text += "then start the servers, anew if they run\n"
 	_, err := io.WriteString(r.out, text)
 	return err
