@@ -261,16 +261,29 @@ func (x *copying) pass(number int) (changed int, err error) {
 // finish lets the copy be used, and of the two only the copy, if the source is to retire.
 func (x *copying) finish(retire bool) error {
 	if retire {
-		x.release()
-		if err := x.from.KeepRefusing(x, store.Refusal{Until: store.Never, Why: x.moved()}); err != nil {
+		if err := x.retire(); err != nil {
 			return err
 		}
-		x.retired = true
 	}
 	if err := x.to.SetValue(store.Unrefused(x), store.CopiedFact, x.sums.Digest()); err != nil {
 		return err
 	}
 	return x.to.TakeWrites(x)
+}
+
+// retire has the source take no writes any more. What it took while the copy was verified, if
+// nothing kept it for a time, is copied first.
+func (x *copying) retire() error {
+	x.release()
+	if err := x.from.RefuseWrites(x, store.Refusal{Until: store.Never, Why: x.moved()}); err != nil {
+		return err
+	}
+	again, err := x.written()
+	if err == nil && again {
+		err = x.run()
+	}
+	x.retired = err == nil
+	return err
 }
 
 func (x *copying) report(retired bool) error {

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -140,6 +141,61 @@ func TestDatabase_CopySeesWhoWritesAllTheSame(t *testing.T) {
 		t.Fatalf("%v: %s", err, m.out)
 	}
 	must(t, "", "database", "verify", "--from", m.from, "--to", m.to)
+}
+
+// TestDatabase_RetireHasAll: what is written while the copy is verified, since the refusal had
+// lapsed, is in the copy before the source retires.
+func TestDatabase_RetireHasAll(t *testing.T) {
+	data := t.TempDir()
+	if err := serve(t, data).Stop(); err != nil {
+		t.Fatal(err)
+	}
+	x := &copying{app: &app{Context: t.Context(), err: io.Discard}}
+	var err error
+	if x.from, err = store.Open(t.Context(), data); err != nil {
+		t.Fatal(err)
+	}
+	defer x.from.Close()
+	if x.to, err = store.Create(t.Context(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	defer x.to.Close()
+	if err := beginFill(x.app, x.to, store.Copying); err != nil {
+		t.Fatal(err)
+	}
+	let, err := x.hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer let()
+	if err := x.run(); err != nil {
+		t.Fatal(err)
+	}
+	realm, err := x.from.RealmByName(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func() error {
+		return x.from.InTx(t.Context(), func(tx auth.Tx) error {
+			return tx.InsertEvent(t.Context(), audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: realm.ID, At: time.Now(), Kind: audit.SignedIn})
+		})
+	}
+	if err := errors.Join(x.from.TakeWrites(t.Context()), write()); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.finish(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(); err == nil {
+		t.Error("the source takes writes")
+	}
+	from, err := x.sumsOf(x.from, "source")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if to, err := x.sumsOf(x.to, "target"); err != nil || from.Digest() != to.Digest() {
+		t.Errorf("the copy lacks what was written: %v", err)
+	}
 }
 
 // TestDatabase_Move: all that lives in the source lives in the copy, and with --retire
