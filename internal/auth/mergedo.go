@@ -318,16 +318,8 @@ func updateNames(ctx context.Context, tx Tx, was, is Account, keys []string) err
 	apart, others := besides(was, names)
 	_, unnamed := nameKeys(was.Username, was.Email) // it can't be called so any more, and then these names go
 	is.Apart = apart
-	if err := tx.UpdateAccount(ctx, is, keys); err != nil {
-		return err
-	}
-	for _, n := range others {
-		if n.Dialect == apart && (unnamed != nil || slices.Contains(keys, n.Key)) {
-			continue
-		}
-		if err := tx.AddName(ctx, is.RealmID, is.ID, n); err != nil {
-			return err
-		}
-	}
-	return nil
+	others = slices.DeleteFunc(others, func(n AccountName) bool {
+		return n.Dialect == apart && (unnamed != nil || slices.Contains(keys, n.Key))
+	})
+	return tx.UpdateAccount(ctx, is, keys, others...)
 }

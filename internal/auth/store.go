@@ -172,7 +172,9 @@ type AccountWriter interface {
 	// names of one that is apart are good in its dialect alone. A name that UpdateAccount takes
 	// away is gone, as those of a deleted account are.
 	InsertAccount(ctx context.Context, a AccountRecord, nameKeys []string) error
-	UpdateAccount(ctx context.Context, a Account, nameKeys []string) error
+	// UpdateAccount replaces its names by those, which are good where it is apart, or everywhere,
+	// and by others.
+	UpdateAccount(ctx context.Context, a Account, nameKeys []string, others ...AccountName) error
 	// SetDisabled returns whether that changed anything.
 	SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled bool, now time.Time) (bool, error)
 	// HoldAccount holds off changes of the account until the commit. ErrNotFound if there is none.

@@ -266,7 +266,7 @@ func (q queries) NameGone(ctx context.Context, realm uuid.UUID, nameKey string) 
 	return gone, classify(err)
 }
 
-func (q queries) UpdateAccount(ctx context.Context, a auth.Account, nameKeys []string) error {
+func (q queries) UpdateAccount(ctx context.Context, a auth.Account, nameKeys []string, others ...auth.AccountName) error {
 	if err := q.freeNumber(ctx, a); err != nil {
 		return err
 	}
@@ -276,8 +276,17 @@ func (q queries) UpdateAccount(ctx context.Context, a auth.Account, nameKeys []s
 	if err != nil {
 		return err
 	}
-	if err := q.dropNames(ctx, a.RealmID, a.ID, nameKeys, a.UpdatedAt); err != nil {
+	keep := slices.Clone(nameKeys)
+	for _, n := range others {
+		keep = append(keep, n.Key)
+	}
+	if err := q.dropNames(ctx, a.RealmID, a.ID, keep, a.UpdatedAt); err != nil {
 		return err
+	}
+	for _, n := range others {
+		if err := q.AddName(ctx, a.RealmID, a.ID, n); err != nil {
+			return err
+		}
 	}
 	return q.insertNames(ctx, a, nameKeys)
 }
