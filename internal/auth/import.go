@@ -220,26 +220,33 @@ func (im *Importer) check(e *ImportEntry, found *findings) (fate lineFate, probl
 	if line, again := im.claims[claim(e.account.Digest[:len(claim{})])]; again && int64(line) != e.Line {
 		return lineUnchanged, nil
 	}
-	if problem := im.unknownRoles(e); problem != nil {
+	roles, problem := im.unknownRoles(e)
+	if problem != nil {
 		return 0, problem
 	}
 	if fate, problem = im.decide(e, found); problem != nil {
 		return 0, problem
 	}
-	if problem = im.claimAccount(e, fate); problem != nil || fate == lineUnchanged {
-		return fate, problem
+	if problem = im.otherwise(e, fate); problem != nil {
+		return 0, problem
+	}
+	if fate == lineUnchanged {
+		im.claimAccount(e, fate)
+		return fate, nil
 	}
 	if problem := im.claim(e, &fate); problem != nil {
 		return 0, problem
 	}
+	im.claimAccount(e, fate)
+	im.Roles = append(im.Roles, roles...)
 	if fate == lineApart {
 		im.apart[e.Line] = struct{}{}
 	}
 	return fate, nil
 }
 
-func (im *Importer) unknownRoles(e *ImportEntry) *importProblem {
-	var unknown []string
+// unknownRoles are those of a line that are to be made.
+func (im *Importer) unknownRoles(e *ImportEntry) (unknown []string, problem *importProblem) {
 	for _, role := range e.account.Roles {
 		if !im.roles[role] && !slices.Contains(im.Roles, role) {
 			unknown = append(unknown, role)
@@ -247,17 +254,16 @@ func (im *Importer) unknownRoles(e *ImportEntry) *importProblem {
 	}
 	switch {
 	case len(unknown) == 0:
-		return nil
+		return nil, nil
 	case !im.o.CreateRoles:
-		return &importProblem{kind: "role", reason: "roles: there is no " + quoted(unknown) + "; --create-roles makes what is missing"}
+		return nil, &importProblem{kind: "role", reason: "roles: there is no " + quoted(unknown) + "; --create-roles makes what is missing"}
 	}
 	for _, role := range unknown {
 		if strings.HasPrefix(strings.ToLower(role), ownRoles) {
-			return &importProblem{kind: "role", reason: "roles: " + strconv.Quote(role) + " would be one of the server's own"}
+			return nil, &importProblem{kind: "role", reason: "roles: " + strconv.Quote(role) + " would be one of the server's own"}
 		}
 	}
-	im.Roles = append(im.Roles, unknown...)
-	return nil
+	return unknown, nil
 }
 
 func (im *Importer) refuse(e *ImportEntry, p *importProblem) ImportProblem {

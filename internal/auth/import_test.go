@@ -386,6 +386,59 @@ func TestImport_Names(t *testing.T) {
 	}
 }
 
+// TestImport_RefusedClaimsNothing: what a line asks for that is refused is free for those after it.
+func TestImport_RefusedClaimsNothing(t *testing.T) {
+	w := newWorld(t, withTwo)
+	w.imports(`{"username":"ada"}`+"\n"+`{"username":"bob","number":9}`, auth.ImportOptions{Source: "one"})
+	const bad, good = `{"username":"ada","number":9,"roles":["made"]}`, `{"username":"ada","org":"Works"}`
+	im, problems, err := w.run(bad+"\n"+good, auth.ImportOptions{Source: "one", Update: true, Partly: true, CreateRoles: true}, 10)
+	if err != nil || len(problems) != 1 || problems[0].Entry.Line != 1 || problems[0].Kind != "number" || im.Changed != 1 {
+		t.Errorf("got %v, %v, %+v", problems, err, im.ImportCounts)
+	}
+	if roles, err := w.svc.ListRoles(w.ctx, w.realm.ID, "", 10); err != nil || len(roles) != 2 { // the server's own
+		t.Errorf("roles: %v, %v", roles, err)
+	}
+}
+
+// TestImport_UpdateIsLogged: a password, and who asks for the second factor, by the account.
+func TestImport_UpdateIsLogged(t *testing.T) {
+	w := newWorld(t, withTwo)
+	w.imports(`{"username":"ada"}`, auth.ImportOptions{Source: "two"})
+	last := func(want ...audit.Kind) {
+		t.Helper()
+		all, err := w.svc.ListAudit(w.ctx, w.realm.ID, auth.AuditFilter{Account: w.holdings()[0].ID, Limit: 100})
+		if err != nil || len(all) != len(want) {
+			t.Fatalf("got %+v, %v, want %s", all, err, want)
+		}
+		for i, e := range all {
+			if e.Kind != want[i] {
+				t.Errorf("%d: %s (%s)", i, e.Kind, e.Detail)
+			}
+		}
+	}
+	last()
+	w.imports(`{"username":"ada","password_hash":"`+bcryptOf+`"}`, auth.ImportOptions{Source: "two", Update: true})
+	last(audit.PasswordChanged)
+	w.imports(`{"username":"ada","password_hash":"`+bcryptOf+`","factor_elsewhere":"two"}`, auth.ImportOptions{Source: "two", Update: true})
+	last(audit.PasswordChanged, audit.AccountUpdated)
+}
+
+// TestImport_UpdateNamesOfOneApart: names of an update are good where its account is.
+func TestImport_UpdateNamesOfOneApart(t *testing.T) {
+	w := newWorld(t, withTwo)
+	w.account("ada")
+	w.account("everywhere")
+	w.imports(`{"username":"ada"}`+"\n"+`{"username":"old.q","apart":"two"}`, auth.ImportOptions{Source: "two", Apart: true})
+	o := auth.ImportOptions{Source: "two", Update: true, Partly: true}
+	_, problems, err := w.run(`{"username":"ada","names":[{"name":"old.q"}]}`, o, 10)
+	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Reason, `the name "old.q" is that of account`) {
+		t.Errorf("one's that is apart there: %v, %v", problems, err)
+	}
+	if im := w.imports(`{"username":"ada","names":[{"name":"everywhere"}]}`, o); im.Changed != 1 {
+		t.Errorf("one's that is good everywhere: %+v", im.ImportCounts)
+	}
+}
+
 // TestImport_Conflicts has each kind of what is another's, there and in the file.
 func TestImport_Conflicts(t *testing.T) {
 	w := newWorld(t, withTwo)

@@ -217,7 +217,7 @@ func (b *importBatch) write() error {
 		}
 	}
 	if changed > 0 {
-		b.seq = -1 // each has its entry
+		b.seq = -1 // each has as many entries as it has changes
 	}
 	if len(fresh) == 0 {
 		b.seq = -1

@@ -75,22 +75,31 @@ func (im *Importer) claim(e *ImportEntry, fate *lineFate) *importProblem {
 	return nil
 }
 
-// claimAccount sees that of several lines about one account that is there, which a file has if
+// claimsOf are about an account that is there: that a line is about it, and that one changes it.
+func claimsOf(account uuid.UUID) (about, changes claim) {
+	return claimOf("account", account.String()), claimOf("changed", account.String())
+}
+
+// otherwise sees that of several lines about one account that is there, which a file has if
 // it tells of two people by one name, none changes what another says.
-func (im *Importer) claimAccount(e *ImportEntry, fate lineFate) *importProblem {
-	if e.target == uuid.Nil {
-		return nil
-	}
-	mine, changes := claimOf("account", e.target.String()), claimOf("changed", e.target.String())
-	line, taken := im.claimed(e, mine)
-	if _, changed := im.claims[changes]; taken && (changed || fate == lineChanged) {
+func (im *Importer) otherwise(e *ImportEntry, fate lineFate) *importProblem {
+	about, changes := claimsOf(e.target)
+	line, taken := im.claimed(e, about)
+	if _, changed := im.claims[changes]; e.target != uuid.Nil && taken && (changed || fate == lineChanged) {
 		return &importProblem{kind: "changed", account: e.target, reason: fmt.Sprintf("line %d says something else of account %s, which has these names", line, e.target)}
 	}
-	im.claims[mine] = lineOf(e)
+	return nil
+}
+
+func (im *Importer) claimAccount(e *ImportEntry, fate lineFate) {
+	if e.target == uuid.Nil {
+		return
+	}
+	about, changes := claimsOf(e.target)
+	im.claims[about] = lineOf(e)
 	if fate == lineChanged {
 		im.claims[changes] = lineOf(e)
 	}
-	return nil
 }
 
 func (im *Importer) claimed(e *ImportEntry, c claim) (line int64, taken bool) {
@@ -258,7 +267,7 @@ func (im *Importer) decide(e *ImportEntry, f *findings) (lineFate, *importProble
 			return 0, &importProblem{kind: "changed", account: is.ID, reason: "account " + describe(is) + " came from the same source, and differs: --update changes it to what the line says"}
 		}
 		e.target = is.ID
-		if problem := f.otherNames(a, is.ID); problem != nil {
+		if problem := f.otherNames(a, is); problem != nil {
 			return 0, problem
 		}
 		return lineChanged, f.identifiers(e)
@@ -314,13 +323,14 @@ func (f *findings) nameProblem(a *ImportedAccount) *importProblem {
 	if is, taken := f.names[a.Apart][username]; taken && a.Username != "" {
 		return &importProblem{kind: "username", account: is.ID, reason: "the username is that of account " + describe(is)}
 	}
-	return f.otherNames(a, uuid.Nil)
+	return f.otherNames(a, a.Account)
 }
 
-// otherNames says whose the names beside username and e-mail address are, if not the target's.
-func (f *findings) otherNames(a *ImportedAccount, target uuid.UUID) *importProblem {
+// otherNames says whose the names beside username and e-mail address are, if not those of the
+// account that gets them.
+func (f *findings) otherNames(a *ImportedAccount, gets Account) *importProblem {
 	for _, n := range a.Names {
-		if is, taken := f.names[cmp.Or(n.Dialect, a.Apart)][n.Key]; taken && is.ID != target {
+		if is, taken := f.names[cmp.Or(n.Dialect, gets.Apart)][n.Key]; taken && is.ID != gets.ID {
 			kind, what := a.describeName(n.Key)
 			return &importProblem{kind: kind, account: is.ID, reason: what + " is that of account " + describe(is)}
 		}

@@ -129,7 +129,9 @@ func (b *importBatch) updateAliases(ctx context.Context, rec AccountRecord, e *I
 // updatePasswords gives an account the passwords of sources that it has none of, or that are
 // pending; and one of its own, if it has none at all.
 func (b *importBatch) updatePasswords(ctx context.Context, rec AccountRecord, e *ImportEntry) error {
-	return changePasswords(ctx, b.tx, b.realm.ID, rec.ID, func(now AccountRecord) (changed bool, err error) {
+	var gets bool
+	err := changePasswords(ctx, b.tx, b.realm.ID, rec.ID, func(now AccountRecord) (changed bool, err error) {
+		defer func() { gets = changed }()
 		for _, p := range e.account.Passwords {
 			i := slices.IndexFunc(now.Passwords, func(has SourceHash) bool { return has.Source == p.Source })
 			if i >= 0 && (now.Passwords[i].Hash != "" || p.Hash == "") || now.PasswordHash != "" && p.Hash == "" {
@@ -145,6 +147,10 @@ func (b *importBatch) updatePasswords(ctx context.Context, rec AccountRecord, e 
 		}
 		return b.tx.SetPassword(ctx, rec.ID, now.Version, e.account.PasswordHash, b.now)
 	})
+	if err != nil || !gets {
+		return err
+	}
+	return b.tell(audit.PasswordChanged, rec.ID, e.account.Source, "import")
 }
 
 // updateFactor gives an account that has no second factor here that of the line.
@@ -152,6 +158,9 @@ func (b *importBatch) updateFactor(ctx context.Context, rec AccountRecord, e *Im
 	f, d := e.account.Factor, e.account.Elsewhere
 	if d != "" && rec.Elsewhere == "" && b.s.factorState(rec.Factor) != FactorConfirmed {
 		if err := b.tx.SetElsewhere(ctx, b.realm.ID, rec.ID, d, false, b.now); err != nil {
+			return err
+		}
+		if err := b.tell(audit.AccountUpdated, rec.ID, "", "factor_elsewhere"); err != nil {
 			return err
 		}
 	}
