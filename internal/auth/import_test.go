@@ -145,6 +145,8 @@ func TestImport_Refused(t *testing.T) {
 		`{"username":"a","kind":"service","password_hash":"` + bcryptOf + `"}`:              "rotate-secret",
 		`{"username":"a","kind":"service","totp_secret":"JBSWY3DPEHPK3PXP"}`:                "a service has no second factor",
 		`{"username":"a","totp_secret":"JBSWY3DP"}`:                                         "40 bits, and must have 80",
+		`{"username":"a","totp_secret":"JBSWY3DPEHPK3PXP","totp_last_step":-1}`:             "must not be negative",
+		`{"username":"a","totp_secret":"JBSWY3DPEHPK3PXP","totp_last_step":1795453939}`:     "more than an hour ahead",
 		`{"username":"a","totp_secret":"0189"}`:                                             "not base32",
 		`{"username":"a","recovery_codes":["abcd-efgh"]}`:                                   "there is no totp_secret",
 		`{"username":"a","totp_secret":"JBSWY3DPEHPK3PXP","recovery_codes":["short"]}`:      "8 to 64 visible characters",

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/password"
 	"github.com/ostiary/ostiary/internal/strictjson"
@@ -261,6 +262,8 @@ const (
 	leastTOTP = 10 // bytes; RFC 4226, section 4, asks for 16, and recommends 20
 	goodTOTP  = 16
 	mostTOTP  = 128
+
+	mostAhead = time.Hour // of a last step: clocks differ
 )
 
 // factor is the second factor, with what stands in for it.
@@ -291,6 +294,8 @@ func (im *Importer) factor(m *importMembers, a *ImportedAccount, notes *importNo
 		return refuseLine("malformed", "totp_secret: it is longer than %d bytes", mostTOTP)
 	case m.TOTPLastStep < 0:
 		return refuseLine("malformed", "totp_last_step: it must not be negative")
+	case m.TOTPLastStep > totp.Step(im.now.Add(mostAhead)):
+		return refuseLine("malformed", "totp_last_step: this is more than an hour ahead (Unix time / 30), and no code would be good until then")
 	}
 	notes.shortTOTP = len(secret) < goodTOTP
 	a.Factor = &Factor{Secret: im.s.master.Seal(secret, factorRow(a.ID)), LastStep: m.TOTPLastStep, CreatedAt: im.now}

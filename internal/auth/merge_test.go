@@ -14,6 +14,7 @@ import (
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/password"
+	"github.com/ostiary/ostiary/internal/totp"
 )
 
 // threeDialects are those of accounts that come from two servers.
@@ -420,6 +421,39 @@ func TestMerge_SecondFactor(t *testing.T) {
 	if got, _ := w.opens("one", "ada", passOne); got != ada.ID {
 		t.Error("the account that was kept has a factor that is not its own")
 	}
+}
+
+// TestMerge_FactorUndoneIsConfirmed: a second factor that an undo gives back is asked for, also
+// where its last code was one of the step to come.
+func TestMerge_FactorUndoneIsConfirmed(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	ada, twin := w.brought("ada", 7, "one", passOne, "", false), w.brought("ada.l", 8, "two", passTwo, "", true)
+	uri, err := w.svc.EnrollFactor(w.ctx, w.realm.ID, twin.ID, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.advance(totp.Period)
+	code := w.code(uri)
+	w.advance(-totp.Period)
+	if err := w.svc.ConfirmFactor(w.ctx, w.realm.ID, twin.ID, code, client); err != nil {
+		t.Fatal(err)
+	}
+	id := w.merge(ada, twin, auth.PreferNone)
+	if err := w.svc.ResetFactor(w.ctx, w.realm.ID, ada.ID, client); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.svc.UndoMerge(w.ctx, w.realm.ID, id, client); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := w.opens("two", "ada.l", passTwo); got != uuid.Nil {
+		t.Error("the password alone is enough")
+	}
+	p, err := w.svc.BeginSignIn(w.ctx, w.two, creds("ada.l", passTwo), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.svc.CompleteSignIn(w.ctx, w.two, p.Ticket, code, client) // a second time
+	w.wantCode(err, auth.CodeFactorInvalid)
 }
 
 // What is counted against one is counted against both, and no merge forgets it (I4).

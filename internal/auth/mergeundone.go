@@ -164,10 +164,19 @@ func (u *undoing) factor(ctx context.Context) error {
 	case was.Factor == nil:
 		return nil
 	}
-	if err := u.tx.StartFactor(ctx, was.RealmID, other, *was.Factor); err != nil || was.Factor.ConfirmedAt.IsZero() {
+	f := *was.Factor
+	if f.ConfirmedAt.IsZero() {
+		return u.tx.StartFactor(ctx, was.RealmID, other, f)
+	}
+	spent := max(f.LastStep, totp.Step(u.now)+totp.MaxSkew)
+	f.LastStep = spent - 1
+	if err := u.tx.StartFactor(ctx, was.RealmID, other, f); err != nil {
 		return err
 	}
-	_, err := u.tx.UseStep(ctx, other, max(was.Factor.LastStep, totp.Step(u.now)+totp.MaxSkew), was.Factor.ConfirmedAt)
+	confirmed, err := u.tx.UseStep(ctx, other, spent, f.ConfirmedAt)
+	if err == nil && !confirmed {
+		err = Because(CodeInternal, "second factor of account %s: %w", other, ErrConflict)
+	}
 	return err
 }
 
