@@ -97,12 +97,12 @@ func (a *app) dump(st *store.Store, to io.Writer, recipients backup.Recipients) 
 	if err := usable(a, st); err != nil {
 		return nil, h, err
 	}
+	h.Time = time.Now().UTC().Truncate(time.Microsecond) // what is committed by now is in the snapshot
 	n, err := st.Snapshot(a)
 	if err != nil {
 		return nil, h, err
 	}
 	defer n.Close()
-	h.Time = time.Now().UTC().Truncate(time.Microsecond)
 	if h.MasterKey, err = n.Value(a, keyFact); err != nil {
 		return nil, h, err
 	}

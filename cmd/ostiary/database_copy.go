@@ -236,12 +236,12 @@ func (x *copying) written() (bool, error) {
 }
 
 func (x *copying) pass(number int) (changed int, err error) {
+	x.as = time.Now()
 	n, err := x.from.Snapshot(x)
 	if err != nil {
 		return 0, err
 	}
 	defer n.Close()
-	x.as = time.Now()
 	l, err := x.to.Load(x)
 	if err != nil {
 		return 0, err

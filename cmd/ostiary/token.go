@@ -178,7 +178,8 @@ func (x *tokenImporting) readHeader(line auth.ImportLine) (err error) {
 	if line.Reason != "" {
 		return errors.New(line.Reason)
 	}
-	if x.header, err = csvLine(line.Text); err != nil {
+	text := bytes.TrimPrefix(line.Text, []byte("\ufeff")) // which spreadsheets write
+	if x.header, err = csvLine(text); err != nil {
 		return err
 	}
 	for i, name := range x.header {

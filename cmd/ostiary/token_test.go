@@ -91,7 +91,7 @@ func TestTokens_CutOver(t *testing.T) {
 		t.Error(got)
 	}
 	csv := "kind,dialect,subject,sha256,expires_at\nbearer,nomic,77," + base64.StdEncoding.EncodeToString(sum[:]) + "," + until + "\n"
-	out, errOut, status := command(t, csv, "token", "import", "-", "--format", "csv", "--data", data)
+	out, errOut, status := command(t, "\ufeff"+csv, "token", "import", "-", "--format", "csv", "--data", data)
 	if status != 1 || !strings.Contains(errOut, "line 2: the token is there already, as that of another account, dialect or kind") {
 		t.Error(out, errOut, status)
 	}

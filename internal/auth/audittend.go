@@ -228,6 +228,7 @@ func (s *Service) cut(ctx context.Context, realm Realm, end audit.Event, then fu
 
 // CutAudit deletes the entries of a realm's log up to one, whatever is wrong with them, so
 // that the log goes on behind them. If that is the last one, the head gets a seal again.
+// CodeConflict if another process has cut it, or changed those, meanwhile.
 func (s *Service) CutAudit(ctx context.Context, realm Realm, through int64, cl Client) (deleted int, err error) {
 	report, err := s.VerifyAudit(ctx, realm.ID, nil)
 	if err != nil {
@@ -243,8 +244,8 @@ func (s *Service) CutAudit(ctx context.Context, realm Realm, through int64, cl C
 		}
 		end := page[len(page)-1]
 		if len(page) == cutBatch && end.Seq != through {
-			n, err := s.cut(ctx, realm, end, nil)
-			if deleted += n; err != nil || n == 0 {
+			n, err := s.cutNow(ctx, realm, end, nil)
+			if deleted += n; err != nil {
 				return deleted, err
 			}
 			continue
@@ -252,9 +253,17 @@ func (s *Service) CutAudit(ctx context.Context, realm Realm, through int64, cl C
 		if end.Seq != through {
 			return deleted, Errorf(CodeNotFound, "there is no entry %d", through)
 		}
-		n, err := s.cut(ctx, realm, end, func(tx Tx) error { return s.cutLast(ctx, tx, realm, end, report, cl) })
+		n, err := s.cutNow(ctx, realm, end, func(tx Tx) error { return s.cutLast(ctx, tx, realm, end, report, cl) })
 		return deleted + n, err
 	}
+}
+
+// cutNow is cut, of entries that must be there.
+func (s *Service) cutNow(ctx context.Context, realm Realm, end audit.Event, then func(tx Tx) error) (n int, err error) {
+	if n, err = s.cut(ctx, realm, end, then); err == nil && n == 0 {
+		err = Errorf(CodeConflict, "entry %d of the log was cut or changed by another process meanwhile: verify the log, and begin anew", end.Seq)
+	}
+	return n, err
 }
 
 // cutLast records a cut by command, after which the log is to be believed again.

@@ -29,13 +29,15 @@ func (s *Service) seekTwin(got *checked, pass Secret, cl Client) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), twinLimit)
 		defer cancel()
+		var err error
 		select {
 		case s.twins <- struct{}{}:
 			defer func() { <-s.twins }()
+			err = s.joinTwin(ctx, got.rec, pass, cl)
 		case <-ctx.Done():
-			return
+			err = ctx.Err()
 		}
-		if err := s.joinTwin(ctx, got.rec, pass, cl); err != nil {
+		if err != nil {
 			s.log.Info("whether another account is of the same person was not found out: an operator can merge them", "account", got.rec.ID, "err", err)
 		}
 	}()
@@ -187,7 +189,7 @@ func (s *Service) Join(ctx context.Context, realm uuid.UUID, p Presented, d Dial
 	if _, known := s.dialects[d]; !known {
 		return Errorf(CodeInvalidInput, "dialect: %q is none of this server's", d)
 	}
-	if len(who.AMR) == 0 || s.now().Sub(who.AuthTime) > joinWithin {
+	if age := s.now().Sub(who.AuthTime); len(who.AMR) == 0 || age > joinWithin || age < -joinWithin {
 		return Errorf(CodeForbidden, "sign in again: the login of this token is more than %s old", joinWithin)
 	}
 	cl.token = audit.TokenTag(p.Token)

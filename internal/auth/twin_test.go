@@ -142,6 +142,9 @@ func TestJoin_Account(t *testing.T) {
 	}
 	w.advance(11 * time.Minute)
 	w.wantCode(join(p, "two", "ada.l", passTwo), auth.CodeForbidden) // a token that may be stolen
+	w.advance(-22 * time.Minute)
+	w.wantCode(join(p, "two", "ada.l", passTwo), auth.CodeForbidden) // of a login that is to come
+	w.advance(22 * time.Minute)
 	p, g := token()
 	if err := join(p, "two", "ada.l", passTwo); err != nil {
 		t.Fatal(err)

@@ -18,8 +18,13 @@ const keepEnded = 7 * 24 * time.Hour
 // became of it: a sealed key that signs nothing any more had better not lie around.
 const keepKeys = 30 * 24 * time.Hour
 
-// keepGuesses is how long a counter of wrong guesses stays that is not at its wall.
-const keepGuesses = 30 * 24 * time.Hour
+// keepGuesses is how long a counter of wrong guesses stays that is not at its wall: until all of
+// them are forgotten, and a month at least.
+func keepGuesses(b auth.Budgets) time.Duration {
+	const least, most = 30 * 24 * time.Hour, 10 * 366 * 24 * time.Hour
+	n := time.Duration(cmp.Or(b.Account.Wall, 100))
+	return max(least, min(most/n, max(b.Account.Decay, b.Known.Decay))*n)
+}
 
 // keepMarks is how long the mark of a process that has ended stays.
 const keepMarks = 24 * time.Hour
@@ -52,7 +57,7 @@ func oldRows(now time.Time, b auth.Budgets) []old {
 		{"service_secret", "hash", "expires_at", before(keepEnded), "expires_at > 0", nil},
 		{"known_source", "account_id, source", "seen_at", before(b.KnownFor), "", nil},
 		{"commit_mark", "writer", "at", before(keepMarks), "", nil},
-		{"guess_budget", "realm_id, subject, kind, source", "last_at", before(keepGuesses), "(failures < $2 OR kind IN ('factor', 'source'))", []any{wall}},
+		{"guess_budget", "realm_id, subject, kind, source", "last_at", before(keepGuesses(b)), "(failures < $2 OR kind IN ('factor', 'source'))", []any{wall}},
 		{"guess_running", "realm_id, subject, kind, source", "slot", slotOf(now) - 2, "", nil},
 	}
 }

@@ -66,6 +66,14 @@ func TestSweep_Guesses(t *testing.T) {
 		}
 		return sources, secrets, counters
 	}
+	slow := b
+	slow.Known.Decay = 12 * 24 * time.Hour // the third of old's guesses would be forgotten after 36 days
+	if _, err := s.Sweep(ctx, now, 10, 1, slow); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, counters := left(); counters != 5 {
+		t.Errorf("%d counters are left, of which none is forgotten", counters)
+	}
 	for range 4 { // one of a kind at a time
 		if _, err := s.Sweep(ctx, now, 1, 1, b); err != nil {
 			t.Fatal(err)
