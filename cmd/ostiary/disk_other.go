@@ -2,6 +2,6 @@
 
 package main
 
-// freeSpace is how many bytes are left for us on the file system of a path, where we
-// know how to ask.
+// freeSpace is how many bytes are left for this process on the file system of a path, where
+// it is known how to ask.
 func freeSpace(string) (free uint64, ok bool) { return 0, false }

@@ -25,7 +25,7 @@ func (d *doctor) checkClock() {
 	case end.Before(earliest) || end.Year() > 2200:
 		d.find(wrong, "clock", sets, "it says %s", stamp(end))
 	case moved.Abs() > 20*time.Millisecond:
-		d.find(wrong, "clock", "let one time service slew it, in place of setting it", "something sets it while we look: it jumped by %s", moved)
+		d.find(wrong, "clock", "let one time service slew it, in place of setting it", "something sets it: it jumped by %s while it was looked at", moved)
 	default:
 		d.find(fine, "clock", "", "%s", stamp(end))
 	}

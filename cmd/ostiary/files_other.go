@@ -2,5 +2,5 @@
 
 package main
 
-// openFiles is how many files the process may have open, where we know how to ask.
+// openFiles is how many files the process may have open, where it is known how to ask.
 func openFiles() (most uint64, ok bool) { return 0, false }

@@ -147,7 +147,7 @@ func TestWriteback_OneHangs(t *testing.T) {
 	t.Parallel()
 	asked, over := make(chan struct{}, 10), make(chan struct{}, 10)
 	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
+		_, _ = io.Copy(io.Discard, r.Body)
 		asked <- struct{}{}
 		<-r.Context().Done()
 		over <- struct{}{}

@@ -26,7 +26,7 @@ type attempt struct {
 	codeLater bool
 }
 
-// checked is a password that was right.
+// checked is a password that is looked at: all of it is told once it was right.
 type checked struct {
 	rec   AccountRecord
 	guess *guess     // held until the login is stored; the caller must leave it

@@ -93,14 +93,14 @@ func (s *Service) numberOf(d Dialect, subject string) int64 {
 // sameAs tells whether what an Elder says can be about an account that is here: one of the
 // names that it tells is the account's, or the one that was asked for, and so is the subject.
 func (s *Service) sameAs(rec *AccountRecord, d Dialect, n *Newcomer, asked string) error {
-	told := n.Username != "" || n.Email != ""
+	other := n.Username != "" || n.Email != ""
 	for _, name := range []string{rec.Username, rec.Email, asked} {
 		if key := nameKey(name); key != "" && (key == nameKey(n.Username) || key == nameKey(n.Email)) {
-			told = false
+			other = false
 		}
 	}
 	switch {
-	case told:
+	case other:
 		return refusedName
 	case rec.Subject != "" && n.Subject != "" && rec.Subject != n.Subject:
 		return refusedSubject

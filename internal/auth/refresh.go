@@ -10,7 +10,7 @@ import (
 	"github.com/ostiary/ostiary/internal/audit"
 )
 
-// Refresh spends a refresh token. The grant's RefreshToken is the successor: a new
+// Refresh spends a refresh token. What Service.RefreshToken makes of the grant is the successor: a new
 // generation; or the same one again, if the token was spent within the mount's
 // RefreshRetry and the successor has not been used. Any other use of a spent token is a
 // theft (CodeTokenReused) and ends the session. CodeTokenInvalid for all else.

@@ -110,12 +110,6 @@ func changePasswords(ctx context.Context, tx Tx, realm, account uuid.UUID, fn fu
 	return recount(ctx, tx, before, after)
 }
 
-// SetPending has the legacy server of a dialect asked at the account's next login there,
-// whatever its password there is now, or not any more. CodeNotFound if it was not to be asked.
-func (s *Service) SetPending(ctx context.Context, realm, id uuid.UUID, d Dialect, pending bool, cl Client) error {
-	return s.change(ctx, func(tx Tx) error { return s.setPending(ctx, tx, realm, id, PendingChange{d, pending}, cl) })
-}
-
 // PendingChange says whether the legacy server of a dialect is to be asked at an account's next login there.
 type PendingChange struct {
 	Dialect Dialect

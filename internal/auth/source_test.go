@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/password"
@@ -140,6 +142,11 @@ func TestSource_Rehash(t *testing.T) {
 	})
 }
 
+func (w *world) setPending(id uuid.UUID, d auth.Dialect, pending bool) error {
+	_, err := w.svc.UpdateAccount(w.ctx, w.realm.ID, id, auth.AccountChange{}, client, auth.PendingChange{Dialect: d, Pending: pending})
+	return err
+}
+
 // An operator has the legacy server asked at the next login, or not.
 func TestSource_SetPending(t *testing.T) {
 	w, one, _ := takenOver(t, newWorld)
@@ -150,7 +157,7 @@ func TestSource_SetPending(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := func(d auth.Dialect, pending bool) error {
-		return w.svc.SetPending(w.ctx, w.realm.ID, a.ID, d, pending, client)
+		return w.setPending(a.ID, d, pending)
 	}
 	counted := func(what string, want ...string) {
 		t.Helper()
@@ -185,7 +192,7 @@ func TestSource_SetPending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.wantCode(w.svc.SetPending(w.ctx, w.realm.ID, service.ID, "one", true, client), auth.CodeInvalidInput)
+	w.wantCode(w.setPending(service.ID, "one", true), auth.CodeInvalidInput)
 }
 
 // Guesses at a name before its account was taken over count against the account.

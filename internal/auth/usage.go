@@ -32,9 +32,6 @@ var usedWords = [...]string{"", "signed_in", OutcomePassed, "adopted", "refreshe
 
 func (u Used) String() string { return usedWords[u] }
 
-// UsedWords are all words of Used.
-func UsedWords() []string { return usedWords[1:] }
-
 // Good tells whether who sent the request had something that is good here.
 func (u Used) Good() bool { return u >= UsedSignedIn && u <= UsedRelayed }
 

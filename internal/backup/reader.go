@@ -126,16 +126,6 @@ func (r *Reader) Row() (Row, error) {
 	return row, nil
 }
 
-// Check reads a whole backup, and returns what it says of its tables.
-func Check(from io.Reader) (h Header, sums map[string]Sum, err error) {
-	r, err := NewReader(from)
-	if err != nil {
-		return h, nil, err
-	}
-	sums, err = r.Skip()
-	return r.Header, sums, err
-}
-
 // Skip reads all that is left, and returns what it says of its tables.
 func (r *Reader) Skip() (sums map[string]Sum, err error) {
 	sums = map[string]Sum{}

@@ -6,7 +6,6 @@
 package parity
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,11 +194,4 @@ func Pace(theirs, ours time.Duration) string {
 		return Paces[2]
 	}
 	return Paces[3]
-}
-
-// Sort puts differences into the order of a report.
-func Sort(all []Difference) {
-	slices.SortFunc(all, func(a, b Difference) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Detail, b.Detail))
-	})
 }

@@ -23,7 +23,8 @@ type Observer interface {
 	StoreCommit(took time.Duration)
 	// StoreRetried is told of transactions that are to be run once more.
 	StoreRetried(transactions int)
-	// StoreResolved is told what became of a commit whose answer was lost: one of the Resolutions.
+	// StoreResolved is told what became of a commit whose answer was lost: ResolvedCommitted,
+	// ResolvedLost, or ResolvedUnknown.
 	StoreResolved(what string)
 	// StoreFailed is told of an error of the database: a Fault's name.
 	StoreFailed(fault string)
@@ -35,9 +36,6 @@ const (
 	ResolvedLost      = "lost"
 	ResolvedUnknown   = "unknown"
 )
-
-// Resolutions are all of them.
-var Resolutions = []string{ResolvedCommitted, ResolvedLost, ResolvedUnknown}
 
 // Observe has somebody told from now on.
 func (s *Store) Observe(o Observer) { s.watch.observer.Store(&o) }

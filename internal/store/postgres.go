@@ -46,13 +46,6 @@ func IsPostgres(url string) bool {
 	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }
 
-// CheckPostgres tells whether a URL of PostgreSQL can be understood. The error does not
-// have the password.
-func CheckPostgres(url string) error {
-	_, err := postgresConfig(url)
-	return err
-}
-
 // CreatePostgres opens a PostgreSQL database with at most that many connections (0:
 // DefaultConnections), and makes the tables that are not there yet.
 func CreatePostgres(ctx context.Context, url string, connections int) (*Store, error) {

@@ -54,9 +54,6 @@ var Tables = []backup.Table{
 	table("tls_storage", 1, "key text", "value bytes", "modified_at integer"),
 }
 
-// otherTables are of a database itself, or of the processes that run now.
-var otherTables = []string{"goose_db_version", "goose_lock", "lease", "commit_mark", "guess_running"}
-
 // ownFacts are those that a database has of itself: they are not copied.
 var ownFacts = []string{refuseFact, CopiedFact, writtenFact, identityFact, BackupFact}
 

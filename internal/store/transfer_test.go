@@ -67,8 +67,9 @@ func sameSchema(t *testing.T, s *Store, query string) {
 		}
 		delete(real, table.Name)
 	}
+	others := []string{"goose_db_version", "goose_lock", "lease", "commit_mark", "guess_running"} // of a database itself, or of the processes that run now
 	for name := range real {
-		if !slices.Contains(otherTables, name) {
+		if !slices.Contains(others, name) {
 			t.Errorf("%s is in no list: what happens to it in a backup?", name)
 		}
 	}

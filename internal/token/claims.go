@@ -39,9 +39,6 @@ func (c Claims) Time(name string) time.Time {
 	return t
 }
 
-// SetTime sets a claim to the NumericDate of t in whole seconds, the fraction cut off.
-func (c Claims) SetTime(name string, t time.Time) { c[name] = t.Unix() }
-
 // numericDate reads seconds since 1970 without leap seconds, which may have a fraction.
 // Negative ones and those beyond the year 9999 are refused.
 func numericDate(v any) (time.Time, bool) {

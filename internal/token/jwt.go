@@ -30,7 +30,7 @@ var ErrUnknownKey = fmt.Errorf("%w: header: unknown kid", ErrInvalid)
 func invalid(reason string) error { return fmt.Errorf("%w: %s", ErrInvalid, reason) }
 
 // Sign makes a JWT of the claims, which are not changed. They need exp and iat; these, nbf and auth_time must be
-// whole seconds (int, int64, or an integral json.Number: see Claims.SetTime). What Sign makes, Parse reads.
+// whole seconds (int, int64, or an integral json.Number). What Sign makes, Parse reads.
 func Sign(key *keyring.SigningKey, claims Claims) (string, error) {
 	payload, err := claims.payload()
 	if err != nil {

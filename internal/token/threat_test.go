@@ -274,7 +274,7 @@ func TestThreat34_OldTokensUntilTheirKeyEnds(t *testing.T) {
 	}
 	k, _ = after.Signer(keyring.EdDSA, noon.Add(10*time.Minute))
 	claims := good()
-	claims.SetTime("iat", noon.Add(10*time.Minute))
+	claims["iat"] = noon.Add(10 * time.Minute).Unix()
 	fresh, err := Sign(k, claims)
 	if err != nil {
 		t.Fatal(err)
