@@ -183,30 +183,32 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tending, stop := context.WithCancel(a)
 	defer s.endTurns()
 	defer s.signAuditLast()
-	var tended sync.WaitGroup
+	tended := s.tendAll(tending, site, c.Demo)
 	defer tended.Wait() // the store is closed with nobody in it
 	defer stop()
-	tended.Go(func() { s.feed.Follow(tending, s.store, s.log) })
-	tended.Go(func() { s.followStore(tending) })
-	tended.Go(func() { s.tidying.keep(tending) })
-	tended.Go(func() { s.keys.keep(tending) })
-	tended.Go(func() { s.tend(tending) })
-	tended.Go(func() { s.usage.Run(tending) })
-	tended.Go(func() { s.tendBrownouts(tending) })
-	tended.Go(func() { s.tendStates(tending) })
-	if s.sender != nil {
-		tended.Go(func() { s.sender.Run(tending) })
-	}
-	tended.Go(func() { s.tally.Run(tending) })
-	tended.Go(func() { s.tendKeys(tending) })
-	tended.Go(func() { s.writeBack(tending) })
-	tended.Go(func() { s.tendCertificate(tending) })
-	tended.Go(func() { s.warm(tending, site) })
-	tended.Go(func() { giveBack(tending) })
-	if !c.Demo {
-		tended.Go(func() { s.noteDemo(tending) })
-	}
 	return s.wait(append(s.doors, s.admins...), again, end)
+}
+
+// tendAll begins what a server does beside answering. It ends with the context.
+func (s *server) tendAll(ctx context.Context, site *site, demo bool) *sync.WaitGroup {
+	tasks := []func(context.Context){
+		func(ctx context.Context) { s.feed.Follow(ctx, s.store, s.log) },
+		s.followStore, s.tidying.keep, s.keys.keep, s.tend, s.usage.Run, s.tendBrownouts, s.tendStates, s.tally.Run,
+		s.tendKeys, s.writeBack, s.tendCertificate,
+		func(ctx context.Context) { s.warm(ctx, site) },
+		giveBack,
+	}
+	if s.sender != nil {
+		tasks = append(tasks, s.sender.Run)
+	}
+	if !demo {
+		tasks = append(tasks, s.noteDemo)
+	}
+	var tended sync.WaitGroup
+	for _, task := range tasks {
+		tended.Go(func() { task(ctx) })
+	}
+	return &tended
 }
 
 // open opens or creates the store, its master key, and the realm "default".

@@ -18,8 +18,14 @@ func (versionCmd) Run(a *app) error {
 	return err
 }
 
-// version is what the go command noted at the build: a module's version, or a commit.
+// release is the version of a build that says it: -ldflags "-X main.release=v1.2.3".
+var release string
+
+// version is that, or what the go command noted at the build: a module's version, or a commit.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "(unknown)"

@@ -26,7 +26,7 @@ type attempt struct {
 	codeLater bool
 }
 
-// checked is a password that is looked at: all of it is told once it was right.
+// checked is what the check of a password found. It is returned if the password was right.
 type checked struct {
 	rec   AccountRecord
 	guess *guess     // held until the login is stored; the caller must leave it

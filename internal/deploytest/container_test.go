@@ -182,8 +182,13 @@ func TestDockerfile_AsBuiltAndRun(t *testing.T) {
 		t.Errorf("it is not built with Go %s of go.mod:\n%s", version[1], text)
 	}
 	recipe := regexp.MustCompile(`(?m)^build:.*\n\t(.*) -o bin/ostiary ./cmd/ostiary$`).FindStringSubmatch(read(t, "../../Makefile"))
-	if recipe == nil || !strings.Contains(text, recipe[1]+" -o /out/ostiary ./cmd/ostiary") {
+	const release = " -X main.release=$VERSION"
+	if recipe == nil || !strings.Contains(strings.Replace(text, release, "", 1), recipe[1]+" -o /out/ostiary ./cmd/ostiary") {
 		t.Errorf("it is not built as make build does: %q\n%s", recipe, text)
+	}
+	flags := strings.ReplaceAll(release, "$VERSION", "v9.9.9")
+	if said := run(t, "", "go", "run", "-ldflags", flags, "../../cmd/ostiary", "version"); !strings.Contains(text, release) || !strings.HasPrefix(said, "ostiary v9.9.9 ") {
+		t.Errorf("the version of the build's argument is not the program's: %s", said)
 	}
 	for word, want := range map[string]string{
 		"FROM": "gcr.io/distroless/static-debian12:nonroot", "USER": fmt.Sprintf("%d:%d", nonroot, nonroot),
