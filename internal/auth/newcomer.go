@@ -182,9 +182,14 @@ func (s *Service) insertNewcomer(ctx context.Context, tx Tx, m *Mount, got *chec
 	if err := s.adoptSubject(ctx, tx, m, got, cl); err != nil {
 		return err
 	}
-	if got.rec.Elsewhere != "" {
-		e.Detail = "factor_elsewhere"
+	var detail []string
+	if rec.Apart != "" {
+		detail = append(detail, "apart")
 	}
+	if rec.Elsewhere != "" {
+		detail = append(detail, "factor_elsewhere")
+	}
+	e.Detail = strings.Join(detail, " ")
 	return tx.InsertEvent(ctx, e)
 }
 
@@ -209,6 +214,7 @@ func (s *Service) newcomerNumber(ctx context.Context, tx Tx, m *Mount, subject s
 }
 
 // namesFree sees that the names of a newcomer are nobody's, first the one that was asked about.
+// If one is that of an account from elsewhere, the newcomer is apart, where the mount has that.
 func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) error {
 	for _, key := range append([]string{got.name}, got.keys...) {
 		gone, err := tx.NameGone(ctx, m.RealmID, key)
@@ -218,13 +224,16 @@ func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) 
 		if gone {
 			return refusedGone
 		}
-		_, err = tx.AccountByName(ctx, m.RealmID, key, m.Dialect)
+		holder, err := s.nameHolder(ctx, tx, m, got.rec.Apart, key)
 		switch {
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
 			return err
 		case key == got.name:
 			return errOvertaken
+		case m.Apart && holder.strangerAt(m.Dialect):
+			got.rec.Apart = m.Dialect
+			return s.namesFree(ctx, tx, m, got)
 		case strings.Contains(key, "@"):
 			return refusedEmail
 		default:
@@ -232,6 +241,22 @@ func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) 
 		}
 	}
 	return nil
+}
+
+// nameHolder is the account that has a name where a newcomer would have it. ErrNotFound: nobody.
+func (s *Service) nameHolder(ctx context.Context, tx Tx, m *Mount, apart Dialect, key string) (rec AccountRecord, err error) {
+	if apart == "" {
+		return tx.AccountByName(ctx, m.RealmID, key, m.Dialect)
+	}
+	taken, err := tx.NamesTaken(ctx, m.RealmID, apart, []string{key})
+	if err != nil {
+		return rec, err
+	}
+	a, is := taken[key]
+	if !is {
+		return rec, ErrNotFound
+	}
+	return AccountRecord{Account: a}, nil
 }
 
 // adoptSubject gives the account the subject that it has at the Elder: as an alias, even if it

@@ -44,6 +44,13 @@ func (r *AccountRecord) pendingAt(d Dialect) bool {
 	return slices.ContainsFunc(r.Passwords, func(p SourceHash) bool { return p.Source == d && p.Hash == "" })
 }
 
+// strangerAt tells whether the account is known by other old servers alone, none of whose passwords
+// is good in a dialect: at the legacy server of that dialect its names may be another person's.
+func (r *AccountRecord) strangerAt(d Dialect) bool {
+	here := func(p SourceHash) bool { return p.Source == d || p.Joined }
+	return r.Kind == KindPerson && !r.Disabled && r.PasswordHash == "" && len(r.Passwords) > 0 && !slices.ContainsFunc(r.Passwords, here)
+}
+
 // schemes are the cost classes of what the account's logins are tried with, but for the one
 // that every floor knows.
 func (r *AccountRecord) schemes() (all []string) {

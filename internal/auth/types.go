@@ -53,6 +53,7 @@ type Mount struct {
 	Notice Notice // of its end
 
 	Elder Elder // whom it takes over from; nil: nobody
+	Apart bool  // whom the Elder lets in by a name of an account from elsewhere gets one that is apart
 	Mode  Mode  // "" is ModeOwn
 	Split Split // of ModeSplit
 }

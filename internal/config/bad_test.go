@@ -135,6 +135,7 @@ func TestConfig_BadFile(t *testing.T) {
 		{"legacy_ca alone", senmo(`legacy_ca = "ca.pem"`), `ostiary.toml: mount 1 (senmo): legacy_ca: is for a mount with legacy, the server to take over from`},
 		{"legacy_timeout alone", senmo(`legacy_timeout = "5s"`), `ostiary.toml: mount 1 (senmo): legacy_timeout: is for a mount with legacy, the server to take over from`},
 		{"legacy_calls alone", senmo(`legacy_calls = 1`), `ostiary.toml: mount 1 (senmo): legacy_calls: is for a mount with legacy, the server to take over from`},
+		{"legacy_apart alone", senmo(`legacy_apart = true`), `ostiary.toml: mount 1 (senmo): legacy_apart: is for a mount with legacy, the server to take over from`},
 		{"long legacy_timeout", senmo(old, `legacy_timeout = "21s"`), `ostiary.toml: mount 1 (senmo): legacy_timeout: must be between 100ms and 20s`},
 		{"no legacy_calls", senmo(old, `legacy_calls = 0`), `ostiary.toml: mount 1 (senmo): legacy_calls: must be between 1 and 1024`},
 		{"shadow of nothing", senmo(`mode = "shadow"`), `ostiary.toml: mount 1 (senmo): mode: "shadow" needs legacy, the server that answers then`},

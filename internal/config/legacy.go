@@ -96,6 +96,14 @@ func (t *Mount) checkLegacyCalls() error {
 	return t.withLegacy()
 }
 
+func (t *Mount) setLegacyApart(m *auth.Mount) error {
+	if t.LegacyApart == nil {
+		return nil
+	}
+	m.Apart = *t.LegacyApart
+	return t.withLegacy()
+}
+
 func (t *Mount) checkLegacyCA() error {
 	if t.LegacyCA == "" {
 		return nil

@@ -21,6 +21,7 @@ legacy = "https://old.example.com/base/"
 legacy_ca = "/etc/ca.pem"
 legacy_timeout = "1500ms"
 legacy_calls = 7
+legacy_apart = true
 mode = "split"
 split_percent = 20
 split_accounts = ["Ada"]
@@ -55,8 +56,8 @@ func TestMounts_Legacy(t *testing.T) {
 	if diff := cmp.Diff(want, c.Legacies(mounts)); diff != "" {
 		t.Error(diff)
 	}
-	for i, m := range []auth.Mount{{}, {Mode: auth.ModeSplit, Split: auth.Split{Percent: 20, Accounts: map[string]bool{"ada": true}}}, {Mode: auth.ModeShadow, Split: auth.Split{Percent: 20}}, {}} {
-		if diff := cmp.Diff([]any{m.Mode, m.Split}, []any{mounts[i].Mode, mounts[i].Split}); diff != "" {
+	for i, m := range []auth.Mount{{}, {Apart: true, Mode: auth.ModeSplit, Split: auth.Split{Percent: 20, Accounts: map[string]bool{"ada": true}}}, {Mode: auth.ModeShadow, Split: auth.Split{Percent: 20}}, {}} {
+		if diff := cmp.Diff([]any{m.Mode, m.Split, m.Apart}, []any{mounts[i].Mode, mounts[i].Split, mounts[i].Apart}); diff != "" {
 			t.Errorf("mount %d: %s", i+1, diff)
 		}
 	}

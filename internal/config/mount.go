@@ -47,6 +47,7 @@ type Mount struct {
 	LegacyCA      string    `toml:"legacy_ca"`      // certificates in PEM to trust for it; empty: the system's
 	LegacyTimeout *Duration `toml:"legacy_timeout"` // how long a call of it may take
 	LegacyCalls   *int      `toml:"legacy_calls"`   // how many there are at once
+	LegacyApart   *bool     `toml:"legacy_apart"`   // whether those are kept apart whose names came from another one
 	Mode          *string   `toml:"mode"`           // own, shadow, or split: who answers
 	SplitPercent  *int      `toml:"split_percent"`  // of the names that are answered here, with split
 	SplitAccounts []string  `toml:"split_accounts"` // those that are answered here besides
@@ -89,6 +90,7 @@ func (t *Mount) resolve(realm string, known []dialect.Dialect) (*auth.Mount, err
 		{"legacy_ca", t.checkLegacyCA},
 		{"legacy_timeout", t.checkLegacyTimeout},
 		{"legacy_calls", t.checkLegacyCalls},
+		{"legacy_apart", func() error { return t.setLegacyApart(&m) }},
 		{"mode", func() error { return t.setMode(&m) }},
 		{"split_percent", func() error { return t.setSplitPercent(&m) }},
 		{"split_accounts", func() error { return t.setSplitAccounts(&m) }},

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ostiary/ostiary/internal/legacy/legacytest"
+)
+
+// overlapping is a takeover from four old servers that each have an ada, with a password of its own.
+func overlapping(t *testing.T, mount string) *takeover {
+	o := &takeover{T: t, data: filepath.Join(t.TempDir(), "data"), config: filepath.Join(t.TempDir(), "ostiary.toml"), relays: map[string]*relay{}}
+	for _, d := range fourDialects {
+		ada := legacytest.Account{Username: "ada", Email: "ada@example.com", Password: oldPass + d, Subject: "old-" + d}
+		if d == "nomic" {
+			ada.Subject = "17"
+		}
+		o.relays[d] = newRelay(t, legacytest.Start(t, d, []legacytest.Account{ada}))
+	}
+	o.write(mount)
+	o.p = serve(t, o.data, "--config", o.config)
+	return o
+}
+
+func (o *takeover) allSignIn(when string, want map[string]int) {
+	o.Helper()
+	for _, d := range []string{"senmo", "mikrocloud", "cloudio", "nomic"} {
+		if res, text := o.signIn(d, "ada", oldPass+d); res.StatusCode != want[d] {
+			o.Errorf("%s, %s: %d %s, want %d", when, d, res.StatusCode, text, want[d])
+		}
+	}
+}
+
+var everywhere = map[string]int{"senmo": 200, "mikrocloud": 200, "cloudio": 200, "nomic": 200}
+
+// TestLegacyApart: with legacy_apart whoever has an account at several old servers signs in at the mount
+// of each with its own password, before and after these are gone, whether they are asked or answer
+// themselves. Without it the first one has the name.
+func TestLegacyApart(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"own", "shadow"} {
+		o := overlapping(t, "legacy_apart = true\nmode = \""+mode+"\"")
+		o.allSignIn(mode, everywhere)
+		o.mode("legacy_apart = true")
+		for _, r := range o.relays {
+			r.old.Stop()
+		}
+		o.allSignIn(mode+", and then without the old servers", everywhere)
+		if got := o.audited("account_adopted", "apart"); got != 3 {
+			t.Errorf("%s: %d accounts are apart", mode, got)
+		}
+		if got := strings.Count(must(t, "", "account", "list", "--json", "--data", o.data), `"username":"ada"`); got != 4 {
+			t.Errorf("%s: %d accounts", mode, got)
+		}
+	}
+	o := overlapping(t, "")
+	o.allSignIn("without", map[string]int{"senmo": http.StatusOK, "mikrocloud": http.StatusUnauthorized, "cloudio": http.StatusForbidden, "nomic": http.StatusForbidden})
+	if got := o.audited("sign_in_failed", "no_password"); got != 3 {
+		t.Errorf("without: %d refusals", got)
+	}
+}
