@@ -55,6 +55,8 @@ func everybody() (all []*person) {
 					p.secret = totp.NewSecret()
 					p.TOTP = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(p.secret)
 				}
+			case dialect == "cloudio" && (i == 0 || i == perDialect-1): // by the name of somebody else, or the same one
+				p.Username = fmt.Sprintf("nomic%d", i+1)
 			case dialect == "senmo" && i < 2:
 				p.Email = fmt.Sprintf("mikrocloud%d@example.com", perDialect-i)
 				if i == 1 {
