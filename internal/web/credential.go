@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ostiary/ostiary/internal/auth"
 )
 
 // Authorization splits the Authorization header (RFC 9110 section 11.6.2) into
@@ -19,6 +21,17 @@ func Authorization(h http.Header) (scheme, value string) {
 // clients send instead.
 func Authentication(h http.Header) (scheme, value string) {
 	return credential(h["Authentication"])
+}
+
+// BesideToken refuses a login whose name and password are in its body, if a header has a credential
+// of the scheme Token, which is cloudio's: that dialect may be mounted elsewhere, and read this one.
+func BesideToken(h http.Header) error {
+	a, _ := Authorization(h)
+	b, _ := Authentication(h)
+	if a == "token" || b == "token" {
+		return auth.Errorf(auth.CodeInvalidInput, "two credentials in one request")
+	}
+	return nil
 }
 
 func credential(values []string) (scheme, value string) {

@@ -70,6 +70,18 @@ func TestLogin_TwoCredentials(t *testing.T) {
 	}
 }
 
+// Without a Token there is one credential at the most, and none that is good.
+func TestLogin_NoToken(t *testing.T) {
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
+	for _, value := range []string{"", "Basic YWRhOng", "Bearer x", "x"} {
+		r := login("ada", dialecttest.Password).WithBody(`{"username":"ada","password":"x"}`).Without("Authorization")
+		if value != "" {
+			r = r.With("Authorization", value)
+		}
+		h.Send(t, r).Is(t, value, 403)
+	}
+}
+
 // A JWT is a credential with its own csrf alone, bare or as Bearer.
 func TestAccess_CSRF(t *testing.T) {
 	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)

@@ -20,6 +20,7 @@ func TestDeclared(t *testing.T) {
 		"Dialect":                     TestDialect,
 		"Threat01_EnumerationByReply": TestThreat01_EnumerationByReply,
 		"Login_TwoCredentials":        TestLogin_TwoCredentials,
+		"Login_NoToken":               TestLogin_NoToken,
 		"Access_CSRF":                 TestAccess_CSRF,
 	} {
 		t.Run(name, test)

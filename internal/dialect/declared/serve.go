@@ -228,9 +228,6 @@ func (a *asked) mint(ctx context.Context, r *route, v *values) (err error) {
 // credentials reads a name and a password. What is missing in a body is said; of a header
 // nothing is.
 func (a *asked) credentials(r *route) (c auth.Credentials, err error) {
-	if err := a.oneCredential(r); err != nil {
-		return c, err
-	}
 	if login := r.from["login"]; login != nil {
 		value, ok, err := a.read(login)
 		if err != nil {
@@ -238,6 +235,9 @@ func (a *asked) credentials(r *route) (c auth.Credentials, err error) {
 		}
 		if !ok {
 			return c, auth.Because(auth.CodeBadCredentials, "no credential of the scheme in the header")
+		}
+		if r.body != web.BodyIgnored && a.body("username") != nil && a.body("password") != nil {
+			return c, a.two()
 		}
 		decode := web.Basic
 		if login.raw {
@@ -259,26 +259,23 @@ func (a *asked) credentials(r *route) (c auth.Credentials, err error) {
 	case err != nil:
 		return c, err
 	case named && spoken:
-		return auth.Credentials{Name: name, Password: auth.Secret(word)}, nil
+		return auth.Credentials{Name: name, Password: auth.Secret(word)}, a.besideHeader()
 	case user.member != "" && pass.member != "":
 		return c, auth.Errorf(auth.CodeInvalidInput, "%s and %s are required", user.member, pass.member)
 	}
 	return c, auth.Because(auth.CodeBadCredentials, "a name or a password is missing")
 }
 
-// oneCredential refuses a login that another reader could take from elsewhere: a password
-// in the body beside one in a header, or a header of a scheme for passwords beside the body.
-func (a *asked) oneCredential(r *route) error {
-	two := &auth.Error{Code: a.definition.two, Detail: "two credentials in one request"}
-	if login := r.from["login"]; login != nil {
-		if r.body != web.BodyIgnored && a.body("username") != nil && a.body("password") != nil {
-			return two
-		}
-		return nil
-	}
+// two is the error of a login that another reader could take from elsewhere.
+func (a *asked) two() error {
+	return &auth.Error{Code: a.definition.two, Detail: "two credentials in one request"}
+}
+
+// besideHeader refuses a password in the body beside a header of a scheme for passwords.
+func (a *asked) besideHeader() error {
 	for _, get := range []func(http.Header) (string, string){web.Authorization, web.Authentication} {
 		if scheme, _ := get(a.Header); scheme == "token" || scheme != "" && a.definition.forPasswords(scheme) {
-			return two
+			return a.two()
 		}
 	}
 	return nil
@@ -299,7 +296,7 @@ func (a *asked) read(f *from) (value string, ok bool, err error) {
 	}
 	for _, name := range f.headers {
 		if len(a.Header[name]) > 1 {
-			return "", false, &auth.Error{Code: a.definition.two, Detail: "two credentials in one request"}
+			return "", false, a.two()
 		}
 	}
 	for _, name := range f.headers {

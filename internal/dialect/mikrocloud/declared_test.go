@@ -19,6 +19,7 @@ func TestDeclared(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"Dialect":                     TestDialect,
 		"Threat01_EnumerationByReply": TestThreat01_EnumerationByReply,
+		"Login_TwoCredentials":        TestLogin_TwoCredentials,
 		"Access":                      TestAccess,
 	} {
 		t.Run(name, test)

@@ -78,6 +78,9 @@ func routes(svc *auth.Service, m *auth.Mount) []web.Route {
 				if in.Email == nil || in.Password == nil {
 					return loginAnswer{}, auth.Errorf(auth.CodeInvalidInput, "email and password are required")
 				}
+				if err := web.BesideToken(r.Header); err != nil {
+					return loginAnswer{}, err
+				}
 				c := auth.Credentials{Name: *in.Email, Password: auth.Secret(*in.Password)}
 				p, err := svc.BeginSignIn(ctx, m, c, r.Client)
 				if err != nil {

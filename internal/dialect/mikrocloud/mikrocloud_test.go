@@ -65,6 +65,20 @@ func TestThreat01_EnumerationByReply(t *testing.T) { dialecttest.EnumerationByRe
 
 func FuzzRequest(f *testing.F) { dialecttest.Fuzz(f, suite) }
 
+// A Token belongs to another dialect, and beside a login it is a second credential.
+func TestLogin_TwoCredentials(t *testing.T) {
+	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)
+	for _, name := range []string{"Authorization", "Authentication"} {
+		for value, status := range map[string]int{"Token x": 400, "token": 400, "Bearer x": 200, "Basic x": 200, "x": 200} {
+			h.Send(t, login("ada", dialecttest.Password).With(name, value)).Is(t, name+": "+value, status)
+		}
+		a := h.Send(t, dialecttest.JSON("/user/login", "{}").With(name, "Token x"))
+		if a.Status != 400 || a.Text(t, "message") != "email and password are required" {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+	}
+}
+
 // auth_token is a Bearer; bare it is nothing.
 func TestAccess(t *testing.T) {
 	h := dialecttest.Open(t, dialecttest.Options{}, suite.Dialect)

@@ -109,13 +109,7 @@ func credentials(r *web.Request, in loginRequest) (c auth.Credentials, err error
 	if in.Username == nil || in.Password == nil {
 		return c, auth.Errorf(auth.CodeInvalidInput, "username and password are required")
 	}
-	// A Token is a credential of cloudio, which may be mounted elsewhere.
-	a, _ := web.Authorization(r.Header)
-	b, _ := web.Authentication(r.Header)
-	if a == "token" || b == "token" {
-		return c, auth.Errorf(auth.CodeInvalidInput, "two credentials in one request")
-	}
-	return auth.Credentials{Name: *in.Username, Password: auth.Secret(*in.Password)}, nil
+	return auth.Credentials{Name: *in.Username, Password: auth.Secret(*in.Password)}, web.BesideToken(r.Header)
 }
 
 // dress makes the answer of a grant, or passes the error on.

@@ -81,6 +81,10 @@ func TestLogin_TwoCredentials(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		a := h.Send(t, dialecttest.JSON("/v1/auth", "{}").With(name, "Token x"))
+		if a.Status != 400 || a.Text(t, "error") != "username and password are required" {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
 	}
 }
 
