@@ -85,7 +85,7 @@ func (s *Service) CreateAccount(ctx context.Context, realm uuid.UUID, n NewAccou
 		return s.firstRoles(ctx, tx, realm, rec.ID, n.Roles, cl)
 	})
 	if CodeOf(err) == CodeConflict {
-		return Account{}, "", Errorf(CodeConflict, "the username, the e-mail address or the number is taken")
+		return Account{}, "", s.taken(ctx, rec.Account, keys, nil)
 	}
 	return rec.Account, Secret(secret), err
 }
@@ -212,7 +212,8 @@ func (s *Service) UpdateAccount(ctx context.Context, realm, id uuid.UUID, c Acco
 		return nil
 	})
 	if CodeOf(err) == CodeConflict {
-		err = Errorf(CodeConflict, "the username, the e-mail address or the number is taken")
+		keys, _ := nameKeys(a.Username, a.Email)
+		err = s.taken(ctx, a, keys, nil)
 	}
 	return a, err
 }
@@ -347,7 +348,7 @@ func (s *Service) SetAlias(ctx context.Context, realm, id uuid.UUID, d Dialect, 
 		return tx.InsertEvent(ctx, e)
 	})
 	if CodeOf(err) == CodeConflict {
-		err = Errorf(CodeConflict, "another account has the subject %q in %s", subject, d)
+		err = s.taken(ctx, Account{ID: id, RealmID: realm}, nil, map[Dialect]string{d: subject})
 	}
 	return err
 }

@@ -387,7 +387,7 @@ func (f *findings) identifiers(e *ImportEntry) *importProblem {
 			}
 		}
 		if id, taken := f.numbers[n]; numeric && taken && other(id) {
-			return &importProblem{kind: "alias", account: id, reason: fmt.Sprintf("the subject %q in %s is the number of account %s", subject, d, id)}
+			return &importProblem{kind: "alias", account: id, reason: fmt.Sprintf("the subject %q in %s is the number of account %s: ostiary account update --number gives that another one", subject, d, id)}
 		}
 		if id, ok := ParseID(subject); ok && f.ids[id] && other(id) {
 			return &importProblem{kind: "alias", account: id, reason: fmt.Sprintf("the subject %q in %s is the id of another account", subject, d)}
