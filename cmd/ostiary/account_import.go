@@ -241,7 +241,7 @@ func (x *importing) run() (refused, err error) {
 		return nil, misusef("--pending and --apart: need --source, since no line says its source")
 	case x.DryRun:
 		x.summary("would be ")
-		return x.refusal("nothing was to be imported"), nil
+		return x.refusal("a dry run imports nothing"), nil
 	case x.im.Refused > 0 && x.rejects == nil:
 		x.summary("would be ")
 		return x.refusal("nothing was imported"), nil

@@ -334,3 +334,14 @@ func TestProgress_Line(t *testing.T) {
 		}
 	}
 }
+
+func TestProgress_NullIsNoTerminal(t *testing.T) {
+	f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if isTerminal(f) {
+		t.Error("a backup to it is refused")
+	}
+}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -18,5 +20,20 @@ func TestStrayVariables(t *testing.T) {
 	})
 	if want := []string{"OSTIARY_GUESS_WALLS", "OSTIARY_LISTN"}; !slices.Equal(got, want) {
 		t.Errorf("stray: %v, want %v", got, want)
+	}
+}
+
+// fullWriter takes nothing.
+type fullWriter struct{}
+
+func (fullWriter) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// TestRun_UnwrittenOnce: that nothing could be written is said once, however much there was.
+func TestRun_UnwrittenOnce(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"serve", "--help"}} {
+		var errOut strings.Builder
+		if status := run(t.Context(), args, strings.NewReader(""), fullWriter{}, &errOut); status != 1 || errOut.String() != "ostiary: no space left\n" {
+			t.Errorf("%q: %d %q", args, status, errOut.String())
+		}
 	}
 }

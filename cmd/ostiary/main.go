@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return a.fail(misuse(err.Error() + hint(err)))
 	}
 	if line.Help {
-		return a.fail(errors.Join(line.Command.WriteHelp(a.out), a.out.Flush()))
+		return a.fail(a.written(line.Command.WriteHelp(a.out)))
 	}
 	a.set = &c.Shared
 	a.typedRealm, a.givenRealm, a.typedURL = line.Typed("realm"), line.Given("realm"), line.Typed("database")
@@ -111,9 +111,17 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if !ok {
 		return a.fail(fmt.Errorf("%s can't be run", line.Command.Path()))
 	}
-	status := a.fail(errors.Join(command.Run(a), a.out.Flush()))
+	status := a.fail(a.written(command.Run(a)))
 	a.flushLog()
 	return status
+}
+
+// written is what has gone wrong with a command, and with what it has printed.
+func (a *app) written(err error) error {
+	if unwritten := a.out.Flush(); !errors.Is(err, unwritten) { // else it has met that itself
+		err = errors.Join(err, unwritten)
+	}
+	return err
 }
 
 // flushLog sees that what was said on standard error is there, if anybody reads it.

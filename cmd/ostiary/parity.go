@@ -183,7 +183,7 @@ func (r *parityReport) verdict() parityVerdict {
 	}
 	switch {
 	case v.Compared == 0:
-		v.Why = `Nothing was compared: a mount needs legacy, and mode = "shadow" or "split".`
+		v.Why = `Nothing was compared yet: a mount needs legacy, and mode = "shadow" or "split"; servers store what they count every 10 seconds.`
 	case worst != nil:
 		v.Why = fmt.Sprintf("Not safe to cut over yet: of %d requests, %d (%s) had a difference that can break a client; first of these: %s %q, %d times at %s %s.",
 			v.Compared, v.Differed, percent(v.Differed, v.Compared), worst.Kind, worst.Detail, worst.Requests, worst.Dialect, worst.Route)
