@@ -100,7 +100,7 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		a.client.token = audit.TagOf(hash)
 		got.secret = a.client.token
 	}
-	if rec != nil && m != nil && m.AppendCode && !a.codeLater && s.factorState(rec.Factor) == FactorConfirmed && !(m.Apart && rec.strangerAt(m.Dialect)) {
+	if rec != nil && m != nil && m.AppendCode && !a.codeLater && s.factorState(rec.Factor) == FactorConfirmed && !m.keepsApart(rec) {
 		pass, got.code = splitCode(pass)
 	}
 	ask, err := s.forElder(ctx, m, rec, c)

@@ -231,7 +231,7 @@ func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) 
 			return err
 		case key == got.name:
 			return errOvertaken
-		case m.Apart && holder.strangerAt(m.Dialect):
+		case m.keepsApart(&holder):
 			got.rec.Apart = m.Dialect
 			return s.namesFree(ctx, tx, m, got)
 		case strings.Contains(key, "@"):

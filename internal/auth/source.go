@@ -51,6 +51,9 @@ func (r *AccountRecord) strangerAt(d Dialect) bool {
 	return r.Kind == KindPerson && !r.Disabled && r.PasswordHash == "" && len(r.Passwords) > 0 && !slices.ContainsFunc(r.Passwords, here)
 }
 
+// keepsApart tells whether who is let in by the Elder, with a name of the account, gets another one.
+func (m *Mount) keepsApart(rec *AccountRecord) bool { return m.Apart && rec.strangerAt(m.Dialect) }
+
 // schemes are the cost classes of what the account's logins are tried with, but for the one
 // that every floor knows.
 func (r *AccountRecord) schemes() (all []string) {

@@ -74,7 +74,7 @@ func (s *Service) forElder(ctx context.Context, m *Mount, rec *AccountRecord, c 
 		ask.answers = x
 	}
 	if !rec.Disabled && rec.Kind == KindPerson {
-		ask.password = rec.pendingAt(m.Dialect) || m.Apart && rec.strangerAt(m.Dialect)
+		ask.password = rec.pendingAt(m.Dialect) || m.keepsApart(rec)
 		ask.factor = rec.Elsewhere == m.Dialect && s.factorOf(rec) == FactorElsewhere
 	}
 	return ask, nil
@@ -132,7 +132,7 @@ func (s *Service) hashLearnt(ctx context.Context, got *checked, p Secret) error 
 
 // heard takes what the Elder says of a login that it lets in.
 func (s *Service) heard(m *Mount, got *checked, n *Newcomer, asked string) (err error) {
-	apart := m.Apart && got.rec.strangerAt(m.Dialect)
+	apart := m.keepsApart(&got.rec)
 	if got.rec.ID != uuid.Nil && !apart {
 		err = s.sameAs(&got.rec, m.Dialect, n, asked)
 	} else if rec, keys, wrong := s.newcomer(m, n, asked); wrong != nil {
