@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"database/sql"
 	"encoding/base64"
 	"io"
 	"net/http"
 	neturl "net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -157,6 +159,91 @@ func TestServe_WaitsForTheDatabase(t *testing.T) {
 	}
 	if err := p.Stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestServe_ClosedAsItsMountsSay: while the database is away, pages of the origins of a mount can read
+// that, and a declared route says it in its own words. Who came by plain HTTP is counted from then on.
+func TestServe_ClosedAsItsMountsSay(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	url := pg.URL(t)
+	pg.Stop(t, syscall.SIGQUIT)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"ostiary.toml": "[[mount]]\ndialect = \"nomic\"\ncors_origins = [\"https://app.example.com\"]\n[[mount]]\ndefinition = \"acme.toml\"\n",
+		"acme.toml": `name = "acme"
+[[route]]
+path = "/acme/login"
+body = "json"
+flow = "sign_in"
+username = { member = "user" }
+password = { member = "password" }
+[route.answer]
+json = '{"token": "${bearer}"}'
+[[route.error]]
+codes = "unavailable"
+json = '{"later": "${status}"}'
+[[error]]
+codes = "*"
+json = '{"no": "${status}"}'
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, key := certificate(t, 100*day)
+	p, err := begin(context.Background(), t.TempDir(), nil, "--data", filepath.Join(t.TempDir(), "data"), "--database", url, "--config", filepath.Join(dir, "ostiary.toml"),
+		"--tls-cert", cert, "--tls-key", key, "--http-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	p.waitFor(t, "not ready")
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // a certificate of this test's
+	ask := func(method, path string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequest(method, "https://"+regexp.MustCompile(`not ready" address=(\S+)`).FindStringSubmatch(p.err.String())[1]+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", "https://app.example.com")
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		return res, string(body)
+	}
+	for _, c := range []struct {
+		method, path string
+		status       int
+		body, origin string
+	}{
+		{"OPTIONS", "/api/auth/token", 204, "", "https://app.example.com"}, {"POST", "/api/auth/token", 503, `"status":503`, "https://app.example.com"},
+		{"POST", "/acme/login", 503, `{"later":503}`, ""},
+	} {
+		if res, body := ask(c.method, c.path); res.StatusCode != c.status || !strings.Contains(body, c.body) || res.Header.Get("Access-Control-Allow-Origin") != c.origin {
+			t.Errorf("%s %s: %s %v %s", c.method, c.path, res.Status, res.Header, body)
+		}
+	}
+	pg.Run(t)
+	p.waitFor(t, "msg=serving")
+	said := func(what string) string {
+		return regexp.MustCompile(what + `" address=(\S+)`).FindStringSubmatch(p.err.String())[1]
+	}
+	if status := get(t, "http://"+said("refusing plain HTTP")+"/v1/auth"); status != http.StatusForbidden {
+		t.Errorf("plain HTTP: %d", status)
+	}
+	res, err := http.Get("http://" + said("serving metrics") + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(text), `ostiary_http_refused_total{reason="plain_http"} 1`) {
+		t.Errorf("who came by plain HTTP is not counted: %v", err)
 	}
 }
 
