@@ -83,6 +83,9 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 	if a.began.IsZero() {
 		a.began = time.Now()
 	}
+	if m != nil && rec != nil && m.keepsApart(rec) {
+		rec, known = nil, false // here the name is nobody's yet
+	}
 	got := &checked{began: a.began, stretch: password.Stretch(string(c.Password))}
 	g, err := s.enter(ctx, a, rec, known, nameOrRaw(c.Name))
 	if CodeOf(err) == CodeThrottled {
@@ -100,7 +103,7 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		a.client.token = audit.TagOf(hash)
 		got.secret = a.client.token
 	}
-	if rec != nil && m != nil && m.AppendCode && !a.codeLater && s.factorState(rec.Factor) == FactorConfirmed && !m.keepsApart(rec) {
+	if rec != nil && m != nil && m.AppendCode && !a.codeLater && s.factorState(rec.Factor) == FactorConfirmed {
 		pass, got.code = splitCode(pass)
 	}
 	ask, err := s.forElder(ctx, m, rec, c)

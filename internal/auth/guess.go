@@ -21,7 +21,6 @@ type guess struct {
 	account uuid.UUID   // uuid.Nil: no account has the name
 	keys    []BudgetKey // those that a failure charges
 	leaves  []func(undone bool)
-	other   bool          // it was right, but not for the account that it was counted under
 	undone  bool          // the store was away
 	shared  []Reservation // of places that all nodes count
 }
@@ -221,7 +220,7 @@ func (g *guess) spent(k BudgetKey, p throttle.Policy, state throttle.State) audi
 // failures stay, whoever signs in.
 func (g *guess) clear(ctx context.Context, tx Tx) error {
 	for _, k := range g.keys {
-		if k.Kind == BudgetKnown && !g.other {
+		if k.Kind == BudgetKnown {
 			if err := tx.ClearBudget(ctx, k); err != nil {
 				return err
 			}

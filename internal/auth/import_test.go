@@ -311,7 +311,7 @@ func TestImport_Deleted(t *testing.T) {
 	if im := w.imports(text, auth.ImportOptions{RestoreDeleted: true}); im.New != 1 {
 		t.Errorf("got %+v", im.ImportCounts)
 	}
-	if gone, err := w.store.NameGone(w.ctx, w.realm.ID, "ada"); err != nil || gone {
+	if gone, err := w.store.NameGone(w.ctx, w.realm.ID, "ada", "one"); err != nil || gone {
 		t.Errorf("still gone: %v, %v", gone, err)
 	}
 }
@@ -339,7 +339,7 @@ func TestImport_DeletedLine(t *testing.T) {
 	if len(all) != 2 || all[0].ID != bob.ID || all[1].Username != "ada" || all[1].ID == ada.ID {
 		t.Errorf("got %+v", all)
 	}
-	if gone, err := w.store.NameGone(w.ctx, w.realm.ID, "ada@example.com"); err != nil || gone {
+	if gone, err := w.store.NameGone(w.ctx, w.realm.ID, "ada@example.com", "one"); err != nil || gone {
 		t.Errorf("still gone: %v, %v", gone, err)
 	}
 }

@@ -129,7 +129,7 @@ func asNumber(subject string) (int64, bool) {
 type findings struct {
 	imported map[[32]byte]uuid.UUID
 	names    map[Dialect]map[string]Account // "": those that are good in every dialect
-	gone     map[string]bool
+	gone     map[Dialect]map[string]bool
 	numbers  map[int64]uuid.UUID
 	subjects map[string][]TakenSubject
 	ids      map[uuid.UUID]bool // that are accounts'
@@ -224,8 +224,11 @@ func (im *Importer) find(ctx context.Context, r Reader, f *findings, q *asked) (
 			f.from[a] = append(f.from[a], p.Source)
 		}
 	}
-	if f.gone, err = r.NamesGone(ctx, im.realm.ID, q.names[""]); err != nil {
-		return err
+	f.gone = map[Dialect]map[string]bool{}
+	for d, keys := range q.names {
+		if f.gone[d], err = r.NamesGone(ctx, im.realm.ID, d, keys); err != nil {
+			return err
+		}
 	}
 	if f.numbers, err = r.NumbersTaken(ctx, im.realm.ID, q.numbers); err != nil {
 		return err
@@ -281,7 +284,10 @@ func (im *Importer) decide(e *ImportEntry, f *findings) (lineFate, *importProble
 		return 0, problem
 	}
 	a.Restored = im.o.RestoreDeleted
-	if !a.Restored && slices.ContainsFunc(a.AllNames(), func(n AccountName) bool { return f.gone[n.Key] }) {
+	gone := func(n AccountName) bool {
+		return f.gone[""][n.Key] || f.gone[n.Dialect][n.Key] || f.gone[a.Source][n.Key]
+	}
+	if !a.Restored && slices.ContainsFunc(a.AllNames(), gone) {
 		return 0, &importProblem{kind: "deleted", reason: "the account of this name was deleted here; --restore-deleted makes it again"}
 	}
 	return fate, f.identifiers(e)

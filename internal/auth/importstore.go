@@ -41,8 +41,8 @@ type ImportReader interface {
 	// NamesTaken are the accounts that have names, by their keys: those that are good in every
 	// dialect, or, if one is given, in that alone.
 	NamesTaken(ctx context.Context, realm uuid.UUID, d Dialect, keys []string) (map[string]Account, error)
-	// NamesGone are those of the keys that deleted accounts had.
-	NamesGone(ctx context.Context, realm uuid.UUID, keys []string) (map[string]bool, error)
+	// NamesGone are those of the keys that deleted accounts had: everywhere, or in one dialect alone.
+	NamesGone(ctx context.Context, realm uuid.UUID, d Dialect, keys []string) (map[string]bool, error)
 	// NumbersTaken are the accounts that have numbers.
 	NumbersTaken(ctx context.Context, realm uuid.UUID, numbers []int64) (map[int64]uuid.UUID, error)
 	// SubjectsTaken are those of the subjects that accounts have in any dialect.
@@ -60,7 +60,8 @@ type ImportWriter interface {
 	// realm lacks a role; then the transaction is to be given up. The caller holds the realm, and
 	// has seen that no number is another account's subject.
 	InsertAccounts(ctx context.Context, realm uuid.UUID, accounts []*ImportedAccount, now time.Time) error
-	// NoteImported notes that a line was imported into an account that is there.
+	// NoteImported notes that a line was imported into an account that is there, unless it is
+	// noted of another one that is.
 	NoteImported(ctx context.Context, realm, account uuid.UUID, digest [32]byte, source Dialect, now time.Time) error
 }
 

@@ -164,7 +164,7 @@ func TestMerge_Whole(t *testing.T) {
 		if got, _ := w.opens("two", "ada.l", passOne); got != keep.ID {
 			t.Errorf("after a change of its names: %s", got)
 		}
-		if gone, err := w.store.NameGone(w.ctx, w.realm.ID, "ada.l"); err != nil || gone {
+		if gone, err := w.store.NameGone(w.ctx, w.realm.ID, "ada.l", "one"); err != nil || gone {
 			t.Errorf("its other name is gone: %v", err)
 		}
 

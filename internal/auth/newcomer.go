@@ -160,10 +160,13 @@ func (s *Service) insertNewcomer(ctx context.Context, tx Tx, m *Mount, got *chec
 	if err := tx.HoldRealm(ctx, m.RealmID); err != nil { // one after the other: what is read stays so
 		return err
 	}
-	if err := s.namesFree(ctx, tx, m, got); err != nil {
+	apart, err := s.namesFree(ctx, tx, m, got)
+	if err != nil {
 		return err
 	}
-	var err error
+	if rec.Apart = ""; apart {
+		rec.Apart = m.Dialect
+	}
 	if rec.Number, err = s.newcomerNumber(ctx, tx, m, got.news.Subject); err != nil {
 		return err
 	}
@@ -214,49 +217,32 @@ func (s *Service) newcomerNumber(ctx context.Context, tx Tx, m *Mount, subject s
 }
 
 // namesFree sees that the names of a newcomer are nobody's, first the one that was asked about.
-// If one is that of an account from elsewhere, the newcomer is apart, where the mount has that.
-func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) error {
+// If the mount has that, they may be those of accounts from elsewhere, and the newcomer is apart.
+func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) (apart bool, err error) {
 	for _, key := range append([]string{got.name}, got.keys...) {
-		gone, err := tx.NameGone(ctx, m.RealmID, key)
+		gone, err := tx.NameGone(ctx, m.RealmID, key, m.Dialect)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if gone {
-			return refusedGone
+			return false, refusedGone
 		}
-		holder, err := s.nameHolder(ctx, tx, m, got.rec.Apart, key)
+		holder, err := tx.AccountByName(ctx, m.RealmID, key, m.Dialect)
 		switch {
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
-			return err
-		case key == got.name:
-			return errOvertaken
+			return false, err
 		case m.keepsApart(&holder):
-			got.rec.Apart = m.Dialect
-			return s.namesFree(ctx, tx, m, got)
+			apart = true
+		case key == got.name:
+			return false, errOvertaken
 		case strings.Contains(key, "@"):
-			return refusedEmail
+			return false, refusedEmail
 		default:
-			return refusedUsername
+			return false, refusedUsername
 		}
 	}
-	return nil
-}
-
-// nameHolder is the account that has a name where a newcomer would have it. ErrNotFound: nobody.
-func (s *Service) nameHolder(ctx context.Context, tx Tx, m *Mount, apart Dialect, key string) (rec AccountRecord, err error) {
-	if apart == "" {
-		return tx.AccountByName(ctx, m.RealmID, key, m.Dialect)
-	}
-	taken, err := tx.NamesTaken(ctx, m.RealmID, apart, []string{key})
-	if err != nil {
-		return rec, err
-	}
-	a, is := taken[key]
-	if !is {
-		return rec, ErrNotFound
-	}
-	return AccountRecord{Account: a}, nil
+	return apart, nil
 }
 
 // adoptSubject gives the account the subject that it has at the Elder: as an alias, even if it

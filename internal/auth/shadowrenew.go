@@ -169,7 +169,7 @@ func (s *Service) notBarred(ctx context.Context, m *Mount, who *Newcomer) error 
 			continue
 		}
 		var gone bool
-		if gone, err = s.store.NameGone(ctx, m.RealmID, key); gone {
+		if gone, err = s.store.NameGone(ctx, m.RealmID, key, m.Dialect); gone {
 			return barred("the account of this name was deleted")
 		}
 	}

@@ -153,8 +153,8 @@ func (s *Service) setPending(ctx context.Context, tx Tx, realm, id uuid.UUID, c 
 // SourceReader reads what a takeover decides by.
 type SourceReader interface {
 	// NameGone tells whether a name was that of an account which was deleted or renamed, and is
-	// nobody's since.
-	NameGone(ctx context.Context, realm uuid.UUID, nameKey string) (bool, error)
+	// nobody's since: everywhere, or, of one that was apart, in a dialect.
+	NameGone(ctx context.Context, realm uuid.UUID, nameKey string, d Dialect) (bool, error)
 	// NumberTaken tells whether an account has a number, or goes by it in a dialect.
 	NumberTaken(ctx context.Context, realm uuid.UUID, n int64) (bool, error)
 	// TicketRelay returns ErrNotFound if a ticket has none.

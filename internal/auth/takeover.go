@@ -48,8 +48,8 @@ type asking struct {
 
 // forElder decides what the Elder of a mount may be asked: about a name that nobody has or had
 // here, about an account whose password is pending there, and about one whose second factor
-// is asked for there; about one that other old servers alone know, where the mount keeps such apart;
-// or, in the shadow, about everybody. It is asked nothing about those who are disabled or deleted.
+// is asked for there; or, in the shadow, about everybody. It is asked nothing about those who
+// are disabled or deleted.
 func (s *Service) forElder(ctx context.Context, m *Mount, rec *AccountRecord, c Credentials) (ask asking, err error) {
 	if m == nil || m.Elder == nil || c.Password == "" || len(c.Password) > maxAsked {
 		return ask, nil
@@ -64,7 +64,7 @@ func (s *Service) forElder(ctx context.Context, m *Mount, rec *AccountRecord, c 
 		if _, isID := ParseID(c.Name); isID || key == "" {
 			return ask, nil
 		}
-		gone, err := s.store.NameGone(ctx, m.RealmID, key)
+		gone, err := s.store.NameGone(ctx, m.RealmID, key, m.Dialect)
 		if ask.password = err == nil && !gone; ask.password {
 			ask.answers = x
 		}
@@ -74,7 +74,7 @@ func (s *Service) forElder(ctx context.Context, m *Mount, rec *AccountRecord, c 
 		ask.answers = x
 	}
 	if !rec.Disabled && rec.Kind == KindPerson {
-		ask.password = rec.pendingAt(m.Dialect) || m.keepsApart(rec)
+		ask.password = rec.pendingAt(m.Dialect)
 		ask.factor = rec.Elsewhere == m.Dialect && s.factorOf(rec) == FactorElsewhere
 	}
 	return ask, nil
@@ -132,19 +132,13 @@ func (s *Service) hashLearnt(ctx context.Context, got *checked, p Secret) error 
 
 // heard takes what the Elder says of a login that it lets in.
 func (s *Service) heard(m *Mount, got *checked, n *Newcomer, asked string) (err error) {
-	apart := m.keepsApart(&got.rec)
-	if got.rec.ID != uuid.Nil && !apart {
-		err = s.sameAs(&got.rec, m.Dialect, n, asked)
-	} else if rec, keys, wrong := s.newcomer(m, n, asked); wrong != nil {
-		err = wrong
+	if got.rec.ID == uuid.Nil {
+		got.rec, got.keys, err = s.newcomer(m, n, asked)
 	} else {
-		got.rec, got.keys = rec, keys
+		err = s.sameAs(&got.rec, m.Dialect, n, asked)
 	}
 	if err != nil {
 		return err
-	}
-	if apart {
-		got.rec.Apart, got.guess.other = m.Dialect, true
 	}
 	got.news, got.name, got.factor = n, nameKey(asked), got.rec.Elsewhere
 	switch {

@@ -2,7 +2,9 @@ package auth_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -94,22 +96,133 @@ func TestTakeover_ApartByAddress(t *testing.T) {
 	}
 }
 
-// TestTakeover_ApartProven: with one password and one address at both, they are one person.
-func TestTakeover_ApartProven(t *testing.T) {
+// TestTakeover_ApartJoined: a password that is the same at both tells nothing, since it may have been
+// chosen for that; whoever shows both is one person.
+func TestTakeover_ApartJoined(t *testing.T) {
 	w := newWorld(t, threeDialects)
 	two, old := w.elderOf("two")
 	ada := w.brought("ada", 7, "one", passOne, "", false)
 	old.old.createWith("ada", passOne)
-	g, err := w.svc.SignIn(w.ctx, two, creds("ada", passOne), client)
+	m := *two
+	m.Opaque = true
+	g, err := w.svc.SignIn(w.ctx, &m, creds("ada", passOne), client)
+	if err != nil || g.Account.ID == ada.ID {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	time.Sleep(200 * time.Millisecond) // for what must not happen
+	w.merged(0)
+	if err := w.svc.Join(w.ctx, w.realm.ID, auth.Presented{Token: string(g.Bearer)}, "one", creds("ada", passOne), client); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []auth.Dialect{"one", "two", "three"} {
+		if id, _ := w.opens(d, "ada", passOne); id != ada.ID {
+			t.Errorf("in %s: %s", d, id)
+		}
+	}
+}
+
+// TestTakeover_ApartTakesNoOtherName: of the names that the old server tells, none may be that of somebody
+// who has a password here, or of a service.
+func TestTakeover_ApartTakesNoOtherName(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	two, old := w.elderOf("two")
+	w.brought("ada", 7, "one", passOne, "", false)
+	carl := w.createWith("carl", goodPassword)
+	svc, secret, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: "svc", Kind: auth.KindService}, client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if events := w.merged(2); events[0].Account != ada.ID {
-		t.Errorf("the log: %+v", events)
+	old.old.createWith("ada", passTwo)
+	for asked, change := range map[string]func(n *auth.Newcomer){
+		"ada":             func(n *auth.Newcomer) { n.Email, n.Subject = "carl@example.com", "old-two" },
+		"ada@example.com": func(n *auth.Newcomer) { n.Username, n.Subject = "svc", "old-two" },
+	} {
+		old.change = change
+		_, err := w.svc.SignIn(w.ctx, two, creds(asked, passTwo), client)
+		w.wantCode(err, auth.CodeBadCredentials)
 	}
-	rec, err := w.store.SessionByID(w.ctx, w.realm.ID, g.Session.ID)
-	if err != nil || rec.AccountID != ada.ID || !rec.EndedAt.IsZero() {
-		t.Errorf("its session: %+v, %v", rec, err)
+	if got := w.details(audit.AdoptionRefused); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"email_in_use", "username_in_use"}) {
+		t.Errorf("the log has %q", got)
+	}
+	for c, want := range map[auth.Credentials]uuid.UUID{creds("carl@example.com", goodPassword): carl.ID, creds("svc", string(secret)): svc.ID} {
+		if g, err := w.svc.SignIn(w.ctx, two, c, client); err != nil || g.Account.ID != want {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+}
+
+// TestTakeover_ApartNoMore: who gets a password of his own while the old server is asked about his name
+// keeps the name to himself.
+func TestTakeover_ApartNoMore(t *testing.T) {
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t, threeDialects)
+		two, old := w.elderOf("two")
+		ada := w.brought("ada", 7, "one", passOne, "", false)
+		old.old.createWith("ada", passTwo)
+		old.change = func(n *auth.Newcomer) { n.Subject = "old-two" }
+		old.before = func() {
+			if old.before = nil; w.set(ada.ID, goodPassword) != nil {
+				t.Error("no password")
+			}
+		}
+		_, err := w.svc.SignIn(w.ctx, two, creds("ada", passTwo), client)
+		w.wantCode(err, auth.CodeBadCredentials)
+		if id, _ := w.opens("two", "ada", goodPassword); id != ada.ID {
+			t.Error("her own password is not good there")
+		}
+	})
+}
+
+// TestTakeover_ApartDeleted: who was deleted does not come back, whatever becomes of the other one
+// of the name.
+func TestTakeover_ApartDeleted(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	two, old := w.elderOf("two")
+	ada := w.brought("ada", 7, "one", passOne, "", false)
+	old.old.createWith("ada", passTwo)
+	g, err := w.svc.SignIn(w.ctx, two, creds("ada", passTwo), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.svc.DeleteAccount(w.ctx, w.realm.ID, g.Account.ID, client); err != nil {
+		t.Fatal(err)
+	}
+	name := "Ada L"
+	for range 2 {
+		_, err := w.svc.SignIn(w.ctx, two, creds("ada", passTwo), client)
+		w.wantCode(err, auth.CodeBadCredentials)
+		if _, err := w.svc.UpdateAccount(w.ctx, w.realm.ID, ada.ID, auth.AccountChange{DisplayName: &name}, client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if old.questions() != 1 {
+		t.Errorf("asked %d times", old.questions())
+	}
+	three, third := w.elderOf("three")
+	third.old.createWith("ada", "another one, at a third")
+	if _, err := w.svc.SignIn(w.ctx, three, creds("ada", "another one, at a third"), client); err != nil {
+		t.Errorf("somebody else at a third server: %v", err)
+	}
+}
+
+// TestTakeover_ApartWrittenBack: an old system is told that the name is not its own.
+func TestTakeover_ApartWrittenBack(t *testing.T) {
+	w := newWorld(t, threeDialects, func(o *auth.Options) {
+		o.Writebacks = map[string]auth.Writeback{"default": {Format: "ssha512", Until: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}}
+	})
+	two, old := w.elderOf("two")
+	w.brought("ada", 7, "one", passOne, "", false)
+	old.old.createWith("ada", passTwo)
+	g, err := w.svc.SignIn(w.ctx, two, creds("ada", passTwo), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.set(g.Account.ID, goodPassword); err != nil {
+		t.Fatal(err)
+	}
+	all, err := w.svc.WaitingWritebacks(w.ctx, w.realm.ID, 10)
+	if err != nil || len(all) != 1 || !strings.Contains(string(all[0].Line), `"apart":"two"`) {
+		t.Errorf("%+v, %v", all, err)
 	}
 }
 
@@ -146,6 +259,40 @@ func TestTakeover_NotApart(t *testing.T) {
 	}
 	if old.questions() != 0 {
 		t.Errorf("the old server was asked for %q", old.asked)
+	}
+}
+
+// TestThreat16_ApartGuesses: guesses at the password of the old server are counted for themselves: whoever
+// signs in to the other account of the name does not take them away.
+func TestThreat16_ApartGuesses(t *testing.T) {
+	w := newWorld(t, threeDialects, withBudgets)
+	two, old := w.elderOf("two")
+	ada := w.brought("ada", 7, "one", passOne, "", false)
+	old.old.createWith("ada", passTwo)
+	wrong := 0
+	for range 10 {
+		if id, _ := w.opens("one", "ada", passOne); id != ada.ID { // and the source is known
+			t.Fatal("not signed in")
+		}
+		for range 4 {
+			if _, err := w.svc.SignIn(w.ctx, two, creds("ada", "wrong"), client); auth.CodeOf(err) == auth.CodeBadCredentials {
+				wrong++
+			}
+		}
+	}
+	if wrong != 5 || old.questions() != 5 {
+		t.Errorf("%d wrong guesses, %d of them asked", wrong, old.questions())
+	}
+	if b, err := w.svc.BudgetOf(w.ctx, w.realm.ID, ada.ID); err != nil || len(b) != 0 {
+		t.Errorf("counted for the other one: %+v, %v", b, err)
+	}
+	w.advance(time.Hour)
+	g, err := w.svc.SignIn(w.ctx, two, creds("ada", passTwo), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := w.svc.BudgetOf(w.ctx, w.realm.ID, g.Account.ID); err != nil || len(b) != 1 || b[0].Failures == 0 {
+		t.Errorf("they are forgotten: %+v, %v", b, err)
 	}
 }
 

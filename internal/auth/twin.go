@@ -46,11 +46,8 @@ func (s *Service) seekTwin(got *checked, pass Secret, cl Client) {
 // firstProof tells whether a password of a source was right for the first time, here or where
 // it was pending.
 func (c *checked) firstProof() bool {
-	if c.keys != nil {
-		return c.rec.Apart != "" // else nobody has its names
-	}
 	p := c.right
-	if c.learnt != "" && c.news != nil {
+	if c.learnt != "" && c.keys == nil && c.news != nil {
 		p = c.rec.sourceOf(c.guess.attempt.dialect)
 	}
 	return p.Source != "" && p.ProvenAt.IsZero()

@@ -67,6 +67,7 @@ type writebackLine struct {
 	Number       int64              `json:"number"`
 	Username     string             `json:"username"`
 	Email        string             `json:"email"`
+	Apart        Dialect            `json:"apart,omitempty"` // its names are good there alone
 	DisplayName  string             `json:"display_name"`
 	Org          string             `json:"org"`
 	Subject      map[Dialect]string `json:"subject"`
@@ -117,7 +118,7 @@ func (o *oldSystem) tell(ctx context.Context, tx Tx, a Account, event, hash stri
 	}
 	w := WritebackRecord{ID: newID(), RealmID: a.RealmID, AccountID: a.ID, CreatedAt: o.svc.now()}
 	line, err := json.Marshal(writebackLine{
-		ID: w.ID, At: w.CreatedAt.UTC(), Event: event, Realm: o.realm, Account: a.ID, Number: a.Number, Username: a.Username, Email: a.Email,
+		ID: w.ID, At: w.CreatedAt.UTC(), Event: event, Realm: o.realm, Account: a.ID, Number: a.Number, Username: a.Username, Email: a.Email, Apart: a.Apart,
 		DisplayName: a.DisplayName, Org: a.Org, Subject: subjects, PasswordHash: hash,
 	})
 	if err != nil {

@@ -217,38 +217,35 @@ func (q queries) freeNumber(ctx context.Context, a auth.Account) error {
 
 func (q queries) insertNames(ctx context.Context, a auth.Account, nameKeys []string) error {
 	for _, key := range nameKeys {
-		var err error
-		if a.Apart != "" {
-			_, err = q.exec(ctx, "INSERT INTO source_name (realm_id, dialect, name_key, account_id) VALUES ($1, $2, $3, $4)",
-				a.RealmID[:], string(a.Apart), key, a.ID[:])
-		} else if _, err = q.exec(ctx, "INSERT INTO account_name (realm_id, name_key, account_id) VALUES ($1, $2, $3)",
-			a.RealmID[:], key, a.ID[:]); err == nil {
-			hash := sha256.Sum256([]byte(key))
-			_, err = q.exec(ctx, "DELETE FROM name_gone WHERE realm_id = $1 AND name_hash = $2", a.RealmID[:], hash[:])
-		}
-		if err != nil {
+		if err := q.AddName(ctx, a.RealmID, a.ID, auth.AccountName{Dialect: a.Apart, Key: key}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// nameHash is what name_gone has of a name: of one that was good in one dialect, that too.
+func nameHash(n auth.AccountName) []byte {
+	text := n.Key
+	if n.Dialect != "" {
+		text = "\x00name\x00" + string(n.Dialect) + "\x00" + text
+	}
+	sum := sha256.Sum256([]byte(text))
+	return sum[:]
+}
+
 // dropNames removes an account's names, and notes those that it does not keep.
-func (q queries) dropNames(ctx context.Context, realm, account uuid.UUID, keep []string, now time.Time) error {
-	keys, err := list(ctx, q.prepared, func(row scanner) (key string, err error) {
-		err = row.Scan(&key)
-		return key, err
-	}, `SELECT name_key FROM account_name WHERE account_id = $1 UNION ALL SELECT name_key FROM source_name WHERE account_id = $1`, account[:])
+func (q queries) dropNames(ctx context.Context, realm, account uuid.UUID, keep []auth.AccountName, now time.Time) error {
+	names, err := q.AccountNames(ctx, account)
 	if err != nil {
 		return err
 	}
-	for _, key := range keys {
-		if slices.Contains(keep, key) {
+	for _, n := range names {
+		if slices.Contains(keep, n) {
 			continue
 		}
-		hash := sha256.Sum256([]byte(key))
 		if _, err := q.exec(ctx, `INSERT INTO name_gone (realm_id, name_hash, gone_at) VALUES ($1, $2, $3)
-			ON CONFLICT (realm_id, name_hash) DO NOTHING`, realm[:], hash[:], micros(now)); err != nil {
+			ON CONFLICT (realm_id, name_hash) DO NOTHING`, realm[:], nameHash(n), micros(now)); err != nil {
 			return err
 		}
 	}
@@ -260,9 +257,9 @@ func (q queries) dropNames(ctx context.Context, realm, account uuid.UUID, keep [
 	return nil
 }
 
-func (q queries) NameGone(ctx context.Context, realm uuid.UUID, nameKey string) (gone bool, err error) {
-	hash := sha256.Sum256([]byte(nameKey))
-	err = q.row(ctx, "SELECT EXISTS (SELECT 1 FROM name_gone WHERE realm_id = $1 AND name_hash = $2)", realm[:], hash[:]).Scan(&gone)
+func (q queries) NameGone(ctx context.Context, realm uuid.UUID, nameKey string, d auth.Dialect) (gone bool, err error) {
+	err = q.row(ctx, "SELECT EXISTS (SELECT 1 FROM name_gone WHERE realm_id = $1 AND name_hash IN ($2, $3))",
+		realm[:], nameHash(auth.AccountName{Key: nameKey}), nameHash(auth.AccountName{Dialect: d, Key: nameKey})).Scan(&gone)
 	return gone, classify(err)
 }
 
@@ -276,9 +273,9 @@ func (q queries) UpdateAccount(ctx context.Context, a auth.Account, nameKeys []s
 	if err != nil {
 		return err
 	}
-	keep := slices.Clone(nameKeys)
-	for _, n := range others {
-		keep = append(keep, n.Key)
+	keep := slices.Clone(others)
+	for _, key := range nameKeys {
+		keep = append(keep, auth.AccountName{Dialect: a.Apart, Key: key})
 	}
 	if err := q.dropNames(ctx, a.RealmID, a.ID, keep, a.UpdatedAt); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -145,12 +144,12 @@ func (q queries) NamesTaken(ctx context.Context, realm uuid.UUID, d auth.Dialect
 	return out, err
 }
 
-func (q queries) NamesGone(ctx context.Context, realm uuid.UUID, keys []string) (map[string]bool, error) {
+func (q queries) NamesGone(ctx context.Context, realm uuid.UUID, d auth.Dialect, keys []string) (map[string]bool, error) {
 	byHash, values := map[[32]byte]string{}, make([]any, 0, len(keys))
 	for _, key := range keys {
-		hash := sha256.Sum256([]byte(key))
-		byHash[hash] = key
-		values = append(values, hash[:])
+		hash := nameHash(auth.AccountName{Dialect: d, Key: key})
+		byHash[[32]byte(hash)] = key
+		values = append(values, hash)
 	}
 	out := map[string]bool{}
 	_, err := lookUp(ctx, q.prepared, func(row scanner) (none struct{}, err error) {
@@ -225,7 +224,8 @@ func (q queries) freeFrom(ctx context.Context, realm uuid.UUID, from int64) (int
 
 func (q queries) NoteImported(ctx context.Context, realm, account uuid.UUID, digest [32]byte, source auth.Dialect, now time.Time) error {
 	_, err := q.exec(ctx, `INSERT INTO account_import (realm_id, digest, account_id, source, imported_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT DO NOTHING`, realm[:], digest[:], account[:], string(source), micros(now))
+		ON CONFLICT (realm_id, digest) DO UPDATE SET account_id = excluded.account_id, source = excluded.source, imported_at = excluded.imported_at
+		WHERE NOT EXISTS (SELECT 1 FROM account a WHERE a.id = account_import.account_id)`, realm[:], digest[:], account[:], string(source), micros(now))
 	return err
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -68,12 +67,10 @@ func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts [
 // restore forgets that accounts with an account's names, or of its line, were deleted.
 func (q queries) restore(ctx context.Context, realm uuid.UUID, a *auth.ImportedAccount) error {
 	for _, n := range a.AllNames() {
-		if n.Dialect != "" {
-			continue
-		}
-		hash := sha256.Sum256([]byte(n.Key))
-		if _, err := q.exec(ctx, "DELETE FROM name_gone WHERE realm_id = $1 AND name_hash = $2", realm[:], hash[:]); err != nil {
-			return err
+		for _, d := range []auth.Dialect{n.Dialect, a.Source} {
+			if _, err := q.exec(ctx, "DELETE FROM name_gone WHERE realm_id = $1 AND name_hash = $2", realm[:], nameHash(auth.AccountName{Dialect: d, Key: n.Key})); err != nil {
+				return err
+			}
 		}
 	}
 	_, err := q.exec(ctx, `DELETE FROM account_import WHERE realm_id = $1 AND digest = $2

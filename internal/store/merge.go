@@ -18,8 +18,17 @@ func (q queries) AccountNames(ctx context.Context, account uuid.UUID) ([]auth.Ac
 	}, `SELECT '', name_key FROM account_name WHERE account_id = $1 UNION ALL SELECT dialect, name_key FROM source_name WHERE account_id = $1`, account[:])
 }
 
-func (q queries) AddName(ctx context.Context, realm, account uuid.UUID, n auth.AccountName) error {
-	return q.insertNames(ctx, auth.Account{ID: account, RealmID: realm, Apart: n.Dialect}, []string{n.Key})
+func (q queries) AddName(ctx context.Context, realm, account uuid.UUID, n auth.AccountName) (err error) {
+	if n.Dialect == "" {
+		_, err = q.exec(ctx, "INSERT INTO account_name (realm_id, name_key, account_id) VALUES ($1, $2, $3)", realm[:], n.Key, account[:])
+	} else {
+		_, err = q.exec(ctx, "INSERT INTO source_name (realm_id, dialect, name_key, account_id) VALUES ($1, $2, $3, $4)", realm[:], string(n.Dialect), n.Key, account[:])
+	}
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, "DELETE FROM name_gone WHERE realm_id = $1 AND name_hash = $2", realm[:], nameHash(n))
+	return err
 }
 
 func (q queries) DropName(ctx context.Context, realm, account uuid.UUID, n auth.AccountName) (bool, error) {

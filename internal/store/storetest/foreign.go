@@ -292,7 +292,7 @@ func foreignSubject(w *world) {
 	w.in(func(tx auth.Tx) error { return tx.NoteSubjectGone(w.ctx, w.realm, "", "7", w.now.Add(time.Hour)) })
 	w.same("gone", []time.Time{gone("one", "old-1"), gone("two", "old-1"), gone("one", "7"), gone("one", "8")},
 		[]time.Time{w.now, {}, w.now.Add(time.Hour), {}})
-	if named, err := w.store.NameGone(w.ctx, w.realm, "old-1"); err != nil || named {
+	if named, err := w.store.NameGone(w.ctx, w.realm, "old-1", "one"); err != nil || named {
 		w.Fatalf("a subject is a name: %v, %v", named, err)
 	}
 }

@@ -190,7 +190,7 @@ func importGone(w *world) {
 	a := w.imported("anna", 1)
 	w.importAll(a)
 	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) })
-	gone, err := w.store.NamesGone(w.ctx, w.realm, []string{"anna", "bert", "anna@example.com"})
+	gone, err := w.store.NamesGone(w.ctx, w.realm, "", []string{"anna", "bert", "anna@example.com"})
 	w.wantErr("gone", err, nil)
 	w.same("gone", gone, map[string]bool{"anna": true, "anna@example.com": true})
 	there, err := w.store.Imported(w.ctx, w.realm, [][32]byte{a.Digest}, false)
@@ -205,7 +205,7 @@ func importGone(w *world) {
 	b := w.imported("anna", 2)
 	b.Digest, b.Restored = [32]byte{7}, true
 	w.importAll(b)
-	gone, err = w.store.NamesGone(w.ctx, w.realm, a.NameKeys)
+	gone, err = w.store.NamesGone(w.ctx, w.realm, "", a.NameKeys)
 	w.wantErr("back", err, nil)
 	w.same("back", gone, map[string]bool{})
 	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, b.ID, w.now) })
@@ -219,6 +219,25 @@ func importGone(w *world) {
 	there, err = w.store.Imported(w.ctx, w.realm, [][32]byte{b.Digest}, true)
 	w.wantErr("the same line", err, nil)
 	w.same("the same line again", there, map[[32]byte]uuid.UUID{b.Digest: c.ID})
+	apart := w.imported("bert", 5)
+	apart.Apart = "two"
+	w.importAll(apart)
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, apart.ID, w.now) })
+	goneAt := func(d auth.Dialect) bool {
+		gone, err := w.store.NamesGone(w.ctx, w.realm, d, []string{"bert"})
+		w.wantErr("gone there", err, nil)
+		return gone["bert"]
+	}
+	w.same("a name that was good in one dialect is gone there", []bool{goneAt(""), goneAt("one"), goneAt("two")}, []bool{false, false, true})
+	apart.ID, apart.Restored, apart.Number = newID(), true, 6
+	w.importAll(apart)
+	w.same("and back", goneAt("two"), false)
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, apart.ID, w.now) })
+	w.in(func(tx auth.Tx) error { return tx.NoteImported(w.ctx, w.realm, c.ID, apart.Digest, "two", w.now) })
+	w.in(func(tx auth.Tx) error { return tx.NoteImported(w.ctx, w.realm, newID(), b.Digest, "two", w.now) })
+	there, err = w.store.Imported(w.ctx, w.realm, [][32]byte{apart.Digest, b.Digest}, true)
+	w.wantErr("lines", err, nil)
+	w.same("a line is that of another account when its own is deleted", there, map[[32]byte]uuid.UUID{apart.Digest: c.ID, b.Digest: c.ID})
 	d := w.imported("dora", 4) // the line is that of an account which is there
 	d.Digest, d.Restored = b.Digest, true
 	w.fails(auth.ErrConflict, func(tx auth.Tx) error {

@@ -165,7 +165,7 @@ func mergeDrop(w *world) {
 	}
 	_, err = w.store.AccountByID(w.ctx, w.realm, a.ID, "")
 	w.wantErr("by id", err, auth.ErrNotFound)
-	gone, err := w.store.NameGone(w.ctx, w.realm, "anna")
+	gone, err := w.store.NameGone(w.ctx, w.realm, "anna", "one")
 	w.same("whose name is not gone", []any{gone, err}, []any{false, nil})
 	w.in(func(tx auth.Tx) error { return tx.AddName(w.ctx, w.realm, b.ID, auth.AccountName{Key: "anna"}) })
 }

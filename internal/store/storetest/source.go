@@ -152,9 +152,10 @@ func sourceApart(w *world) {
 	w.wantErr("the new name elsewhere", err, auth.ErrNotFound)
 }
 
+// gone tells whether a name is gone in the dialect "two".
 func (w *world) gone(name string) bool {
 	w.Helper()
-	gone, err := w.store.NameGone(w.ctx, w.realm, name)
+	gone, err := w.store.NameGone(w.ctx, w.realm, name, "two")
 	w.wantErr(name, err, nil)
 	return gone
 }
@@ -194,6 +195,17 @@ func sourceNameGone(w *world) {
 	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, c.ID, w.now) })
 	if !w.gone("cleo") {
 		w.Fatal("the name of an account that was apart is gone, too")
+	}
+	if elsewhere, err := w.store.NameGone(w.ctx, w.realm, "cleo", "one"); err != nil || elsewhere {
+		w.Fatalf("in another dialect it was nobody's: %v", err)
+	}
+	e := w.account("cleo") // everywhere else
+	if !w.gone("cleo") {
+		w.Fatal("who has the name elsewhere does not bring back who was deleted")
+	}
+	w.in(func(tx auth.Tx) error { return tx.UpdateAccount(w.ctx, e.Account, keysOf(e)) })
+	if !w.gone("cleo") {
+		w.Fatal("nor does a change of that one")
 	}
 }
 
