@@ -21,5 +21,6 @@ fi
 # A program that is missing is a failure, not a skip.
 export TEST_FAULT=1 TEST_PEERS=1
 go test -count=1 -timeout 2h -v ./internal/fault "$@"
-TEST_POSTGRES=18 go test -count=1 -timeout 2h -v ./internal/fault -skip '/SQLite|TestThreat66' "$@"
+# Patroni's package can't set up the newer one. (Of two patterns, the one of whole tests comes first: go test looks no further.)
+TEST_POSTGRES=18 go test -count=1 -timeout 2h -v ./internal/fault -skip 'TestThreat66|/SQLite' "$@"
 [ $# -gt 0 ] || go test -count=1 -v ./cmd/ostiary -run TestServe_KilledInTheMiddleOfGuesses

@@ -201,7 +201,7 @@ json = '{"no": "${status}"}'
 	t.Cleanup(p.Kill)
 	p.waitFor(t, "not ready")
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // a certificate of this test's
-	ask := func(method, path string) (*http.Response, string) {
+	ask := func(method, path string) (reply, string) {
 		t.Helper()
 		r, err := http.NewRequest(method, "https://"+regexp.MustCompile(`not ready" address=(\S+)`).FindStringSubmatch(p.err.String())[1]+path, strings.NewReader("{}"))
 		if err != nil {
@@ -215,7 +215,7 @@ json = '{"no": "${status}"}'
 		}
 		defer res.Body.Close()
 		body, _ := io.ReadAll(res.Body)
-		return res, string(body)
+		return reply{res.StatusCode, res.Header}, string(body)
 	}
 	for _, c := range []struct {
 		method, path string
@@ -226,7 +226,7 @@ json = '{"no": "${status}"}'
 		{"POST", "/acme/login", 503, `{"later":503}`, ""},
 	} {
 		if res, body := ask(c.method, c.path); res.StatusCode != c.status || !strings.Contains(body, c.body) || res.Header.Get("Access-Control-Allow-Origin") != c.origin {
-			t.Errorf("%s %s: %s %v %s", c.method, c.path, res.Status, res.Header, body)
+			t.Errorf("%s %s: %d %v %s", c.method, c.path, res.StatusCode, res.Header, body)
 		}
 	}
 	pg.Run(t)
