@@ -61,3 +61,25 @@ func TestLegacyApart(t *testing.T) {
 		t.Errorf("without: %d refusals", got)
 	}
 }
+
+// TestThreat16_ShadowedNamesake: who has an account by a name at one old server gets no more guesses
+// than anybody at the account of that name at another one, by signing in to his own.
+func TestThreat16_ShadowedNamesake(t *testing.T) {
+	t.Parallel()
+	for _, mount := range []string{`mode = "shadow"`, "mode = \"shadow\"\nlegacy_apart = true", "legacy_apart = true"} {
+		o := overlapping(t, mount)
+		asked := o.sent("nomic", func() {
+			for range 6 {
+				if res, text := o.signIn("senmo", "ada", oldPass+"senmo"); res.StatusCode != http.StatusOK {
+					t.Fatalf("%d %s", res.StatusCode, text)
+				}
+				for range 4 {
+					o.signIn("nomic", "ada", "a wrong password")
+				}
+			}
+		})
+		if asked != 5 {
+			t.Errorf("%q: the old server was asked %d times", mount, asked)
+		}
+	}
+}

@@ -777,3 +777,30 @@ func TestImport_UpdateLeaves(t *testing.T) {
 		t.Errorf("%+v, %v", b, err)
 	}
 }
+
+// TestImport_ApartBeside: an account that is apart is another one than who has its name elsewhere: it is
+// made beside that one, changed without it, and restored when it alone was deleted.
+func TestImport_ApartBeside(t *testing.T) {
+	w := newWorld(t, withTwo)
+	const base = `{"username":"ada","passwords":[{"source":"one","hash":"` + bcryptOf + `"}]}`
+	const apart = `{"username":"ada","number":70,"apart":"two","passwords":[{"source":"two","hash":"` + bcryptOf + `"}]}`
+	w.imports(base, auth.ImportOptions{})
+	if im := w.imports(base+"\n"+apart, auth.ImportOptions{Update: true}); im.New != 1 || im.Unchanged != 1 {
+		t.Fatalf("a newer export: %+v", im.ImportCounts)
+	}
+	all := w.holdings()
+	if err := w.svc.DeleteAccount(w.ctx, w.realm.ID, all[1].ID, client); err != nil {
+		t.Fatal(err)
+	}
+	if im := w.imports(base+"\n"+apart, auth.ImportOptions{RestoreDeleted: true}); im.New != 1 || im.Unchanged != 1 {
+		t.Fatalf("restored: %+v", im.ImportCounts)
+	}
+	if im := w.imports(strings.Replace(apart, `"number"`, `"org":"Works","number"`, 1), auth.ImportOptions{Update: true}); im.Changed != 1 {
+		t.Fatalf("updated: %+v", im.ImportCounts)
+	}
+	now := w.holdings()
+	if len(now) != 2 || now[0].ID != all[0].ID || now[0].Number == 70 || now[0].Org != "" || len(now[0].Passwords) != 1 ||
+		now[1].Apart != "two" || now[1].Number != 70 || now[1].Org != "Works" {
+		t.Errorf("got %+v", now)
+	}
+}
