@@ -210,7 +210,7 @@ func search(ctx context.Context, all []*grown) (took [][]time.Duration, err erro
 			var last time.Duration
 			for range 2 {
 				began := time.Now()
-				list, err := st.AccountsByPrefix(ctx, realm.ID, prefix, "", 50)
+				list, err := st.AccountsByPrefix(ctx, realm.ID, "", prefix, "", 50)
 				if err != nil {
 					return err
 				}

@@ -47,19 +47,7 @@ func (c *accountList) each(a *app, d *desk, fn func(auth.Account) error) error {
 	if c.Prefix == nil {
 		return d.eachAccount(a, d.realm.ID, fn)
 	}
-	after := ""
-	for {
-		accounts, err := d.AccountsByPrefix(a, d.realm.ID, *c.Prefix, after, page)
-		if err != nil || len(accounts) == 0 {
-			return err
-		}
-		for _, acc := range accounts {
-			if err := fn(acc.Account); err != nil {
-				return err
-			}
-			after = acc.NameKey
-		}
-	}
+	return d.EachByPrefix(a, d.realm.ID, *c.Prefix, fn)
 }
 
 func stateOf(acc auth.Account) string {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,16 +171,40 @@ func (s *Service) ListAccounts(ctx context.Context, realm, after uuid.UUID, limi
 	return list, storeError(err)
 }
 
-// AccountsByPrefix lists a realm's accounts whose username or e-mail address begins with a
-// text, compared as names are, in the order of these names from the first after the given key.
-func (s *Service) AccountsByPrefix(ctx context.Context, realm uuid.UUID, prefix, after string, limit int) ([]NamedAccount, error) {
+// EachByPrefix calls fn with a realm's accounts whose username or e-mail address begins with a text,
+// compared as names are: in the order of these names, and then those that are apart.
+func (s *Service) EachByPrefix(ctx context.Context, realm uuid.UUID, prefix string, fn func(Account) error) error {
 	key, err := prefixKey(prefix)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	list, err := s.store.AccountsByPrefix(ctx, realm, key, after, limit)
-	return list, storeError(err)
+	apart := map[uuid.UUID]bool{} // in several dialects, by a merge
+	for _, d := range slices.Concat([]Dialect{""}, slices.Sorted(maps.Keys(s.dialects))) {
+		for after := ""; ; {
+			page, err := s.store.AccountsByPrefix(ctx, realm, d, key, after, prefixPage)
+			if err != nil {
+				return storeError(err)
+			}
+			for _, a := range page {
+				if after = a.NameKey; apart[a.ID] {
+					continue
+				}
+				if d != "" {
+					apart[a.ID] = true
+				}
+				if err := fn(a.Account); err != nil {
+					return err
+				}
+			}
+			if len(page) < prefixPage {
+				break
+			}
+		}
+	}
+	return nil
 }
+
+const prefixPage = 500
 
 // AccountChange says what is to change; nil leaves a field as it is.
 type AccountChange struct {

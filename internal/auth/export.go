@@ -44,7 +44,7 @@ func (s *Service) EachHolding(ctx context.Context, realm uuid.UUID, fn func(Hold
 		}
 		for _, h := range page {
 			after = h.ID
-			h.Apart, h.Names = besides(h.Account, h.Names)
+			h.Names = besides(h.Account, h.Names)
 			if s.factorState(h.Factor) == FactorNone {
 				h.Factor = nil
 			}

@@ -71,7 +71,7 @@ func (s *Service) OtherNames(ctx context.Context, a Account) ([]string, error) {
 	if err != nil {
 		return nil, storeError(err)
 	}
-	_, names = besides(a, names)
+	names = besides(a, names)
 	others := []string{}
 	for _, n := range names {
 		if n.Dialect != "" {
@@ -83,18 +83,8 @@ func (s *Service) OtherNames(ctx context.Context, a Account) ([]string, error) {
 	return others, nil
 }
 
-// besides tells an account's names from those that it has by a merge: where the former are good
-// alone, if they are not everywhere, and the latter.
-func besides(a Account, names []AccountName) (apart Dialect, others []AccountName) {
+// besides are the names that an account has by a merge.
+func besides(a Account, names []AccountName) []AccountName {
 	own, _ := nameKeys(a.Username, a.Email)
-	apart = a.Apart
-	for _, n := range names { // a.Apart is that of any name
-		lacks := func(key string) bool { return !slices.Contains(names, AccountName{Dialect: n.Dialect, Key: key}) }
-		if a.Apart != "" && !slices.ContainsFunc(own, lacks) {
-			apart = n.Dialect
-			break
-		}
-	}
-	others = slices.DeleteFunc(slices.Clone(names), func(n AccountName) bool { return n.Dialect == apart && slices.Contains(own, n.Key) })
-	return apart, others
+	return slices.DeleteFunc(slices.Clone(names), func(n AccountName) bool { return n.Dialect == a.Apart && slices.Contains(own, n.Key) })
 }

@@ -602,3 +602,45 @@ func TestMerge_UndoneKnown(t *testing.T) {
 		}
 	}
 }
+
+// TestMerge_OfNamesakesApart: of two accounts that are apart in different dialects under one name, the
+// one that is kept stays apart where it was, through merges and their undoing in turns.
+func TestMerge_OfNamesakesApart(t *testing.T) {
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t, threeDialects)
+		base := w.brought("ada", 6, "three", "the password of the third server", "", false)
+		keep, other := w.brought("ada", 7, "two", passOne, "", true), w.brought("ada", 8, "one", passTwo, "", true)
+		apart := func(id uuid.UUID, want auth.Dialect) {
+			t.Helper()
+			if got := w.record(id, "one").Apart; got != want {
+				t.Errorf("apart in %q, want %q", got, want)
+			}
+		}
+		undo := func(id uuid.UUID) {
+			t.Helper()
+			if err := w.svc.UndoMerge(w.ctx, w.realm.ID, id, client); err != nil {
+				t.Fatal(err)
+			}
+		}
+		undo(w.merge(keep, other, auth.PreferNone))
+		apart(keep.ID, "two")
+		apart(other.ID, "one")
+		inner := w.merge(keep, other, auth.PreferNone)
+		apart(keep.ID, "two")
+		outer := w.merge(base, keep, auth.PreferNone)
+		apart(base.ID, "")
+		undo(outer)
+		apart(keep.ID, "two")
+		undo(inner)
+		apart(keep.ID, "two")
+		apart(other.ID, "one")
+		for d, c := range map[auth.Dialect]struct {
+			pass string
+			want uuid.UUID
+		}{"one": {passTwo, other.ID}, "two": {passOne, keep.ID}, "three": {"the password of the third server", base.ID}} {
+			if id, _ := w.opens(d, "ada", c.pass); id != c.want {
+				t.Errorf("in %s: %s, want %s", d, id, c.want)
+			}
+		}
+	})
+}

@@ -279,6 +279,11 @@ func (m *merging) passwords(ctx context.Context) error {
 }
 
 func (m *merging) names(ctx context.Context) error {
+	if keep := m.p.Keep.Account; keep.Apart != "" {
+		if err := m.tx.NoteApart(ctx, keep.RealmID, keep.ID, keep.Apart); err != nil {
+			return err
+		}
+	}
 	for _, n := range m.p.Other.Names {
 		if slices.Contains(m.p.notKept, n) {
 			continue
@@ -315,11 +320,9 @@ func updateNames(ctx context.Context, tx Tx, was, is Account, keys []string) err
 	if err != nil {
 		return err
 	}
-	apart, others := besides(was, names)
 	_, unnamed := nameKeys(was.Username, was.Email) // it can't be called so any more, and then these names go
-	is.Apart = apart
-	others = slices.DeleteFunc(others, func(n AccountName) bool {
-		return n.Dialect == apart && (unnamed != nil || slices.Contains(keys, n.Key))
+	others := slices.DeleteFunc(besides(was, names), func(n AccountName) bool {
+		return n.Dialect == was.Apart && (unnamed != nil || slices.Contains(keys, n.Key))
 	})
 	return tx.UpdateAccount(ctx, is, keys, others...)
 }

@@ -54,6 +54,8 @@ type MergeReader interface {
 type MergeWriter interface {
 	// AddName returns ErrConflict if another account has the name there.
 	AddName(ctx context.Context, realm, account uuid.UUID, n AccountName) error
+	// NoteApart says where the own names of an account are good that is apart and gets others.
+	NoteApart(ctx context.Context, realm, account uuid.UUID, d Dialect) error
 	DropName(ctx context.Context, realm, account uuid.UUID, n AccountName) (bool, error)
 	// Give gives rows that one account still has to another one. A source that both are known
 	// from is one of the other then.

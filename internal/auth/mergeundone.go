@@ -105,6 +105,11 @@ func (u *undoing) account(ctx context.Context) error {
 	if err := u.tx.InsertAccount(ctx, rec, nil); err != nil {
 		return err
 	}
+	if rec.Apart != "" {
+		if err := u.tx.NoteApart(ctx, rec.RealmID, rec.ID, rec.Apart); err != nil {
+			return err
+		}
+	}
 	for _, n := range u.p.before.Names {
 		if err := u.tx.AddName(ctx, rec.RealmID, rec.ID, n); err != nil {
 			return err

@@ -151,8 +151,9 @@ type AccountReader interface {
 	// Accounts lists by id, from the first after the given one.
 	Accounts(ctx context.Context, realm, after uuid.UUID, limit int) ([]Account, error)
 	// AccountsByPrefix lists the accounts that have a name key with that beginning, each once
-	// by the first of them, from the first key after the given one.
-	AccountsByPrefix(ctx context.Context, realm uuid.UUID, prefix, after string, limit int) ([]NamedAccount, error)
+	// by the first of them, from the first key after the given one: names that are good everywhere,
+	// or, with a dialect, those of accounts that are apart there.
+	AccountsByPrefix(ctx context.Context, realm uuid.UUID, d Dialect, prefix, after string, limit int) ([]NamedAccount, error)
 	Aliases(ctx context.Context, account uuid.UUID) (map[Dialect]string, error)
 	// PastPasswords are the hashes that KeepPassword remembered, the last first.
 	PastPasswords(ctx context.Context, account uuid.UUID) ([]string, error)

@@ -325,3 +325,20 @@ func TestThreat16_ApartForgetsNothing(t *testing.T) {
 		t.Errorf("%d wrong guesses before, %d after", before, after)
 	}
 }
+
+// TestEachByPrefix_Apart: all accounts of a name are found by its beginning, each once.
+func TestEachByPrefix_Apart(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	base := w.brought("ada", 6, "three", passOne, "", false)
+	keep, other := w.brought("ada", 7, "two", passOne, "", true), w.brought("ada", 8, "one", passTwo, "", true)
+	found := func(want ...uuid.UUID) {
+		t.Helper()
+		var got []uuid.UUID
+		if err := w.svc.EachByPrefix(w.ctx, w.realm.ID, "AD", func(a auth.Account) error { got = append(got, a.ID); return nil }); err != nil || !slices.Equal(got, want) {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+	}
+	found(base.ID, other.ID, keep.ID)
+	w.merge(keep, other, auth.PreferNone)
+	found(base.ID, keep.ID)
+}

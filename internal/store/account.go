@@ -18,7 +18,8 @@ import (
 
 const accountColumns = `a.id, a.realm_id, a.number, a.kind, a.username, a.email, a.email_verified, a.display_name, a.org,
 	a.disabled, a.origin, a.created_at, a.updated_at, COALESCE((SELECT MIN(o.dialect) FROM source_name o
-		WHERE o.account_id = a.id AND NOT EXISTS (SELECT 1 FROM account_name n WHERE n.account_id = a.id)), '')`
+		WHERE o.account_id = a.id AND NOT EXISTS (SELECT 1 FROM account_name n WHERE n.account_id = a.id)
+			AND o.dialect = COALESCE((SELECT h.dialect FROM account_apart h WHERE h.account_id = a.id), o.dialect)), '')`
 
 func accountFields(a *auth.Account) []any {
 	return []any{&a.ID, &a.RealmID, &a.Number, &a.Kind, &a.Username, &a.Email, flag{&a.EmailVerified}, &a.DisplayName, &a.Org,
@@ -99,21 +100,34 @@ func (q queries) Accounts(ctx context.Context, realm, after uuid.UUID, limit int
 
 // AccountsByPrefix finds them by the primary key of the names, and an account that has two
 // such names by the first.
-func (q queries) AccountsByPrefix(ctx context.Context, realm uuid.UUID, prefix, after string, limit int) ([]auth.NamedAccount, error) {
+func (q queries) AccountsByPrefix(ctx context.Context, realm uuid.UUID, d auth.Dialect, prefix, after string, limit int) ([]auth.NamedAccount, error) {
 	from := ">"
 	if after < prefix {
 		from, after = ">=", prefix
 	}
+	query, args := prefixQuery(from), []any{realm[:], prefix, after, beyond(prefix), limit}
+	if d != "" {
+		query, args = apartPrefixQuery(from), append(args, string(d))
+	}
 	return list(ctx, q.prepared, func(row scanner) (a auth.NamedAccount, err error) {
 		err = row.Scan(append(accountFields(&a.Account), &a.NameKey)...)
 		return a, err
-	}, prefixQuery(from), realm[:], prefix, after, beyond(prefix), limit)
+	}, query, args...)
 }
 
 func prefixQuery(from string) string {
 	return "SELECT " + accountColumns + `, n.name_key FROM account_name n JOIN account a ON a.id = n.account_id
 		WHERE n.realm_id = $1 AND n.name_key ` + from + ` $3 AND n.name_key < $4 AND NOT EXISTS (SELECT 1 FROM account_name o
 			WHERE o.account_id = n.account_id AND o.name_key >= $2 AND o.name_key < n.name_key)
+		ORDER BY n.name_key LIMIT $5`
+}
+
+// apartPrefixQuery is prefixQuery for the accounts that have no name which is good everywhere.
+func apartPrefixQuery(from string) string {
+	return "SELECT " + accountColumns + `, n.name_key FROM source_name n JOIN account a ON a.id = n.account_id
+		WHERE n.realm_id = $1 AND n.dialect = $6 AND n.name_key ` + from + ` $3 AND n.name_key < $4
+			AND NOT EXISTS (SELECT 1 FROM account_name e WHERE e.account_id = n.account_id)
+			AND NOT EXISTS (SELECT 1 FROM source_name o WHERE o.account_id = n.account_id AND o.dialect = $6 AND o.name_key >= $2 AND o.name_key < n.name_key)
 		ORDER BY n.name_key LIMIT $5`
 }
 
@@ -319,7 +333,7 @@ func (q queries) DeleteAccount(ctx context.Context, realm, id uuid.UUID, now tim
 
 // accountTables have rows of an account, besides its names, that go with it.
 var accountTables = []string{"account_alias", "service_secret", "totp_factor", "recovery_code", "ticket", "session", "known_source", "account_role",
-	"password_history", "account_password", "factor_elsewhere", "foreign_token", "session_cutoff"}
+	"password_history", "account_password", "factor_elsewhere", "foreign_token", "session_cutoff", "account_apart"}
 
 func (q queries) SetAlias(ctx context.Context, realm, account uuid.UUID, d auth.Dialect, subject string) error {
 	if _, err := q.AccountByID(ctx, realm, account, ""); err != nil {

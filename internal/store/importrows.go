@@ -12,7 +12,7 @@ import (
 
 // importRows are the rows of accounts, by their tables.
 type importRows struct {
-	account, name, sourceName, alias, password, history, factor, elsewhere, code, secret, role, line *rowsOf
+	account, name, sourceName, apart, alias, password, history, factor, elsewhere, code, secret, role, line *rowsOf
 
 	restored []*auth.ImportedAccount
 	roles    []string
@@ -25,6 +25,7 @@ func newImportRows(realm uuid.UUID, now time.Time) *importRows {
 		disabled, password_hash, version, origin, created_at, updated_at, signed_in_at`, "(?, $1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, $2, $3, $3, 0)", 0, id, auth.OriginImport, at),
 		name:       insertInto("account_name", "realm_id, name_key, account_id", "($1, ?, ?)", 0, id),
 		sourceName: insertInto("source_name", "realm_id, dialect, name_key, account_id", "($1, ?, ?, ?)", 1, id),
+		apart:      insertInto("account_apart", "account_id, realm_id, dialect", "(?, $1, ?)", 0, id),
 		alias:      insertInto("account_alias", "realm_id, dialect, subject, account_id", "($1, ?, ?, ?)", 1, id),
 		password:   insertInto("account_password", "account_id, dialect, realm_id, hash, everywhere, created_at, proven_at", "(?, ?, $1, ?, ?, $2, ?)", 0, id, at),
 		history:    insertInto("password_history", "account_id, seq, realm_id, hash, replaced_at", "(?, ?, $1, ?, $2)", -1, id, at),
@@ -56,7 +57,7 @@ func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts [
 			return err
 		}
 	}
-	for _, table := range []*rowsOf{r.account, r.name, r.sourceName, r.alias, r.password, r.history, r.factor, r.elsewhere, r.code, r.secret, r.role, r.line} {
+	for _, table := range []*rowsOf{r.account, r.name, r.sourceName, r.apart, r.alias, r.password, r.history, r.factor, r.elsewhere, r.code, r.secret, r.role, r.line} {
 		if err := q.insert(ctx, table); err != nil {
 			return err
 		}
@@ -90,6 +91,9 @@ func (r *importRows) add(a *auth.ImportedAccount) {
 			continue
 		}
 		r.name.add(n.Key, id)
+	}
+	if a.Apart != "" && len(a.Names) > 0 {
+		r.apart.add(id, string(a.Apart))
 	}
 	for d, subject := range a.Aliases {
 		r.alias.add(string(d), subject, id)

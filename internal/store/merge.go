@@ -31,6 +31,11 @@ func (q queries) AddName(ctx context.Context, realm, account uuid.UUID, n auth.A
 	return err
 }
 
+func (q queries) NoteApart(ctx context.Context, realm, account uuid.UUID, d auth.Dialect) error {
+	return q.keep(ctx, `INSERT INTO account_apart (account_id, realm_id, dialect) VALUES ($1, $2, $3)
+		ON CONFLICT (account_id) DO UPDATE SET dialect = excluded.dialect`, account[:], realm[:], string(d))
+}
+
 func (q queries) DropName(ctx context.Context, realm, account uuid.UUID, n auth.AccountName) (bool, error) {
 	if n.Dialect == "" {
 		rows, err := q.exec(ctx, "DELETE FROM account_name WHERE realm_id = $1 AND name_key = $2 AND account_id = $3", realm[:], n.Key, account[:])

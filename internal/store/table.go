@@ -51,6 +51,7 @@ var Tables = []backup.Table{
 	table("parity_count", 6, "realm_id bytes", "day integer", "dialect text", "route text", "kind text", "detail text", "requests integer", "last_at integer"),
 	table("account_merge", 2, "kept_id bytes", "id bytes", "realm_id bytes", "merged_id bytes", "at integer", "reset_at integer", "undone_at integer", "before bytes"),
 	table("writeback", 3, "realm_id bytes", "account_id bytes", "seq integer", "id bytes", "sealed bytes", "created_at integer", "tries integer", "next_at integer"),
+	table("account_apart", 1, "account_id bytes", "realm_id bytes", "dialect text"),
 	table("tls_storage", 1, "key text", "value bytes", "modified_at integer"),
 }
 

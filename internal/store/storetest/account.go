@@ -18,6 +18,7 @@ var accountCases = []testCase{
 	{"Update", accountUpdate},
 	{"List", accountList},
 	{"Prefix", accountPrefix},
+	{"PrefixApart", accountPrefixApart},
 	{"Number", accountNumber},
 	{"NumberSkips", accountNumberSkips},
 	{"Alias", accountAlias},
@@ -200,7 +201,7 @@ func accountPrefix(w *world) {
 		for _, size := range []int{1, 2, 100} {
 			var got []string
 			for after := ""; len(got) <= len(c.want); {
-				page, err := w.store.AccountsByPrefix(w.ctx, w.realm, c.prefix, after, size)
+				page, err := w.store.AccountsByPrefix(w.ctx, w.realm, "", c.prefix, after, size)
 				w.wantErr(c.prefix, err, nil)
 				if len(page) == 0 {
 					break
@@ -214,6 +215,35 @@ func accountPrefix(w *world) {
 				after = page[len(page)-1].NameKey
 			}
 			w.same(c.prefix, got, c.want)
+		}
+	}
+}
+
+// accountPrefixApart finds accounts that are apart in the dialect of the name, each once.
+func accountPrefixApart(w *world) {
+	w.account("anna")
+	a, b := w.person("anna", 90), w.person("annabel", 91)
+	a.Apart, b.Apart = "two", "one"
+	for _, rec := range []auth.AccountRecord{a, b} {
+		w.in(func(tx auth.Tx) error { return tx.InsertAccount(w.ctx, rec, keysOf(rec)) })
+	}
+	w.in(func(tx auth.Tx) error {
+		return tx.AddName(w.ctx, w.realm, a.ID, auth.AccountName{Dialect: "one", Key: "anne"})
+	})
+	for d, want := range map[auth.Dialect][]string{"one": {"annabel", "anne"}, "two": {"anna"}, "three": nil} {
+		for _, size := range []int{1, 10} {
+			var got []string
+			for after := ""; ; {
+				page, err := w.store.AccountsByPrefix(w.ctx, w.realm, d, "ann", after, size)
+				w.wantErr("page", err, nil)
+				for _, found := range page {
+					got, after = append(got, found.NameKey), found.NameKey
+				}
+				if len(page) < size {
+					break
+				}
+			}
+			w.same("apart in "+string(d), got, want)
 		}
 	}
 }
