@@ -326,6 +326,26 @@ func TestThreat16_ApartForgetsNothing(t *testing.T) {
 	}
 }
 
+// TestUpdate_ApartHidesNobody: a new name of an account that is apart is not one by which somebody else
+// signs in there.
+func TestUpdate_ApartHidesNobody(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	w.account("boss")
+	w.brought("bob", 6, "one", passOne, "", false)
+	apart := w.broughtAs("other@example.com", "bob", 7, "two", passTwo, "", true)
+	rename := func(name string) error {
+		_, err := w.svc.UpdateAccount(w.ctx, w.realm.ID, apart.ID, auth.AccountChange{Username: &name}, client)
+		return err
+	}
+	w.wantCode(rename("BOSS"), auth.CodeInvalidInput)
+	if err := rename("Bob"); err != nil { // as it was
+		t.Error(err)
+	}
+	if id, _ := w.opens("two", "boss", goodPassword); id == uuid.Nil {
+		t.Error("boss is hidden")
+	}
+}
+
 // TestEachByPrefix_Apart: all accounts of a name are found by its beginning, each once.
 func TestEachByPrefix_Apart(t *testing.T) {
 	w := newWorld(t, threeDialects)
