@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -262,12 +263,40 @@ func (s *Service) updateAccount(ctx context.Context, tx Tx, was Account, c Accou
 	if err != nil {
 		return a, err
 	}
+	if err := hidesNobody(ctx, tx, a, keys); err != nil {
+		return a, err
+	}
 	if err := updateNames(ctx, tx, was, a, keys); err != nil {
 		return a, err
 	}
 	e := s.event(a.RealmID, audit.AccountUpdated, a.ID, cl)
 	e.Detail = strings.Join(changedFields(was, a), " ")
 	return a, tx.InsertEvent(ctx, e)
+}
+
+// hidesNobody sees that an account which is apart takes no name by which somebody else signs in where it
+// is: that one would not be found there any more.
+func hidesNobody(ctx context.Context, tx Tx, is Account, keys []string) error {
+	if is.Apart == "" {
+		return nil
+	}
+	has, err := tx.AccountNames(ctx, is.ID)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if slices.Contains(has, AccountName{Dialect: is.Apart, Key: key}) {
+			continue
+		}
+		rec, err := tx.AccountByName(ctx, is.RealmID, key, is.Apart)
+		if err == nil && rec.ID != is.ID && !rec.strangerAt(is.Apart) {
+			return Errorf(CodeInvalidInput, "%q: account %s signs in by it in %s, too", key, describe(rec.Account), is.Apart)
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // changedFields names what an update changes. The values are for the log no more than

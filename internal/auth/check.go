@@ -83,11 +83,15 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 	if a.began.IsZero() {
 		a.began = time.Now()
 	}
-	if m != nil && rec != nil && m.keepsApart(rec) {
-		rec, known = nil, false // here the name is nobody's yet
+	counted := rec
+	if m != nil && m.Elder != nil && rec != nil && rec.strangerAt(m.Dialect) {
+		known = false // there the name may be another person's, whose guesses no login of this one's clears
+		if m.Apart {
+			rec = nil // and here it is nobody's yet
+		}
 	}
 	got := &checked{began: a.began, stretch: password.Stretch(string(c.Password))}
-	g, err := s.enter(ctx, a, counted(m, rec), known, nameOrRaw(c.Name))
+	g, err := s.enter(ctx, a, counted, known, nameOrRaw(c.Name))
 	if CodeOf(err) == CodeThrottled {
 		s.waitFloor(ctx, a, got) // what was read of the account until here took its time
 	}
@@ -132,15 +136,6 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 		g.leave()
 	}
 	return got, nil
-}
-
-// counted is the account that a guess is counted for. What is asked of a legacy server that does not
-// know the account may be somebody else's there, and counts for the name.
-func counted(m *Mount, rec *AccountRecord) *AccountRecord {
-	if m != nil && m.Elder != nil && rec != nil && rec.strangerAt(m.Dialect) {
-		return nil
-	}
-	return rec
 }
 
 // nameOrRaw is what an unknown name is counted under.

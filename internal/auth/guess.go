@@ -32,8 +32,6 @@ func (s *Service) enter(ctx context.Context, a attempt, acc *AccountRecord, know
 	id := unknownName(name)
 	if acc != nil {
 		id, g.account = acc.ID, acc.ID
-	} else {
-		known = false
 	}
 	key := s.accountBudget(a.realm, id, a.client, known)
 	if err := g.reserve(ctx, append(g.source(), key)...); err != nil {

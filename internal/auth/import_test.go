@@ -804,3 +804,27 @@ func TestImport_ApartBeside(t *testing.T) {
 		t.Errorf("got %+v", now)
 	}
 }
+
+// TestImport_ApartStays: an account that is apart stays so where it was when it gets a name in another
+// dialect, and its line is still its own when it was merged.
+func TestImport_ApartStays(t *testing.T) {
+	w := newWorld(t, withTwo)
+	const line = `{"username":"ada","apart":"two","passwords":[{"source":"two","hash":"` + bcryptOf + `"}]}`
+	w.imports(line, auth.ImportOptions{})
+	if im := w.imports(strings.Replace(line, `"apart"`, `"names":[{"name":"x","dialect":"one"}],"apart"`, 1), auth.ImportOptions{Update: true}); im.Changed != 1 {
+		t.Fatalf("got %+v", im.ImportCounts)
+	}
+	apart := w.holdings()[0]
+	if apart.Apart != "two" || !slices.Equal(apart.Names, []auth.AccountName{{Dialect: "one", Key: "x"}}) {
+		t.Errorf("got %s, %v", apart.Apart, apart.Names)
+	}
+	w.imports(`{"username":"ada","passwords":[{"source":"one","hash":"`+bcryptOf+`"}]}`, auth.ImportOptions{})
+	base := w.holdings()[1]
+	w.merge(base.Account, apart.Account, auth.PreferNone)
+	if im := w.imports(strings.Replace(line, `"apart"`, `"org":"Works","apart"`, 1), auth.ImportOptions{Update: true}); im.Changed != 1 || im.New != 0 {
+		t.Errorf("merged: %+v", im.ImportCounts)
+	}
+	if all := w.holdings(); len(all) != 1 || all[0].ID != base.ID || all[0].Org != "Works" {
+		t.Errorf("got %+v", all)
+	}
+}

@@ -39,6 +39,7 @@ type findings struct {
 	subjects map[string][]TakenSubject
 	ids      map[uuid.UUID]bool // that are accounts'
 	from     map[uuid.UUID][]Dialect
+	sources  map[uuid.UUID][]Dialect // of the passwords of some accounts
 }
 
 // lookUp finds what lines ask for, a table at a time.
@@ -72,6 +73,7 @@ func (im *Importer) lookUp(ctx context.Context, r Reader, entries []*ImportEntry
 // asked are the values that lines ask for.
 type asked struct {
 	names    map[Dialect][]string
+	apart    []string // names of those that are apart
 	numbers  []int64
 	subjects []string
 	ids      []uuid.UUID
@@ -89,6 +91,9 @@ func (q *asked) add(a *ImportedAccount, number bool) {
 	for _, n := range a.Names {
 		q.names[n.Dialect] = append(q.names[n.Dialect], n.Key)
 	}
+	if a.Apart != "" {
+		q.apart = append(q.apart, a.NameKeys...)
+	}
 	if number {
 		q.numbers = append(q.numbers, a.Number)
 		q.subjects = append(q.subjects, strconv.FormatInt(a.Number, 10))
@@ -105,7 +110,7 @@ func (q *asked) add(a *ImportedAccount, number bool) {
 }
 
 func (im *Importer) find(ctx context.Context, r Reader, f *findings, q *asked) (err error) {
-	var holders, adopted []uuid.UUID
+	var holders, adopted, merged []uuid.UUID // merged: perhaps
 	for d, keys := range q.names {
 		if f.names[d], err = r.NamesTaken(ctx, im.realm.ID, d, keys); err != nil {
 			return err
@@ -120,14 +125,23 @@ func (im *Importer) find(ctx context.Context, r Reader, f *findings, q *asked) (
 	if f.from, err = r.ImportedFrom(ctx, holders); err != nil {
 		return err
 	}
-	for _, a := range adopted {
+	for _, key := range q.apart {
+		if a, taken := f.names[""][key]; taken {
+			merged = append(merged, a.ID)
+		}
+	}
+	f.sources = map[uuid.UUID][]Dialect{}
+	for _, a := range slices.Concat(adopted, merged) {
 		rec, err := r.AccountByID(ctx, im.realm.ID, a, "")
 		if err != nil {
 			return notThere(err)
 		}
 		for _, p := range rec.Passwords {
-			f.from[a] = append(f.from[a], p.Source)
+			f.sources[a] = append(f.sources[a], p.Source)
 		}
+	}
+	for _, a := range adopted {
+		f.from[a] = append(f.from[a], f.sources[a]...)
 	}
 	f.gone = map[Dialect]map[string]bool{}
 	for d, keys := range q.names {
@@ -201,15 +215,11 @@ func (im *Importer) decide(e *ImportEntry, f *findings) (lineFate, *importProble
 // before is the account that an earlier line of the same source made of the same person: the
 // one that has its names.
 func (f *findings) before(a *ImportedAccount) (is Account, ok bool) {
-	where := []Dialect{a.Source, ""}
-	if a.Apart != "" {
-		where = []Dialect{a.Apart}
-	}
-	for _, d := range where {
+	for _, d := range []Dialect{cmp.Or(a.Apart, a.Source), ""} {
 		for _, key := range a.NameKeys {
 			holder, taken := f.names[d][key]
-			if !taken || d != "" && holder.Apart != d {
-				continue
+			if !taken || d != "" && holder.Apart != d || d == "" && a.Apart != "" && !slices.Contains(f.sources[holder.ID], a.Apart) {
+				continue // of one that is apart: it has not been merged into that
 			}
 			if was := nameKey(holder.Username); was != "" && a.Username != "" && was != nameKey(a.Username) {
 				return is, false // it may be somebody else with the same e-mail address

@@ -67,6 +67,11 @@ func (b *importBatch) addNames(ctx context.Context, rec AccountRecord, e *Import
 	if err != nil {
 		return err
 	}
+	if rec.Apart != "" {
+		if err := b.tx.NoteApart(ctx, b.realm.ID, rec.ID, rec.Apart); err != nil {
+			return err
+		}
+	}
 	added := false
 	for _, n := range e.account.Names {
 		n.Dialect = cmp.Or(n.Dialect, rec.Apart)

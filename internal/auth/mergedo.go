@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -321,30 +320,9 @@ func updateNames(ctx context.Context, tx Tx, was, is Account, keys []string) err
 	if err != nil {
 		return err
 	}
-	if err := hidesNobody(ctx, tx, is, names, keys); err != nil {
-		return err
-	}
 	_, unnamed := nameKeys(was.Username, was.Email) // it can't be called so any more, and then these names go
 	others := slices.DeleteFunc(besides(was, names), func(n AccountName) bool {
 		return n.Dialect == was.Apart && (unnamed != nil || slices.Contains(keys, n.Key))
 	})
 	return tx.UpdateAccount(ctx, is, keys, others...)
-}
-
-// hidesNobody sees that an account which is apart takes no name by which somebody else signs in where it
-// is: that one would not be found there any more.
-func hidesNobody(ctx context.Context, tx Tx, is Account, has []AccountName, keys []string) error {
-	for _, key := range keys {
-		if is.Apart == "" || slices.Contains(has, AccountName{Dialect: is.Apart, Key: key}) {
-			continue
-		}
-		rec, err := tx.AccountByName(ctx, is.RealmID, key, is.Apart)
-		if err == nil && rec.ID != is.ID && !rec.strangerAt(is.Apart) {
-			return Errorf(CodeInvalidInput, "%q: account %s signs in by it in %s, too", key, describe(rec.Account), is.Apart)
-		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-	}
-	return nil
 }

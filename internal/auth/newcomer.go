@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -234,15 +235,24 @@ func (s *Service) namesFree(ctx context.Context, tx Tx, m *Mount, got *checked) 
 			return false, err
 		case m.keepsApart(&holder):
 			apart = true
+			if taken, err := tx.NamesTaken(ctx, m.RealmID, m.Dialect, []string{key}); err != nil || len(taken) > 0 { // by an import
+				return false, cmp.Or(err, refusedFor(key))
+			}
 		case key == got.name:
 			return false, errOvertaken
-		case strings.Contains(key, "@"):
-			return false, refusedEmail
 		default:
-			return false, refusedUsername
+			return false, refusedFor(key)
 		}
 	}
 	return apart, nil
+}
+
+// refusedFor is why somebody is refused whose name is another one's.
+func refusedFor(key string) error {
+	if strings.Contains(key, "@") {
+		return refusedEmail
+	}
+	return refusedUsername
 }
 
 // adoptSubject gives the account the subject that it has at the Elder: as an alias, even if it

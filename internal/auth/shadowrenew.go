@@ -165,9 +165,11 @@ func (s *Service) notBarred(ctx context.Context, m *Mount, who *Newcomer) error 
 		if key == "" || err != nil || rec.ID != uuid.Nil {
 			continue
 		}
-		if rec, err = s.store.AccountByName(ctx, m.RealmID, key, m.Dialect); !errors.Is(err, ErrNotFound) {
+		rec, err = s.store.AccountByName(ctx, m.RealmID, key, m.Dialect)
+		if err == nil && !m.keepsApart(&rec) || err != nil && !errors.Is(err, ErrNotFound) {
 			continue
 		}
+		rec = AccountRecord{}
 		var gone bool
 		if gone, err = s.store.NameGone(ctx, m.RealmID, key, m.Dialect); gone {
 			return barred("the account of this name was deleted")

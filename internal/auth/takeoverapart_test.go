@@ -262,37 +262,98 @@ func TestTakeover_NotApart(t *testing.T) {
 	}
 }
 
-// TestThreat16_ApartGuesses: guesses at the password of the old server are counted for themselves: whoever
-// signs in to the other account of the name does not take them away.
+// TestThreat16_ApartGuesses: guesses at the password of the old server count for whoever has the name
+// here, as those of strangers: no login takes them away, and an operator can.
 func TestThreat16_ApartGuesses(t *testing.T) {
-	w := newWorld(t, threeDialects, withBudgets)
-	two, old := w.elderOf("two")
-	ada := w.brought("ada", 7, "one", passOne, "", false)
-	old.old.createWith("ada", passTwo)
-	wrong := 0
-	for range 10 {
-		if id, _ := w.opens("one", "ada", passOne); id != ada.ID { // and the source is known
-			t.Fatal("not signed in")
-		}
-		for range 4 {
-			if _, err := w.svc.SignIn(w.ctx, two, creds("ada", "wrong"), client); auth.CodeOf(err) == auth.CodeBadCredentials {
-				wrong++
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t, threeDialects, withBudgets)
+		two, old := w.elderOf("two")
+		ada := w.brought("ada", 7, "one", passOne, "", false)
+		old.old.createWith("ada", passTwo)
+		wrong := 0
+		for range 10 {
+			if id, _ := w.opens("one", "ada", passOne); id != ada.ID { // and the source is known
+				t.Fatal("not signed in")
+			}
+			for _, name := range []string{"ada", "ada@example.com", "ada", "ADA"} {
+				if _, err := w.svc.SignIn(w.ctx, two, creds(name, "wrong"), client); auth.CodeOf(err) == auth.CodeBadCredentials {
+					wrong++
+				}
 			}
 		}
+		if wrong != 5 || old.questions() != 5 {
+			t.Errorf("%d wrong guesses, %d of them asked", wrong, old.questions())
+		}
+		if err := w.svc.Unlock(w.ctx, w.realm.ID, ada.ID, client); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.svc.SignIn(w.ctx, two, creds("ada", passTwo), client); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestThreat01_ApartIsNotTold: how guesses at several mounts are counted does not tell whether a name is
+// somebody's.
+func TestThreat01_ApartIsNotTold(t *testing.T) {
+	for _, first := range []auth.Dialect{"one", "two"} {
+		w := newWorld(t, threeDialects, withBudgets)
+		two, _ := w.elderOf("two")
+		w.brought("ada", 7, "one", passOne, "", false)
+		mounts := map[auth.Dialect]*auth.Mount{"one": w.mounted("one"), "two": two}
+		second := map[auth.Dialect]auth.Dialect{"one": "two", "two": "one"}[first]
+		var codes [2][]auth.Code
+		for i, name := range []string{"ada", "nobody"} {
+			for n := range 7 {
+				m := mounts[first]
+				if n > 4 {
+					m = mounts[second]
+				}
+				_, err := w.svc.SignIn(w.ctx, m, creds(name, "wrong"), client)
+				codes[i] = append(codes[i], auth.CodeOf(err))
+			}
+		}
+		if !slices.Equal(codes[0], codes[1]) {
+			t.Errorf("first at %s: %v and %v", first, codes[0], codes[1])
+		}
 	}
-	if wrong != 5 || old.questions() != 5 {
-		t.Errorf("%d wrong guesses, %d of them asked", wrong, old.questions())
+}
+
+// TestTakeover_ApartInTwoSteps: a second factor of the old server is that of the account that is apart.
+func TestTakeover_ApartInTwoSteps(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	old := newWorld(t)
+	w.two.Elder, w.two.Apart = &elder{old: old, mount: old.two}, true
+	ada := w.brought("ada", 7, "one", passOne, "", false)
+	uri := old.enroll(old.createWith("ada", passTwo))
+	for range 2 {
+		p, err := w.svc.BeginSignIn(w.ctx, w.two, creds("ada", passTwo), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.svc.CompleteSignIn(w.ctx, w.two, p.Ticket, "000000", client)
+		w.wantCode(err, auth.CodeFactorInvalid)
+		old.advance(time.Minute)
+		g, err := w.svc.CompleteSignIn(w.ctx, w.two, p.Ticket, old.code(uri), client)
+		if err != nil || g.Account.ID == ada.ID || w.record(g.Account.ID, "two").Apart != "two" {
+			t.Fatalf("%+v, %v", g, err)
+		}
 	}
 	if b, err := w.svc.BudgetOf(w.ctx, w.realm.ID, ada.ID); err != nil || len(b) != 0 {
 		t.Errorf("counted for the other one: %+v, %v", b, err)
 	}
-	w.advance(time.Hour)
-	g, err := w.svc.SignIn(w.ctx, two, creds("ada", passTwo), client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b, err := w.svc.BudgetOf(w.ctx, w.realm.ID, g.Account.ID); err != nil || len(b) != 1 || b[0].Failures == 0 {
-		t.Errorf("they are forgotten: %+v, %v", b, err)
+}
+
+// TestTakeover_ApartNameOfAnImport: a name that an import has given somebody in the very dialect is taken.
+func TestTakeover_ApartNameOfAnImport(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	two, old := w.elderOf("two")
+	w.imports(`{"username":"ada","source":"one","password_hash":"`+bcryptOf+`","names":[{"name":"ada.l","dialect":"two"}]}`, auth.ImportOptions{})
+	old.old.createWith("ada.l", passTwo)
+	_, err := w.svc.SignIn(w.ctx, two, creds("ada.l", passTwo), client)
+	w.wantCode(err, auth.CodeBadCredentials)
+	if got := w.details(audit.AdoptionRefused); len(got) != 1 || got[0] != "username_in_use" || old.questions() != 1 {
+		t.Errorf("the log has %q, after %d questions", got, old.questions())
 	}
 }
 

@@ -15,6 +15,7 @@ var mergeCases = []testCase{
 	{"Names", mergeNames},
 	{"Give", mergeGive},
 	{"Budgets", mergeBudgets},
+	{"Apart", mergeApart},
 	{"DropMerged", mergeDrop},
 	{"Records", mergeRecords},
 }
@@ -153,6 +154,28 @@ func mergeBudgets(w *world) {
 		s, err := w.store.Budget(w.ctx, auth.BudgetKey{Realm: w.realm, Kind: c.kind, Subject: c.of.String(), Source: c.source})
 		w.same("failures", []any{s.Failures, s.LastAt, err}, []any{c.want, c.last, nil})
 	}
+}
+
+// mergeApart: an account that is apart stays so where it was noted, among names in several dialects.
+func mergeApart(w *world) {
+	a := w.person("anna", 60)
+	a.Apart = "two"
+	w.in(func(tx auth.Tx) error { return tx.InsertAccount(w.ctx, a, keysOf(a)) })
+	for _, d := range []auth.Dialect{"one", "two"} {
+		w.in(func(tx auth.Tx) error { return tx.NoteApart(w.ctx, w.realm, a.ID, d) })
+	}
+	w.in(func(tx auth.Tx) error {
+		return tx.AddName(w.ctx, w.realm, a.ID, auth.AccountName{Dialect: "one", Key: "x"})
+	})
+	w.same("apart", w.byID(a.ID).Apart, auth.Dialect("two"))
+	w.in(func(tx auth.Tx) error { return tx.AddName(w.ctx, w.realm, a.ID, auth.AccountName{Key: "y"}) })
+	w.same("with a name that is good everywhere", w.byID(a.ID).Apart, auth.Dialect(""))
+	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) })
+	w.in(func(tx auth.Tx) error { return tx.InsertAccount(w.ctx, a, nil) })
+	w.in(func(tx auth.Tx) error {
+		return tx.AddName(w.ctx, w.realm, a.ID, auth.AccountName{Dialect: "one", Key: "x"})
+	})
+	w.same("the note went with it", w.byID(a.ID).Apart, auth.Dialect("one"))
 }
 
 func mergeDrop(w *world) {
