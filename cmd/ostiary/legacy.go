@@ -116,8 +116,20 @@ func (d *doctor) checkLegacies(mounts []*auth.Mount) {
 			d.find(wrong, subject, do, "%s: %s", settings.URL, text)
 			continue
 		}
+		if j := sameSource(mounts, all, i); j >= 0 {
+			d.find(warn, subject, "give each a realm of its own, unless both have the same accounts", "%s: mount %d takes over from %s, and to one realm both are one server of %s", settings.URL, j+1, all[j].URL, mounts[i].Dialect)
+			continue
+		}
 		d.find(fine, subject, "", "%s can be reached; no login was tried there", settings.URL)
 	}
+}
+
+// sameSource finds a mount before one that takes over from another server of its dialect, in its realm; -1: none.
+func sameSource(mounts []*auth.Mount, all []config.Legacy, i int) int {
+	return slices.IndexFunc(mounts[:i], func(m *auth.Mount) bool {
+		j := slices.Index(mounts, m)
+		return all[j].URL != "" && strings.TrimRight(all[j].URL, "/") != strings.TrimRight(all[i].URL, "/") && m.Dialect == mounts[i].Dialect && m.Realm == mounts[i].Realm
+	})
 }
 
 func reachLegacy(ctx context.Context, settings config.Legacy) error {

@@ -56,6 +56,19 @@ func TestDoctor_ReachesLegacyServers(t *testing.T) {
 			t.Errorf("%s: %d %+v", c.name, status, found)
 		}
 	}
+	other, _ := oldServer(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	both := "[[mount]]\ndialect = \"senmo\"\nlegacy = %q\nlegacy_ca = %q\n[[mount]]\ndialect = \"senmo\"\nprefix = \"/b\"\nlegacy = %q\nlegacy_ca = %q\n"
+	for second, want := range map[string]string{s.URL + "/": fine, other.URL: warn} {
+		writeConfig(t, config, fmt.Sprintf(both, s.URL, ca, second, ca))
+		found, _ := diagnose(t, "--data", dir, "--listen", address, "--config", config)
+		text, do := second+" can be reached", ""
+		if want == warn {
+			text, do = "mount 1 takes over from "+s.URL+", and to one realm both are one server of senmo", "give each a realm of its own"
+		}
+		if !has(found, want, "legacy server of mount 2 (senmo)", text, do) {
+			t.Errorf("two mounts, %s: %+v", second, found)
+		}
+	}
 	if asked.Load() != 0 {
 		t.Errorf("it was asked %d times", asked.Load())
 	}
