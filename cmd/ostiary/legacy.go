@@ -126,10 +126,13 @@ func (d *doctor) checkLegacies(mounts []*auth.Mount) {
 
 // sameSource finds a mount before one that takes over from another server of its dialect, in its realm; -1: none.
 func sameSource(mounts []*auth.Mount, all []config.Legacy, i int) int {
-	return slices.IndexFunc(mounts[:i], func(m *auth.Mount) bool {
-		j := slices.Index(mounts, m)
-		return all[j].URL != "" && strings.TrimRight(all[j].URL, "/") != strings.TrimRight(all[i].URL, "/") && m.Dialect == mounts[i].Dialect && m.Realm == mounts[i].Realm
-	})
+	for j, m := range mounts[:i] {
+		alike := m.Dialect == mounts[i].Dialect && m.Realm == mounts[i].Realm
+		if alike && all[j].URL != "" && strings.TrimRight(all[j].URL, "/") != strings.TrimRight(all[i].URL, "/") {
+			return j
+		}
+	}
+	return -1
 }
 
 func reachLegacy(ctx context.Context, settings config.Legacy) error {

@@ -811,11 +811,11 @@ func TestImport_ApartStays(t *testing.T) {
 	w := newWorld(t, withTwo)
 	const line = `{"username":"ada","apart":"two","passwords":[{"source":"two","hash":"` + bcryptOf + `"}]}`
 	w.imports(line, auth.ImportOptions{})
-	if im := w.imports(strings.Replace(line, `"apart"`, `"names":[{"name":"x","dialect":"one"}],"apart"`, 1), auth.ImportOptions{Update: true}); im.Changed != 1 {
+	if im := w.imports(strings.Replace(line, `"apart"`, `"names":[{"name":"x","dialect":"one"},{"name":"y"},{"name":"y","dialect":"two"}],"apart"`, 1), auth.ImportOptions{Update: true}); im.Changed != 1 {
 		t.Fatalf("got %+v", im.ImportCounts)
 	}
 	apart := w.holdings()[0]
-	if apart.Apart != "two" || !slices.Equal(apart.Names, []auth.AccountName{{Dialect: "one", Key: "x"}}) {
+	if apart.Apart != "two" || !slices.Equal(apart.Names, []auth.AccountName{{Dialect: "one", Key: "x"}, {Dialect: "two", Key: "y"}}) {
 		t.Errorf("got %s, %v", apart.Apart, apart.Names)
 	}
 	w.imports(`{"username":"ada","passwords":[{"source":"one","hash":"`+bcryptOf+`"}]}`, auth.ImportOptions{})

@@ -72,7 +72,7 @@ func (b *importBatch) addNames(ctx context.Context, rec AccountRecord, e *Import
 			return err
 		}
 	}
-	added := false
+	before := len(has)
 	for _, n := range e.account.Names {
 		n.Dialect = cmp.Or(n.Dialect, rec.Apart)
 		if slices.Contains(has, n) || slices.Contains(has, AccountName{Key: n.Key}) {
@@ -81,9 +81,9 @@ func (b *importBatch) addNames(ctx context.Context, rec AccountRecord, e *Import
 		if err := b.tx.AddName(ctx, b.realm.ID, rec.ID, n); err != nil {
 			return err
 		}
-		added = true
+		has = append(has, n)
 	}
-	if !added {
+	if len(has) == before {
 		return nil
 	}
 	return b.tell(audit.AccountUpdated, rec.ID, "", "names")

@@ -1,10 +1,6 @@
 package auth
 
-import (
-	"context"
-
-	"github.com/google/uuid"
-)
+import "context"
 
 // taken is a conflict that the store has found, with whose it is that an account was to have:
 // names by their keys, a number, or subjects. The account is not stored, or lacks just that.
@@ -13,9 +9,8 @@ func (s *Service) taken(ctx context.Context, a Account, keys []string, aliases m
 	im := &Importer{s: s, realm: Realm{ID: a.RealmID}}
 	e := &ImportEntry{target: a.ID, number: a.Number != 0}
 	e.account.Account, e.account.NameKeys, e.account.Aliases = a, keys, aliases
-	f, q := &findings{names: map[Dialect]map[string]Account{}, subjects: map[string][]TakenSubject{}, ids: map[uuid.UUID]bool{}}, &asked{names: map[Dialect][]string{}}
-	q.add(&e.account, e.number)
-	if err := im.find(ctx, s.store, f, q); err != nil {
+	f, err := im.lookUp(ctx, s.store, []*ImportEntry{e})
+	if err != nil {
 		return none
 	}
 	for _, key := range keys {
