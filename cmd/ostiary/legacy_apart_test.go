@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base32"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -9,13 +11,17 @@ import (
 	"github.com/ostiary/ostiary/internal/legacy/legacytest"
 )
 
-// overlapping is a takeover from four old servers that each have an ada, with a password of its own.
-func overlapping(t *testing.T, mount string) *takeover {
+// overlapping is a takeover from four old servers that each have an ada, with a password of its own, and
+// mikrocloud's with a second factor, if its secret is given.
+func overlapping(t *testing.T, mount, totp string) *takeover {
 	o := &takeover{T: t, data: filepath.Join(t.TempDir(), "data"), config: filepath.Join(t.TempDir(), "ostiary.toml"), relays: map[string]*relay{}}
 	for _, d := range fourDialects {
 		ada := legacytest.Account{Username: "ada", Email: "ada@example.com", Password: oldPass + d, Subject: "old-" + d}
 		if d == "nomic" {
 			ada.Subject = "17"
+		}
+		if d == "mikrocloud" {
+			ada.TOTP = totp
 		}
 		o.relays[d] = newRelay(t, legacytest.Start(t, d, []legacytest.Account{ada}))
 	}
@@ -41,7 +47,7 @@ var everywhere = map[string]int{"senmo": 200, "mikrocloud": 200, "cloudio": 200,
 func TestLegacyApart(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"own", "shadow"} {
-		o := overlapping(t, "legacy_apart = true\nmode = \""+mode+"\"")
+		o := overlapping(t, "legacy_apart = true\nmode = \""+mode+"\"", "")
 		o.allSignIn(mode, everywhere)
 		o.mode("legacy_apart = true")
 		for _, r := range o.relays {
@@ -55,7 +61,7 @@ func TestLegacyApart(t *testing.T) {
 			t.Errorf("%s: %d accounts", mode, got)
 		}
 	}
-	o := overlapping(t, "")
+	o := overlapping(t, "", "")
 	o.allSignIn("without", map[string]int{"senmo": http.StatusOK, "mikrocloud": http.StatusUnauthorized, "cloudio": http.StatusForbidden, "nomic": http.StatusForbidden})
 	if got := o.audited("sign_in_failed", "no_password"); got != 3 {
 		t.Errorf("without: %d refusals", got)
@@ -67,7 +73,7 @@ func TestLegacyApart(t *testing.T) {
 func TestThreat16_ShadowedNamesake(t *testing.T) {
 	t.Parallel()
 	for _, mount := range []string{`mode = "shadow"`, "mode = \"shadow\"\nlegacy_apart = true", "legacy_apart = true"} {
-		o := overlapping(t, mount)
+		o := overlapping(t, mount, "")
 		asked := o.sent("nomic", func() {
 			for range 6 {
 				if res, text := o.signIn("senmo", "ada", oldPass+"senmo"); res.StatusCode != http.StatusOK {
@@ -81,5 +87,30 @@ func TestThreat16_ShadowedNamesake(t *testing.T) {
 		if asked < 5 || asked > 12 { // of 24; on a slow machine some waits end meanwhile
 			t.Errorf("%q: the old server was asked %d times", mount, asked)
 		}
+	}
+}
+
+// TestThreat16_ShadowedNamesakesCodes: codes that are wrong for the account of a name at one old server
+// are not counted for the account of that name from another.
+func TestThreat16_ShadowedNamesakesCodes(t *testing.T) {
+	t.Parallel()
+	o := overlapping(t, `mode = "shadow"`, base32.StdEncoding.EncodeToString(bytes.Repeat([]byte("r"), 20)))
+	o.signIn("senmo", "ada", oldPass+"senmo")
+	ada := must(t, "", "account", "show", "ada", "--json", "--data", o.data)
+	res, text := o.signIn("mikrocloud", "ada", oldPass+"mikrocloud")
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", res.StatusCode, text)
+	}
+	ticket := memberOf(t, text, "token")
+	for range 3 {
+		if res, text := o.post("/user/passport", jsonOf("totp", "000000", "token", ticket), ""); res.StatusCode == http.StatusOK {
+			t.Fatalf("a wrong code: %s", text)
+		}
+	}
+	if got := must(t, "", "budget", "list", "--json", "--data", o.data, "--config", o.config); strings.Contains(got, memberOf(t, ada, "id")) {
+		t.Errorf("counted for the other one: %s", got)
+	}
+	if got := must(t, "", "audit", "list", "--kind", "factor_failed", "--json", "--data", o.data); strings.Contains(got, memberOf(t, ada, "id")) {
+		t.Errorf("the log names the other one: %s", got)
 	}
 }

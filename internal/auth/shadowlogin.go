@@ -211,7 +211,7 @@ func (s *Service) beginShadowed(ctx context.Context, m *Mount, got *checked, c C
 	} else if err := s.aloneThere(ctx, m, got, cl); CodeOf(err) != CodeBadCredentials {
 		return nil, err
 	}
-	if t.Version = nobodysVersion; got.account() == uuid.Nil {
+	if t.Version = nobodysVersion; got.account() == uuid.Nil || got.rec.strangerAt(m.Dialect) {
 		t.AccountID = unknownName(nameOrRaw(c.Name))
 	}
 	if err := s.change(ctx, func(tx Tx) error { return s.keepTicket(ctx, tx, t, given) }); err != nil {
