@@ -35,7 +35,6 @@ type checked struct {
 	stale Secret     // the password, if its hash should be made anew
 	fresh string     // that hash, if it is there already
 
-	asked  bool      // the Elder was
 	shadow *inShadow // it answers the client, and has let the login in; nil: this server answers
 	news   *Newcomer // what the Elder said, if it was asked and let the login in
 	name   string    // the key of the name that it was asked about
@@ -118,6 +117,8 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 	}
 	kind, reason := audit.SignInFailed, ""
 	reason, err = s.verify(ctx, a, got, rec != nil, ask, pass)
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
 	switch {
 	case err != nil:
 	case ask.answers != nil:
@@ -218,16 +219,11 @@ func (s *Service) verify(ctx context.Context, a attempt, got *checked, known boo
 func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.Kind, why string) error {
 	e := s.event(a.realm, kind, got.account(), a.client)
 	e.Dialect, e.Detail = string(a.dialect), why
-	whole, cancel := ctx, func() {}
-	if got.asked {
-		whole, cancel = unhurried(ctx)
-	}
-	defer cancel()
-	err := got.guess.inTx(whole, func(tx Tx) error {
-		if err := tx.InsertEvent(whole, e); err != nil {
+	err := got.guess.inTx(ctx, func(tx Tx) error {
+		if err := tx.InsertEvent(ctx, e); err != nil {
 			return err
 		}
-		return got.guess.charge(whole, tx)
+		return got.guess.charge(ctx, tx)
 	})
 	got.guess.leave()
 	if err != nil {
@@ -263,8 +259,5 @@ func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
 	if a.client.Decided != nil {
 		a.client.Decided()
 	}
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
-	}
+	<-wait.C // whoever has closed his side of the connection may still read the answer
 }

@@ -74,11 +74,9 @@ func (s *Service) completeElsewhere(ctx context.Context, m *Mount, g *guess, has
 	if err != nil {
 		return nil, s.notRedeemed(ctx, m, g, err, cl)
 	}
-	whole, cancel := unhurried(ctx)
-	defer cancel()
-	_, err = m.Elder.Complete(whole, relay, code, cl)
+	_, err = m.Elder.Complete(ctx, relay, code, cl)
 	if CodeOf(err) == CodeFactorInvalid {
-		return nil, s.wrongElsewhere(whole, m, g, cl)
+		return nil, s.wrongElsewhere(ctx, m, g, cl)
 	}
 	if err != nil {
 		g.undone = true

@@ -30,11 +30,8 @@ func (s *Service) askShadowed(ctx context.Context, a attempt, m *Mount, got *che
 	if err != nil {
 		return "", err
 	}
-	whole, cancel := unhurried(sending)
-	defer cancel()
-	got.asked = true
 	span := trace.Start(ctx, "ask the legacy server")
-	n, err := m.Elder.SignIn(whole, c, a.client)
+	n, err := m.Elder.SignIn(sending, c, a.client)
 	span.End()
 	switch {
 	case CodeOf(err) == CodeBadCredentials:
@@ -50,7 +47,7 @@ func (s *Service) askShadowed(ctx context.Context, a attempt, m *Mount, got *che
 		got.news, got.shadow.alone, got.shadow.refused = n, err.Error(), true
 		return "", nil
 	}
-	return "", s.learn(whole, m, got, c)
+	return "", s.learn(ctx, m, got, c)
 }
 
 // learn has the password hashed that the Elder has found right and this server has not, if it
@@ -85,8 +82,6 @@ func (p SourceHash) learns() bool { return p.Source != "" && !p.Joined }
 
 // signInShadowed completes a login in one step that the Elder has let in.
 func (s *Service) signInShadowed(ctx context.Context, m *Mount, got *checked, cl Client) (g *Grant, err error) {
-	ctx, cancel := unhurried(ctx)
-	defer cancel()
 	sh := got.shadow
 	factor := sh.alone == "" && !s.without(&got.rec)
 	if factor {
@@ -176,8 +171,6 @@ const nobodysVersion = -1
 // beginShadowed stores the ticket that the Elder gave for a right password as if it were of
 // ours, so that the budget of the second factor and the audit log hold at the next step.
 func (s *Service) beginShadowed(ctx context.Context, m *Mount, got *checked, c Credentials, cl Client) (*Pending, error) {
-	ctx, cancel := unhurried(ctx)
-	defer cancel()
 	sh, given := got.shadow, got.news.Ticket
 	sum, ok := token.HashForeign(string(given))
 	if !ok {

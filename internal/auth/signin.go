@@ -44,6 +44,8 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 		return nil, err
 	}
 	defer got.guess.leave()
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
 	if got.shadow != nil {
 		return s.signInShadowed(ctx, m, got, cl)
 	}
@@ -156,6 +158,8 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 // issueTicket is what comes after the password was right. It is a function of its own so that its variables are not
 // on the stack of those who wait for a hash: with them, each connection's stack is twice as large.
 func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *checked, c Credentials) (*Pending, error) {
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
 	cl := a.client
 	if got.shadow != nil {
 		return s.beginShadowed(ctx, m, got, c, cl)
@@ -217,7 +221,9 @@ func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *che
 // CodeTokenInvalid for a ticket that is not good, CodeFactorRequired without a code,
 // CodeFactorInvalid with a wrong one; the ticket stays good until its fifth wrong code.
 func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Secret, cl Client) (*Grant, error) {
-	g, err := s.completeSignIn(ctx, m, ticket, code, cl)
+	whole, cancel := unhurried(ctx)
+	defer cancel()
+	g, err := s.completeSignIn(whole, m, ticket, code, cl)
 	s.observer.Login(m.Dialect, outcome(OutcomeSignedIn, err))
 	use(ctx, UsedSignedIn, err)
 	return g, err

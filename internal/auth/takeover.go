@@ -26,17 +26,7 @@ type Elder interface {
 	Floor() time.Duration
 }
 
-const (
-	maxAsked = 4 << 10 // bytes of a password: no longer one is right anywhere
-	// askedFor is for how long a question to an Elder, and what becomes of it, outlives the
-	// client: a guess that was made is counted, whether or not somebody waits for its end.
-	askedFor = 30 * time.Second
-)
-
-// unhurried is ctx without its end.
-func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), askedFor)
-}
+const maxAsked = 4 << 10 // bytes of a password: no longer one is right anywhere
 
 // asking is what the Elder of a mount may be asked about a login.
 type asking struct {
@@ -96,11 +86,8 @@ func (s *Service) askElder(ctx context.Context, a attempt, m *Mount, got *checke
 			return kind, "", err
 		}
 	}
-	whole, cancel := unhurried(ctx)
-	defer cancel()
-	got.asked = true
 	span := trace.Start(ctx, "ask the legacy server")
-	n, err := m.Elder.SignIn(whole, c, a.client)
+	n, err := m.Elder.SignIn(ctx, c, a.client)
 	span.End()
 	switch {
 	case CodeOf(err) == CodeBadCredentials:

@@ -1,0 +1,52 @@
+package auth_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/password"
+)
+
+// hangsUp ends a client's context as soon as a slot takes his password.
+type hangsUp struct{ end context.CancelFunc }
+
+func (h *hangsUp) HashWaited(time.Duration) { h.end() }
+func (*hangsUp) Hashed(time.Duration)       {}
+func (*hangsUp) HashRefused()               {}
+
+// TestThreat02_HangingUp: whoever closes his side of the connection while his password is hashed is counted and waits
+// like anybody, and gets in if it was right: net/http ends the context then, and still sends the answer.
+func TestThreat02_HangingUp(t *testing.T) {
+	var hasher *password.Hasher
+	observer := &hangsUp{func() {}}
+	w := newWorld(t, withBudgets, func(o *auth.Options) {
+		hasher = o.Hasher
+		hasher.Observe(observer)
+	})
+	w.account("steve")
+	w.svc.Warm(w.ctx, w.realm.ID)
+	floor := hasher.Floor(nil)
+	signIn := func(name string, password auth.Secret) error {
+		var ctx context.Context
+		ctx, observer.end = context.WithCancel(w.ctx)
+		defer observer.end()
+		began := time.Now()
+		_, err := w.svc.SignIn(ctx, w.one, auth.Credentials{Name: name, Password: password}, client)
+		if took := time.Since(began); err != nil && took < floor {
+			t.Errorf("%s: refused in %v, the floor is %v", name, took, floor)
+		}
+		return err
+	}
+	for _, name := range []string{"steve", "nobody"} {
+		for range 5 {
+			w.wantCode(signIn(name, "a wrong password"), auth.CodeBadCredentials)
+		}
+		w.wantCode(signIn(name, "a wrong password"), auth.CodeThrottled)
+	}
+	w.account("ada")
+	if err := signIn("ada", goodPassword); err != nil {
+		t.Error(err)
+	}
+}
