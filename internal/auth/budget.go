@@ -129,8 +129,6 @@ type BudgetWriter interface {
 	ClearBudget(ctx context.Context, k BudgetKey) error
 	// ClearBudgets clears the counters of a subject, but those of one kind; "": all.
 	ClearBudgets(ctx context.Context, realm uuid.UUID, subject string, but BudgetKind) error
-	// MoveBudgets makes the counters of a subject those of another one, which has none.
-	MoveBudgets(ctx context.Context, realm uuid.UUID, from, to string) error
 	NoteSource(ctx context.Context, account uuid.UUID, source string, now time.Time) error
 	// EndGuess takes back what ReserveGuesses counted in a slot.
 	EndGuess(ctx context.Context, k BudgetKey, slot int64) error

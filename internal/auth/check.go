@@ -21,7 +21,7 @@ type attempt struct {
 	dialect Dialect
 	client  Client
 	elder   Elder     // of the mount; nil: none is asked
-	began   time.Time // before the account was looked for; zero if that was no guess
+	began   time.Time // before anything of the account was looked for; zero: not yet
 	// codeLater: the second factor's code has a step of its own, so that it does not follow the password.
 	codeLater bool
 }
@@ -53,7 +53,9 @@ type checked struct {
 // check verifies a name and a password. Unknown, wrong, disabled and missing are one
 // error, CodeBadCredentials, with the same cost and no sooner than the realm's floor.
 func (s *Service) check(ctx context.Context, a attempt, m *Mount, c Credentials) (*checked, error) {
-	a.began = time.Now()
+	if a.began.IsZero() {
+		a.began = time.Now()
+	}
 	rec, known, err := s.accountNamed(ctx, a, c.Name)
 	if err != nil {
 		return nil, storeError(err)

@@ -828,3 +828,21 @@ func TestImport_ApartStays(t *testing.T) {
 		t.Errorf("got %+v", all)
 	}
 }
+
+// TestImport_ReplacedPasswordStays: an update brings no password back that its owner has replaced.
+func TestImport_ReplacedPasswordStays(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	old := hashOf(t, w, passOne)
+	w.imports(`{"username":"ada","source":"one","password_hash":"`+old+`"}`, auth.ImportOptions{})
+	id, _ := w.opens("one", "ada", passOne)
+	const next = "a new one that nobody had"
+	if err := w.svc.SetPassword(w.ctx, w.realm.ID, id, next, client); err != nil {
+		t.Fatal(err)
+	}
+	w.imports(`{"username":"ada","email":"ada@example.com","source":"one","password_hash":"`+old+`"}`, auth.ImportOptions{Update: true})
+	for pass, want := range map[string]uuid.UUID{passOne: uuid.Nil, next: id} {
+		if got, _ := w.opens("one", "ada", pass); got != want {
+			t.Errorf("%q: %s, want %s", pass, got, want)
+		}
+	}
+}

@@ -139,7 +139,7 @@ func (b *importBatch) updatePasswords(ctx context.Context, rec AccountRecord, e 
 		defer func() { gets = changed }()
 		for _, p := range e.account.Passwords {
 			i := slices.IndexFunc(now.Passwords, func(has SourceHash) bool { return has.Source == p.Source })
-			if i >= 0 && (now.Passwords[i].Hash != "" || p.Hash == "") || now.PasswordHash != "" && p.Hash == "" {
+			if now.PasswordHash != "" || i >= 0 && (now.Passwords[i].Hash != "" || p.Hash == "") {
 				continue
 			}
 			p.CreatedAt, changed = b.now, true

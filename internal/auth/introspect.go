@@ -116,6 +116,7 @@ type caller struct {
 // takes the way of a failed login, with its budgets, its entry in the log and its time.
 func (s *Service) Caller(ctx context.Context, realm uuid.UUID, readings []Credentials, role string, cl Client) (Account, error) {
 	var wrong *Credentials
+	began := time.Now()
 	for _, c := range readings {
 		hash, ok := token.HashServiceSecret(string(c.Password))
 		if !ok {
@@ -133,7 +134,7 @@ func (s *Service) Caller(ctx context.Context, realm uuid.UUID, readings []Creden
 	if wrong == nil {
 		return Account{}, Because(CodeBadCredentials, "not a service account's secret")
 	}
-	checked, err := s.check(ctx, attempt{realm: realm, client: cl}, nil, *wrong)
+	checked, err := s.check(ctx, attempt{realm: realm, client: cl, began: began}, nil, *wrong)
 	if err != nil {
 		return Account{}, err
 	}

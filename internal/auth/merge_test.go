@@ -644,3 +644,27 @@ func TestMerge_OfNamesakesApart(t *testing.T) {
 		}
 	})
 }
+
+// TestMerge_ResetOfNested: a new password outlives the undoing of a merge into an account that has merged
+// others before: it may have been theirs that got known.
+func TestMerge_ResetOfNested(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	const first, second = "the first password of all", "the second password of all"
+	last := w.createWith("carol", "the third password of all")
+	ada, bob := w.createWith("ada", first), w.createWith("bob", second)
+	inner := w.merge(ada, bob, auth.PreferKeep)
+	outer := w.merge(last, ada, auth.PreferKeep)
+	if err := w.svc.SetPassword(w.ctx, w.realm.ID, last.ID, "a new one that nobody had", client); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []uuid.UUID{outer, inner} {
+		if err := w.svc.UndoMerge(w.ctx, w.realm.ID, id, client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, pass := range map[string]string{"ada": first, "bob": second} {
+		if got, _ := w.opens("one", name, pass); got != uuid.Nil {
+			t.Errorf("the old password of %s is good again", name)
+		}
+	}
+}

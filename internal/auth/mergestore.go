@@ -65,11 +65,13 @@ type MergeWriter interface {
 	// GiveFactor gives a second factor to an account that has none, sealed for it, and the recovery
 	// codes that stand in for it.
 	GiveFactor(ctx context.Context, from, to uuid.UUID, sealed []byte) (bool, error)
-	// CopyBudgets adds the wrong guesses that are counted for an account to those for another one.
+	// CopyBudgets adds the wrong guesses that are counted for an account, or a name, to those for another one.
 	CopyBudgets(ctx context.Context, realm, from, to uuid.UUID) error
 	// DropMerged removes an account of which another one has become: nothing of it is gone.
 	DropMerged(ctx context.Context, realm, id uuid.UUID) (bool, error)
 	InsertMerge(ctx context.Context, m MergeRecord) error
+	// ResetMerges notes that an account has a new password, with those of its merges that know of none yet.
+	ResetMerges(ctx context.Context, kept uuid.UUID, now time.Time) error
 	// UndoneMerge is true once for each merge.
 	UndoneMerge(ctx context.Context, m MergeRecord, now time.Time) (bool, error)
 }

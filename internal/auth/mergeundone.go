@@ -189,7 +189,7 @@ func (u *undoing) factor(ctx context.Context) error {
 func (u *undoing) passwords(ctx context.Context) error {
 	was, keep := u.p.before.Other, u.p.Keep.ID
 	if !u.p.Merge.ResetAt.IsZero() {
-		return nil
+		return u.tx.ResetMerges(ctx, was.ID, u.p.Merge.ResetAt) // no undo of its own merges brings any back either
 	}
 	now := map[Dialect]SourceHash{}
 	for _, p := range u.p.Keep.Passwords {

@@ -178,7 +178,7 @@ func (s *Service) insertNewcomer(ctx context.Context, tx Tx, m *Mount, got *chec
 	if err := tx.PutSource(ctx, m.RealmID, rec.ID, p); err != nil {
 		return err
 	}
-	if err := tx.MoveBudgets(ctx, m.RealmID, unknownName(got.name).String(), rec.ID.String()); err != nil {
+	if err := takeGuesses(ctx, tx, *rec, got.keys); err != nil {
 		return err
 	}
 	e := s.event(m.RealmID, audit.AccountAdopted, rec.ID, cl)
@@ -195,6 +195,19 @@ func (s *Service) insertNewcomer(ctx context.Context, tx Tx, m *Mount, got *chec
 	}
 	e.Detail = strings.Join(detail, " ")
 	return tx.InsertEvent(ctx, e)
+}
+
+// takeGuesses has the guesses that were made at the names of a newcomer count for the account.
+func takeGuesses(ctx context.Context, tx Tx, rec AccountRecord, names []string) error {
+	for _, name := range names {
+		if err := tx.CopyBudgets(ctx, rec.RealmID, unknownName(name), rec.ID); err != nil {
+			return err
+		}
+		if err := tx.ClearBudgets(ctx, rec.RealmID, unknownName(name).String(), ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newcomerNumber is the number that the account has at the Elder, if its dialect goes by

@@ -97,8 +97,11 @@ func (s *Service) noteOnce(ctx context.Context, what string, e audit.Event) erro
 	if at, known := s.noted.Get(what); known && now.Sub(at).Abs() < noteEvery {
 		return nil
 	}
-	s.noted.Put(what, now, 1)
-	return s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) })
+	err := s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) })
+	if err == nil {
+		s.noted.Put(what, now, 1)
+	}
+	return err
 }
 
 // RefreshToken makes the refresh token of a grant's generation.

@@ -178,7 +178,7 @@ func (s *Service) beginShadowed(ctx context.Context, m *Mount, got *checked, c C
 	}
 	cl.token = audit.TagOf(sum)
 	now := s.now()
-	t := Ticket{Hash: sum, RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
+	t := Ticket{Hash: ticketKey(m, sum), RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
 	if sh.alone == "" {
 		err := got.guess.inTx(ctx, func(tx Tx) error {
 			if err := got.guess.clear(ctx, tx); err != nil {
@@ -198,7 +198,7 @@ func (s *Service) beginShadowed(ctx context.Context, m *Mount, got *checked, c C
 			s.rehash(ctx, m, got, cl)
 			return s.pendingThere(got, given), nil
 		}
-		if sh.alone == "" {
+		if sh.alone == "" || CodeOf(err) != CodeBadCredentials {
 			return nil, err
 		}
 	} else if err := s.aloneThere(ctx, m, got, cl); CodeOf(err) != CodeBadCredentials {

@@ -27,6 +27,8 @@ func (s *Service) completeShadowed(ctx context.Context, m *Mount, ticket, code S
 		x.Own()
 		return nil, false, nil
 	}
+	cl.token, cl.dialect = audit.TagOf(hash), m.Dialect
+	hash = ticketKey(m, hash)
 	owner, known, err := s.ticketOwner(ctx, m, hash, cl)
 	if errors.Is(err, errNoTicket) { // nobody was given it through this server
 		owner, err = unknownName("ticket "+hex.EncodeToString(hash[:])), nil
@@ -70,7 +72,6 @@ func (s *Service) redeemShadowed(ctx context.Context, m *Mount, x Shadowed, t re
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, storeError(err)
 	}
-	cl.token, cl.dialect = audit.TagOf(t.hash), m.Dialect
 	if rec.Disabled {
 		return nil, s.refuse(ctx, m, rec.ID, errDeadTicket, cl)
 	}

@@ -3,6 +3,7 @@ package auth
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"time"
 
@@ -185,7 +186,7 @@ func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *che
 	p.Ticket = Secret(ticket)
 	cl.token = audit.TagOf(hash)
 	now := s.now()
-	t := Ticket{Hash: hash, RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
+	t := Ticket{Hash: ticketKey(m, hash), RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
 	err := got.guess.inTx(ctx, func(tx Tx) error {
 		if err := got.guess.clear(ctx, tx); err != nil {
 			return err
@@ -237,6 +238,8 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	if !ok {
 		return nil, s.refuse(ctx, m, uuid.Nil, errNoTicket, cl)
 	}
+	cl.token, cl.dialect = audit.TagOf(hash), m.Dialect
+	hash = ticketKey(m, hash)
 	owner, known, err := s.ticketOwner(ctx, m, hash, cl)
 	if err != nil {
 		return nil, s.refuse(ctx, m, uuid.Nil, err, cl)
@@ -248,7 +251,6 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	if err != nil {
 		return nil, storeError(err)
 	}
-	cl.token, cl.dialect = audit.TagOf(hash), m.Dialect
 	g := &guess{svc: s, attempt: attempt{realm: m.RealmID, dialect: m.Dialect, client: cl}, account: owner}
 	defer g.leave()
 	if code != "" {
@@ -293,13 +295,18 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 	return grant, nil
 }
 
-// ticketHash is what a ticket is stored under. Where a legacy server has answered before,
+// ticketHash is the hash of a ticket. Where a legacy server has answered before,
 // tickets may be its own.
 func ticketHash(m *Mount, ticket Secret) ([32]byte, bool) {
 	if m.Elder != nil {
 		return token.HashForeign(string(ticket))
 	}
 	return token.HashOpaque(string(ticket))
+}
+
+// ticketKey is what a ticket is stored under: a password that is right in one dialect may not be in another.
+func ticketKey(m *Mount, hash [32]byte) [32]byte {
+	return sha256.Sum256(append(hash[:], m.Dialect...))
 }
 
 // redeem tries the code of a live ticket. refused is errWrongCode or errMissingCode.

@@ -270,7 +270,7 @@ type FactorWriter interface {
 
 // Ticket is the proof that the first step of a login is done.
 type Ticket struct {
-	Hash      [32]byte
+	Hash      [32]byte // with its dialect
 	RealmID   uuid.UUID
 	AccountID uuid.UUID
 	Version   int64 // of the account, when the password was checked

@@ -423,3 +423,25 @@ func TestEachByPrefix_Apart(t *testing.T) {
 	w.merge(keep, other, auth.PreferNone)
 	found(base.ID, keep.ID)
 }
+
+// TestThreat16_NewcomersOtherName: guesses at any name of somebody who is not here yet count for the
+// account, once it is.
+func TestThreat16_NewcomersOtherName(t *testing.T) {
+	w := newWorld(t, threeDialects, withBudgets)
+	two, old := w.elderOf("two")
+	old.old.createWith("ada", passTwo)
+	for _, name := range []string{"ada", "ada@example.com"} {
+		for range 2 {
+			_, err := w.svc.SignIn(w.ctx, two, creds(name, "wrong"), at("198.51.100.7"))
+			w.wantCode(err, auth.CodeBadCredentials)
+		}
+	}
+	g, err := w.svc.SignIn(w.ctx, two, creds("ada", passTwo), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.svc.BudgetOf(w.ctx, w.realm.ID, g.Account.ID)
+	if err != nil || len(b) != 1 || b[0].Failures != 4 {
+		t.Errorf("%+v, %v", b, err)
+	}
+}

@@ -233,3 +233,18 @@ func TestThreat08_ResetOfALookalike(t *testing.T) {
 	_, err := w.svc.UpdateAccount(w.ctx, w.realm.ID, other.ID, auth.AccountChange{Username: &taken}, client)
 	w.wantCode(err, auth.CodeConflict)
 }
+
+// TestThreat30_TicketOfAnotherDialect: a password that is right in one dialect begins no login in another.
+func TestThreat30_TicketOfAnotherDialect(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	w.account("steve")
+	p, err := w.svc.BeginSignIn(w.ctx, w.two, creds("steve", goodPassword), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.svc.CompleteSignIn(w.ctx, w.mounted("three"), p.Ticket, "", client)
+	w.wantCode(err, auth.CodeTokenInvalid)
+	if _, err := w.svc.CompleteSignIn(w.ctx, w.two, p.Ticket, "", client); err != nil {
+		t.Error(err)
+	}
+}

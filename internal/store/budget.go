@@ -89,11 +89,6 @@ func (q queries) ClearBudgets(ctx context.Context, realm uuid.UUID, subject stri
 	return err
 }
 
-func (q queries) MoveBudgets(ctx context.Context, realm uuid.UUID, from, to string) error {
-	_, err := q.exec(ctx, "UPDATE guess_budget SET subject = $3 WHERE realm_id = $1 AND subject = $2", realm[:], from, to)
-	return err
-}
-
 func (q queries) KnownSource(ctx context.Context, account uuid.UUID, source string, since time.Time) (known bool, err error) {
 	err = q.row(ctx, "SELECT EXISTS (SELECT 1 FROM known_source WHERE account_id = $1 AND source = $2 AND seen_at >= $3)",
 		account[:], source, micros(since)).Scan(&known)

@@ -15,7 +15,11 @@ func (q queries) SetPassword(ctx context.Context, account uuid.UUID, version int
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, q.keep(ctx, "UPDATE account_merge SET reset_at = $2 WHERE kept_id = $1 AND reset_at = 0", account[:], micros(now))
+	return true, q.ResetMerges(ctx, account, now)
+}
+
+func (q queries) ResetMerges(ctx context.Context, kept uuid.UUID, now time.Time) error {
+	return q.keep(ctx, "UPDATE account_merge SET reset_at = $2 WHERE kept_id = $1 AND reset_at = 0", kept[:], micros(now))
 }
 
 func (q queries) KeepPassword(ctx context.Context, account uuid.UUID, n int, now time.Time) error {

@@ -6,7 +6,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ostiary/ostiary/internal/auth"
-	"github.com/ostiary/ostiary/internal/throttle"
 )
 
 var sourceCases = []testCase{
@@ -17,7 +16,6 @@ var sourceCases = []testCase{
 	{"NameGone", sourceNameGone},
 	{"NumberTaken", sourceNumberTaken},
 	{"RaiseNumbers", sourceRaiseNumbers},
-	{"MoveBudgets", sourceMoveBudgets},
 	{"Elsewhere", sourceElsewhere},
 	{"TicketRelay", sourceTicketRelay},
 	{"Delete", sourceDelete},
@@ -226,25 +224,6 @@ func sourceRaiseNumbers(w *world) {
 	}
 	b, c := w.account("bert"), w.account("cleo")
 	w.same("numbers", []int64{a.Number, b.Number, c.Number}, []int64{1, 1000, 1001})
-}
-
-func sourceMoveBudgets(w *world) {
-	from := auth.BudgetKey{Realm: w.realm, Kind: auth.BudgetAccount, Subject: "a name"}
-	to, other := from, from
-	to.Subject, other.Subject = "an account", "another"
-	w.in(func(tx auth.Tx) error {
-		for _, k := range []auth.BudgetKey{from, from, other} {
-			if _, err := tx.ChargeBudget(w.ctx, k, throttle.Account, w.now); err != nil {
-				return err
-			}
-		}
-		return tx.MoveBudgets(w.ctx, w.realm, from.Subject, to.Subject)
-	})
-	for k, want := range map[auth.BudgetKey]int{from: 0, to: 2, other: 1} {
-		state, err := w.store.Budget(w.ctx, k)
-		w.wantErr(k.Subject, err, nil)
-		w.same(k.Subject, state.Failures, want)
-	}
 }
 
 func sourceElsewhere(w *world) {
