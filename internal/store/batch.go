@@ -169,6 +169,7 @@ func (b *batch) open() {
 		b.pipe.keep("BEGIN ISOLATION LEVEL " + b.isolation + " READ WRITE")
 		// Of few texts, since each is prepared.
 		b.pipe.keep(fmt.Sprintf("SET LOCAL lock_timeout = %d", rowWait+rowWait/4*rand.N(8))) //nolint:gosec // chance, no secret
+		b.pipe.keep(limitIdle, idleLimit)
 		return
 	}
 	if b.saved {

@@ -344,3 +344,41 @@ func TestLane_FailsUnsent(t *testing.T) {
 		t.Errorf("%d of %d are stored: %v", stored, good*each, err)
 	}
 }
+
+// TestThreat65_FrozenNode: rows that a node holds which has stopped in the middle of a transaction are free
+// for the others soon, and nothing of that transaction is stored.
+func TestThreat65_FrozenNode(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	frozen, other := createPostgresAt(t, url), createPostgresAt(t, url)
+	values(t, other, "x")
+	holds, thaw := make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 1)
+	var once sync.Once
+	go func() {
+		ended <- frozen.InTx(t.Context(), func(tx auth.Tx) error {
+			err := add(t.Context(), tx, "x", "a")
+			once.Do(func() { close(holds); <-thaw })
+			if err == nil {
+				err = add(t.Context(), tx, "x", "b")
+			}
+			return err
+		})
+	}()
+	<-holds
+	began := time.Now()
+	write := func() error { return other.InTx(t.Context(), func(tx auth.Tx) error { return add(t.Context(), tx, "x", "c") }) }
+	err := write()
+	for err != nil && time.Since(began) < time.Minute {
+		err = write()
+	}
+	if err != nil {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	wantValue(t, other, "x", "0c")
+	close(thaw)
+	if err := <-ended; auth.CodeOf(err) != auth.CodeUnavailable {
+		t.Errorf("the transaction that was frozen: %v", err)
+	}
+	wantValue(t, other, "x", "0c")
+}

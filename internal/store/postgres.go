@@ -39,6 +39,11 @@ const (
 	connectLimit = 3 * time.Second
 	// migrateLimit is for all migrations together, with the wait for another node's.
 	migrateLimit = 30 * time.Minute
+	// idleLimit is for how long a transaction may hold its rows, such as the head of the log that all
+	// transactions of a realm need, and say nothing: its process has stopped, or its machine is gone.
+	// It is for who connects with no limit, or for a role or a database that has none.
+	idleLimit = "10s"
+	limitIdle = `SELECT set_config('idle_in_transaction_session_timeout', $1, true) WHERE current_setting('idle_in_transaction_session_timeout') = '0'`
 )
 
 // IsPostgres tells whether a database is one of PostgreSQL, by its URL.
