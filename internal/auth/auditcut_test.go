@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -20,6 +22,7 @@ func TestCutAudit(t *testing.T) {
 		{"changed", []string{"UPDATE audit_event SET actor = 'x' WHERE seq = 2"}, 2, ""},
 		{"missing", []string{"DELETE FROM audit_event WHERE seq = 2"}, 3, ""},
 		{"no such entry", nil, 9, auth.CodeNotFound},
+		{"nothing wrong", nil, 2, auth.CodeConflict},
 		{"no such entry any more", []string{"DELETE FROM audit_event WHERE seq = 2"}, 2, auth.CodeNotFound},
 		{"no seal", []string{"UPDATE audit_head SET seal = x''"}, 5, ""},
 		{"no seal, and not all", []string{"UPDATE audit_head SET seal = x''"}, 4, auth.CodeConflict},
@@ -37,11 +40,15 @@ func TestCutAudit(t *testing.T) {
 		for _, q := range c.do {
 			w.edit(q)
 		}
+		before := w.verified().Entries
 		_, err := w.svc.CutAudit(w.ctx, w.realm, c.through, client)
 		if auth.CodeOf(err) != c.code {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if c.code != "" {
+			if n := w.verified().Entries; n != before {
+				t.Errorf("%s: refused, and %d of %d entries are there", c.name, n, before)
+			}
 			continue
 		}
 		w.tendAudit()
@@ -93,6 +100,30 @@ func TestAdoptAudit(t *testing.T) {
 		}
 		if c.adopted != (len(r.Notes) == 1) || c.adopted != strings.Contains(out.String(), "taken over") {
 			t.Errorf("%s: %v\n%s", c.name, r.Notes, out.String())
+		}
+	}
+}
+
+// TestCutAudit_RefusedWhole: of a long log, of which much is deleted at a time, a cut that is refused deletes nothing.
+func TestCutAudit_RefusedWhole(t *testing.T) {
+	w := newWorld(t)
+	err := w.store.InTx(w.ctx, func(tx auth.Tx) error {
+		for range 250 {
+			if err := tx.InsertEvent(w.ctx, audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: w.realm.ID, Kind: audit.SignedIn, At: w.clock()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.edit("UPDATE audit_head SET seal = x''")
+	for through, code := range map[int64]auth.Code{2500: auth.CodeNotFound, 240: auth.CodeConflict} {
+		_, err := w.svc.CutAudit(w.ctx, w.realm, through, client)
+		w.wantCode(err, code)
+		if n := w.verified().Entries; n < 250 {
+			t.Fatalf("%d: %d entries are left", through, n)
 		}
 	}
 }

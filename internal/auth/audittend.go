@@ -228,10 +228,14 @@ func (s *Service) cut(ctx context.Context, realm Realm, end audit.Event, then fu
 
 // CutAudit deletes the entries of a realm's log up to one, whatever is wrong with them, so
 // that the log goes on behind them. If that is the last one, the head gets a seal again.
-// CodeConflict if another process has cut it, or changed those, meanwhile.
+// CodeNotFound if there is no such entry; CodeConflict if nothing is wrong with the log, and if
+// another process has cut it, or changed those, meanwhile.
 func (s *Service) CutAudit(ctx context.Context, realm Realm, through int64, cl Client) (deleted int, err error) {
 	report, err := s.VerifyAudit(ctx, realm.ID, nil)
 	if err != nil {
+		return 0, err
+	}
+	if err := s.mayCut(ctx, realm, through, report); err != nil {
 		return 0, err
 	}
 	for {
@@ -258,6 +262,33 @@ func (s *Service) CutAudit(ctx context.Context, realm Realm, through int64, cl C
 	}
 }
 
+// mayCut sees, before anything is deleted, that a cut by command can be made to its end.
+func (s *Service) mayCut(ctx context.Context, realm Realm, through int64, report *audit.Report) error {
+	last, err := s.ListAudit(ctx, realm.ID, AuditFilter{After: through - 1, Last: through, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(last) == 0 {
+		return Errorf(CodeNotFound, "there is no entry %d", through)
+	}
+	if len(report.Findings) == 0 {
+		return Errorf(CodeConflict, "nothing is wrong with this log: what is old is deleted by the setting audit_keep")
+	}
+	head, err := s.AuditHead(ctx, realm.ID)
+	if err != nil {
+		return err
+	}
+	return s.sealedBehind(realm.ID, head, through)
+}
+
+// sealedBehind sees that what comes after a cut is not made up.
+func (s *Service) sealedBehind(realm uuid.UUID, head audit.SealedHead, through int64) error {
+	if head.Seq > through && !s.headKey().Sealed(realm, head) {
+		return Errorf(CodeConflict, "the head of the log has no seal, so that what comes after entry %d may be made up: cut it through its last entry, %d", through, head.Seq)
+	}
+	return nil
+}
+
 // cutNow is cut, of entries that must be there.
 func (s *Service) cutNow(ctx context.Context, realm Realm, end audit.Event, then func(tx Tx) error) (n int, err error) {
 	if n, err = s.cut(ctx, realm, end, then); err == nil && n == 0 {
@@ -277,10 +308,10 @@ func (s *Service) cutLast(ctx context.Context, tx Tx, realm Realm, end audit.Eve
 	if len(report.Findings) > 0 {
 		e.Detail += ", with something wrong: " + report.Findings[0].String()
 	}
+	if err := s.sealedBehind(realm.ID, head, end.Seq); err != nil {
+		return err
+	}
 	if head.Seq > end.Seq {
-		if !s.headKey().Sealed(realm.ID, head) {
-			return Errorf(CodeConflict, "the head of the log has no seal, so that what comes after entry %d may be made up: cut it through its last entry, %d", end.Seq, head.Seq)
-		}
 		return tx.InsertEvent(ctx, e)
 	}
 	head.Head = audit.Head{Seq: end.Seq, Hash: end.Hash}

@@ -367,7 +367,9 @@ func TestThreat65_FrozenNode(t *testing.T) {
 	}()
 	<-holds
 	began := time.Now()
-	write := func() error { return other.InTx(t.Context(), func(tx auth.Tx) error { return add(t.Context(), tx, "x", "c") }) }
+	write := func() error {
+		return other.InTx(t.Context(), func(tx auth.Tx) error { return add(t.Context(), tx, "x", "c") })
+	}
 	err := write()
 	for err != nil && time.Since(began) < time.Minute {
 		err = write()
