@@ -27,7 +27,7 @@ func (s *server) refuse(set *config.Shared, srv config.Server) error {
 		return err
 	}
 	s.refuser.Store(&handler)
-	requests := web.Options{Introduced: s.settings.ProxyProtocol, SourceRequests: srv.SourceRequests}
+	requests := web.Options{Introduced: s.settings.ProxyProtocol, SourceRequests: srv.SourceRequests, TrustedProxies: srv.TrustedProxies()}
 	s.observers(&auth.Options{}, &requests)
 	plain := web.Plain(s.log, s.challenge, requests)
 	s.plain.Store(&plain)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
@@ -33,11 +34,15 @@ func (s *Shared) Writebacks() (all []Writeback, err error) {
 	if s.file == nil {
 		return nil, nil
 	}
-	seen := map[string]bool{}
+	seen, files := map[string]bool{}, map[string]bool{}
 	for i, w := range s.file.writebacks {
 		err := w.settle(time.Now())
 		if err == nil && seen[w.Realm] {
 			err = fmt.Errorf("realm: a [[writeback]] before has it too")
+		}
+		file := filepath.Clean(w.File)
+		if err == nil && w.File != "" && files[file] {
+			err = fmt.Errorf("file: a [[writeback]] before has it too")
 		}
 		if err != nil {
 			name := ""
@@ -46,7 +51,7 @@ func (s *Shared) Writebacks() (all []Writeback, err error) {
 			}
 			return nil, fmt.Errorf("%s: writeback %d%s: %w", s.file.name, i+1, name, err)
 		}
-		seen[w.Realm] = true
+		seen[w.Realm], files[file] = true, true
 		all = append(all, w)
 	}
 	return all, nil

@@ -50,6 +50,7 @@ func TestConfig_BadWritebacks(t *testing.T) {
 		{window(`format = "bcrypt"`, `file = "x"`), `ostiary.toml: writeback 1: realm: missing`},
 		{window(`realm = "a b"`, `format = "bcrypt"`, `file = "x"`), `ostiary.toml: writeback 1: realm: "a b" is no realm's name (letters, digits, dot, underscore, hyphen; at most 64)`},
 		{with(`file = "x"`) + with(`file = "y"`), `ostiary.toml: writeback 2 (a): realm: a [[writeback]] before has it too`},
+		{with(`file = "x"`) + window(`realm = "b"`, `format = "bcrypt"`, `file = "./x"`), `ostiary.toml: writeback 2 (b): file: a [[writeback]] before has it too`},
 		{"[[writeback]]\nrealm = \"a\"\nformat = \"bcrypt\"\nfile = \"x\"\n", `ostiary.toml: writeback 1 (a): until: missing`},
 		{"[[writeback]]\nrealm = \"a\"\nuntil = \"2027-01-31\"\nformat = \"bcrypt\"\nfile = \"x\"\n", `ostiary.toml: writeback 1 (a): until: must be a time such as 2027-01-31T00:00:00Z`},
 		{fmt.Sprintf("[[writeback]]\nrealm = \"a\"\nuntil = \"%s\"\nformat = \"bcrypt\"\nfile = \"x\"\n", time.Now().Add(367*24*time.Hour).Format(time.RFC3339)), `ostiary.toml: writeback 1 (a): until: must be at most a year ahead`},

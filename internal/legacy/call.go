@@ -36,7 +36,7 @@ type failure struct {
 // unavailable is what whoever asked is told.
 func (c *Client) unavailable(f *failure) error {
 	return &auth.Error{
-		Code: auth.CodeUnavailable, RetryAfter: max(f.retryAfter, time.Second),
+		Code: auth.CodeUnavailable, RetryAfter: min(max(f.retryAfter, time.Second), maxHold),
 		Cause: fmt.Errorf("the legacy server %s: %w", c.base, f.cause),
 	}
 }

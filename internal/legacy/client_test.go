@@ -174,6 +174,7 @@ func TestClient_BadAnswers(t *testing.T) {
 		}, "the answer is too long", time.Second},
 		"500":              {func(w http.ResponseWriter) { w.WriteHeader(500) }, "it can't answer (500 Internal Server Error): see its log", time.Second},
 		"503 in a while":   {func(w http.ResponseWriter) { w.Header().Set("Retry-After", "17"); w.WriteHeader(503) }, "it can't answer (503", 17 * time.Second},
+		"503 for a day":    {func(w http.ResponseWriter) { w.Header().Set("Retry-After", "86400"); w.WriteHeader(503) }, "it can't answer (503", maxHold},
 		"429 in a while":   {func(w http.ResponseWriter) { w.Header().Set("Retry-After", "18"); w.WriteHeader(429) }, "X-Forwarded-For", 18 * time.Second},
 		"429 by nonsense":  {func(w http.ResponseWriter) { w.Header().Set("Retry-After", "-18"); w.WriteHeader(429) }, "X-Forwarded-For", time.Second},
 		"a cut connection": {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, "see that it runs", time.Second},

@@ -17,8 +17,8 @@ type source struct {
 
 // sourceOf finds the client's true address. Headers of a declared proxy are read
 // from the right, the end that it wrote itself, up to the first address that is
-// no declared proxy. Whatever can't be read, and two headers that name different
-// clients, leave the address of the peer: then many clients may share it, so that
+// no declared proxy. No such header of a declared one, whatever can't be read, and two that name
+// different clients, leave the address of the peer: then many clients may share it, so that
 // it is nobody's own, but none can choose one.
 func sourceOf(r *http.Request, trusted []netip.Prefix) source {
 	peer := peerOf(r)
@@ -43,7 +43,7 @@ func sourceOf(r *http.Request, trusted []netip.Prefix) source {
 	case b.IsValid():
 		s.client = b
 	default:
-		s.unclear = len(forwarded) > 0 || len(chain) > 0
+		s.unclear = true
 	}
 	return s
 }

@@ -108,9 +108,9 @@ func (kind Body) takes(contentType []string) error {
 }
 
 // isJSON tells whether a Content-Type is that of JSON (RFC 6839 section 3.1 for
-// the suffix), or absent.
+// the suffix), or says nothing.
 func isJSON(values []string) bool {
-	if len(values) == 0 {
+	if untyped(values) {
 		return true
 	}
 	kind := mediaType(values)
@@ -121,9 +121,14 @@ func isJSON(values []string) bool {
 	return strings.IndexByte(kind, '/') > 0 && len(kind) > len(suffix) && strings.EqualFold(kind[len(kind)-len(suffix):], suffix)
 }
 
-// isForm tells whether a Content-Type is that of a form, or absent.
+// isForm tells whether a Content-Type is that of a form, or says nothing.
 func isForm(values []string) bool {
-	return len(values) == 0 || strings.EqualFold(mediaType(values), "application/x-www-form-urlencoded")
+	return untyped(values) || strings.EqualFold(mediaType(values), "application/x-www-form-urlencoded")
+}
+
+// untyped tells whether a Content-Type is absent or empty.
+func untyped(values []string) bool {
+	return len(values) == 0 || len(values) == 1 && values[0] == ""
 }
 
 // mediaType is the Content-Type without its parameters, or "" if there are several.

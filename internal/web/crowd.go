@@ -28,7 +28,7 @@ func (c *crowd) enter(source netip.Addr) error {
 	if c.of[source] >= c.limit {
 		return &auth.Error{
 			Code: auth.CodeUnavailable, RetryAfter: comeBack, Detail: "too many requests at once",
-			Cause: fmt.Errorf("%d requests of this source are being answered: if many clients share it, name their proxy in trusted_proxy or raise source_requests", c.limit),
+			Cause: fmt.Errorf("%d requests of this source are being answered: if many clients share it, name their proxy in trusted_proxy, have it say X-Forwarded-For, or raise source_requests", c.limit),
 		}
 	}
 	c.of[source]++

@@ -94,6 +94,7 @@ func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, e.Encode, e.Challenge, &auth.Error{Code: auth.CodeMethodNotAllowed})
 		return
 	}
+	dropBlank(r.Header)
 	if twoCredentials(r.Header) {
 		code := e.TwoCredentials
 		if code == "" {
@@ -130,6 +131,15 @@ func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func allows(methods []string, method string) bool {
 	return len(methods) == 0 || slices.Contains(methods, method) ||
 		method == http.MethodHead && slices.Contains(methods, http.MethodGet)
+}
+
+// dropBlank removes headers of credentials that say nothing, as clients have them that clear theirs.
+func dropBlank(h http.Header) {
+	for _, name := range [...]string{"Authorization", "Authentication"} {
+		if v := h[name]; len(v) == 1 && v[0] == "" {
+			delete(h, name)
+		}
+	}
 }
 
 // twoCredentials tells whether readers of the request could take different

@@ -1,8 +1,10 @@
 package writeback
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -58,6 +60,55 @@ func TestFile_Appends(t *testing.T) {
 	}
 	tellFile(t, path, `{"a":4}`)
 	wantFile(t, path, "{\"a\":4}\n")
+}
+
+// Who takes the file away at any moment, reads it and deletes it, gets each line that was told.
+func TestFile_TakenAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "back.jsonl")
+	f, err := NewFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken bytes.Buffer
+	take := func() {
+		if os.Rename(path, path+".1") == nil {
+			text, err := os.ReadFile(path + ".1")
+			if err != nil {
+				t.Error(err)
+			}
+			taken.Write(text)
+		}
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				take()
+			}
+		}
+	}()
+	var told []string
+	for i := range 500 {
+		line := fmt.Sprintf(`{"n":%d}`, i)
+		if n, err := f.Tell(t.Context(), lines(line)); err == nil && n == 1 {
+			told = append(told, line)
+		}
+	}
+	close(stop)
+	<-stopped
+	take()
+	if len(told) == 0 {
+		t.Error("no line was told")
+	}
+	for _, line := range told {
+		if !strings.Contains(taken.String(), line+"\n") {
+			t.Errorf("%s is lost", line)
+		}
+	}
 }
 
 // A crash in the middle of a line leaves no line behind that nobody can read.
