@@ -26,7 +26,7 @@ type attempt struct {
 	codeLater bool
 }
 
-// checked is what the check of a password found. It is returned if the password was right.
+// checked is what the check of a password found. It is returned if the password was right, here or for the Elder that answers.
 type checked struct {
 	rec   AccountRecord
 	guess *guess     // held until the login is stored; the caller must leave it
@@ -78,7 +78,7 @@ func (s *Service) accountNamed(ctx context.Context, a attempt, name string) (rec
 }
 
 // checkRecord verifies the password for an account, or for none (rec is nil), that may have
-// signed in from the client's source before: then that is known. With a
+// signed in from the client's source before: then that source is known. With a
 // mount, the guess stays reserved and the caller leaves it; without one it is over.
 func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord, known bool, c Credentials, m *Mount) (*checked, error) {
 	if a.began.IsZero() {
@@ -161,10 +161,10 @@ func splitCode(pass string) (password, code string) {
 
 // verify returns why the password is refused, or "" if it is right. The secret that
 // is presented, not the account, chooses the fast check of service secrets.
-func (s *Service) verify(ctx context.Context, a attempt, got *checked, known bool, ask asking, pass string) (reason string, err error) {
+func (s *Service) verify(ctx context.Context, a attempt, got *checked, exists bool, ask asking, pass string) (reason string, err error) {
 	rec := &got.rec
 	if hash, ok := token.HashServiceSecret(pass); ok {
-		if !known || rec.Kind != KindService {
+		if !exists || rec.Kind != KindService {
 			return "wrong_secret", nil
 		}
 		lives, err := s.store.SecretLives(ctx, rec.ID, hash, s.now())
@@ -194,7 +194,7 @@ func (s *Service) verify(ctx context.Context, a attempt, got *checked, known boo
 			return "unreadable_hash", nil
 		case err != nil:
 			return "", hashError(err)
-		case !known:
+		case !exists:
 			return "unknown_name", nil
 		case rec.Disabled:
 			return "disabled", nil

@@ -109,10 +109,15 @@ func (s *Service) completeElsewhere(ctx context.Context, m *Mount, g *guess, has
 
 // notRedeemed is what the client learns of a ticket that was given up.
 func (s *Service) notRedeemed(ctx context.Context, m *Mount, g *guess, err error, cl Client) error {
-	if errors.Is(err, errDeadTicket) || errors.Is(err, errChanged) {
+	if ticketOver(err) {
 		return s.refuse(ctx, m, g.account, err, cl)
 	}
 	return storeError(err)
+}
+
+// ticketOver tells whether a ticket is good no more, whatever its code.
+func ticketOver(err error) bool {
+	return errors.Is(err, errDeadTicket) || errors.Is(err, errChanged) || errors.Is(err, errElsewhere)
 }
 
 // wrongElsewhere charges a code that the legacy server has refused.

@@ -1,9 +1,13 @@
 // Package auth is the core of Ostiary: accounts, logins, sessions, tokens, second
 // factors and guess budgets, the same for every dialect.
 //
-// The path of a login: SignIn (or BeginSignIn and CompleteSignIn) in signin.go checks
-// the password (check.go), then the second factor (factor.go), opens the session in
-// one transaction (session.go), and the dialect has its tokens made by Sign (mint.go).
+// The path of a login, in the order of its calls: SignIn (or BeginSignIn and CompleteSignIn) in
+// signin.go; check reads the account, reserves a guess (guess.go) and verifies the password
+// (check.go); then, in one transaction, useCode spends the second factor's code (factor.go), takeOver
+// stores what was learnt of the account (newcomer.go), and openSession opens the session
+// (session.go); the dialect has its tokens made by Sign (mint.go). Only where a mount takes over from
+// another server are forElder and askElder (takeover.go) or askShadowed (shadowlogin.go) more than
+// a look at that.
 package auth
 
 import (

@@ -285,10 +285,8 @@ func (s *Service) completeSignIn(ctx context.Context, m *Mount, ticket, code Sec
 		return tx.ForgiveTicket(ctx, hash)
 	})
 	switch {
-	case errors.Is(err, errDeadTicket), errors.Is(err, errChanged), errors.Is(err, errElsewhere):
-		return nil, s.refuse(ctx, m, owner, err, cl)
 	case err != nil:
-		return nil, storeError(err)
+		return nil, s.notRedeemed(ctx, m, g, err, cl)
 	case refused != nil:
 		return nil, refusal(refused)
 	}
@@ -400,7 +398,7 @@ func refusal(cause error) error {
 		return &Error{Code: CodeFactorRequired, Cause: cause}
 	case errors.Is(cause, errWrongCode):
 		return &Error{Code: CodeFactorInvalid, Cause: cause}
-	case errors.Is(cause, errNoTicket), errors.Is(cause, errDeadTicket), errors.Is(cause, errChanged), errors.Is(cause, errElsewhere):
+	case errors.Is(cause, errNoTicket), ticketOver(cause):
 		return &Error{Code: CodeTokenInvalid, Cause: cause}
 	}
 	return storeError(cause)

@@ -86,9 +86,19 @@ type copied struct {
 func (c *copied) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
 	if room := web.MaxBody - len(c.data); room > 0 {
-		c.data = append(c.data, b[:min(n, room)]...)
+		c.keep(b[:min(n, room)])
 	}
 	return n, err
+}
+
+func (c *copied) keep(b []byte) {
+	if len(c.data)+len(b) > cap(c.data) {
+		grown := make([]byte, len(c.data), max(2*cap(c.data), len(c.data)+len(b)))
+		copy(grown, c.data)
+		c.wipe()
+		c.data = grown
+	}
+	c.data = append(c.data, b...)
 }
 
 // wipe forgets it: passwords pass through.
