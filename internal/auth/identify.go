@@ -229,10 +229,8 @@ func (s *Service) parseBy(ring *keyring.Ring, jwt string) (token.Claims, *keyrin
 
 // issuedAt is a mount that has exactly the token's issuer and audience, or nil.
 func (s *Service) issuedAt(realm uuid.UUID, d Dialect, claims token.Claims) *Mount {
-	audience := s.dialects[d].Audience
-	if audience == "" {
-		audience = "aud"
-	} else if _, other := claims["aud"]; other {
+	audience := s.audienceClaim(d)
+	if _, other := claims["aud"]; other && audience != "aud" {
 		return nil
 	}
 	_, present := claims[audience]

@@ -3,6 +3,7 @@ package metrics
 import (
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -132,6 +133,6 @@ func (r *registry) gather() (all []*gathered) {
 	for _, c := range r.collectors {
 		c(emit)
 	}
-	slices.SortFunc(all, func(a, b *gathered) int { return compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b *gathered) int { return strings.Compare(a.name, b.name) })
 	return all
 }

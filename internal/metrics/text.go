@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"math"
 	"net/http"
@@ -16,8 +15,6 @@ const (
 	typeText        = "text/plain; version=0.0.4; charset=utf-8"
 	typeOpenMetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 )
-
-func compare(a, b string) int { return cmp.Compare(a, b) }
 
 // write answers with what was gathered, as the client takes it.
 func write(w http.ResponseWriter, r *http.Request, all []*gathered) {

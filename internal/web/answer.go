@@ -178,5 +178,3 @@ func quotable(s string) string {
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
-
-func joinMethods(methods []string) string { return strings.Join(methods, ", ") }

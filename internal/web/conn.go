@@ -28,8 +28,8 @@ type conn struct {
 
 	named   atomic.Bool // the header of the PROXY protocol is there and good
 	framing framing
-	refusal int // bytes of refused that were read; only if refused is what is left to be read
-	refused bool
+	refused bool // malformed is all that is left to be read
+	told    int  // bytes of it that were
 }
 
 var started = time.Now()
@@ -72,15 +72,15 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// refusal is what is read in place of a request that is refused, so that net/http answers
+// malformed is what is read in place of a request that is refused, so that net/http answers
 // 400 in its turn, behind the answers that are still due, and closes the connection. It is
 // well-formed nowhere: as a line, behind one that has begun, or in a chunk.
-const refusal = "\x00\r\n\x00\r\n\r\n"
+const malformed = "\x00\r\n\x00\r\n\r\n"
 
 func (c *conn) Read(b []byte) (int, error) {
 	if c.refused {
-		n := copy(b, refusal[c.refusal:])
-		if c.refusal += n; n == 0 && len(b) > 0 {
+		n := copy(b, malformed[c.told:])
+		if c.told += n; n == 0 && len(b) > 0 {
 			return 0, io.EOF
 		}
 		return n, nil
@@ -102,12 +102,12 @@ func (c *conn) check(b []byte, n int, err error) (int, error) {
 	case why != "":
 		c.refused = true
 		c.listener.closed[closedFraming].Add(1)
-		c.refusal = copy(b[good:], refusal)
+		c.told = copy(b[good:], malformed)
 		c.listener.config.Log.LogAttrs(context.Background(), slog.LevelInfo, "a request was refused with 400 before it was read, and its connection closed: if a client or proxy of yours sent it, mend that one",
 			slog.String("cause", why), slog.String("source", addressOf(c.RemoteAddr()).String()))
-		return good + c.refusal, nil
+		return good + c.told, nil
 	case good < n:
-		c.refused, c.refusal = true, len(refusal)
+		c.refused, c.told = true, len(malformed)
 		return good, err
 	}
 	return n, err

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 var (
@@ -75,7 +76,7 @@ func (g *group) preflight(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h["Vary"] = varyOrigin
 	h["Access-Control-Allow-Origin"] = []string{origin}
-	h.Set("Access-Control-Allow-Methods", joinMethods(slices.Compact(methods)))
+	h.Set("Access-Control-Allow-Methods", strings.Join(slices.Compact(methods), ", "))
 	h.Set("Access-Control-Allow-Headers", "Authorization, Authentication, Content-Type, X-CSRF-Token")
 	h.Set("Access-Control-Max-Age", "600")
 	h["Cache-Control"] = noStore

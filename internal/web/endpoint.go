@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
@@ -90,7 +91,7 @@ func (e Endpoint[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if !allows(e.Methods, r.Method) {
-		w.Header()["Allow"] = []string{joinMethods(e.AllowedMethods())}
+		w.Header()["Allow"] = []string{strings.Join(e.AllowedMethods(), ", ")}
 		fail(w, r, e.Encode, e.Challenge, &auth.Error{Code: auth.CodeMethodNotAllowed})
 		return
 	}

@@ -47,7 +47,7 @@ func through(t testing.TB, data []byte, piece, buffer int) []byte {
 		if errors.Is(err, io.EOF) {
 			return out
 		}
-		if err != nil || len(out) > len(data)+len(refusal) {
+		if err != nil || len(out) > len(data)+len(malformed) {
 			t.Fatalf("%v after %q", err, out)
 		}
 	}
@@ -129,7 +129,7 @@ func TestFraming_Refuses(t *testing.T) {
 			t.Errorf("%q: %d %q, want %d %q", c.good+c.bad, n, why, len(c.good), c.why)
 		}
 		for _, buffer := range []int{1, 4096} {
-			if got := through(t, []byte(c.good+c.bad), 0, buffer); string(got) != c.good+refusal {
+			if got := through(t, []byte(c.good+c.bad), 0, buffer); string(got) != c.good+malformed {
 				t.Errorf("%q: passed %q", c.good+c.bad, got)
 			}
 		}
@@ -316,12 +316,12 @@ func FuzzFraming(f *testing.F) {
 		if in := through(t, data, int(piece), 1+int(piece)/2); !bytes.Equal(in, passed) {
 			t.Fatalf("in pieces of %d: %q, and at once %q", piece, in, passed)
 		}
-		good, refused := bytes.CutSuffix(passed, []byte(refusal))
+		good, refused := bytes.CutSuffix(passed, []byte(malformed))
 		if !bytes.HasPrefix(data, good) {
 			t.Fatalf("%q became %q", data, passed)
 		}
 		if read := sameAsHTTP(t, passed); refused && read > len(good) {
-			t.Fatalf("the refusal became part of a request: %q", passed)
+			t.Fatalf("the malformed became part of a request: %q", passed)
 		}
 	})
 }

@@ -70,17 +70,17 @@ var (
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := newRequestID()
-	source := source{client: peerOf(r), proxied: true}
+	from := source{client: peerOf(r), proxied: true}
 	if !m.options.Introduced {
-		source = sourceOf(r, m.options.TrustedProxies)
+		from = sourceOf(r, m.options.TrustedProxies)
 	}
 	x := &exchange{span: m.span(r), timed: timed{Context: r.Context(), deadline: start.Add(m.options.Timeout)}, w: w, now: m.options.Now, crowd: m.crowd, client: auth.Client{
-		Address: source.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Shared: source.undeclared || source.unclear,
+		Address: from.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Shared: from.undeclared || from.unclear,
 	}}
-	if source.undeclared {
+	if from.undeclared {
 		m.warn.Do(func() {
 			m.log.LogAttrs(x, slog.LevelWarn, "a peer that is no declared proxy sends forwarded headers; they are not believed (see trusted_proxy)",
-				slog.String("peer", source.client.String()))
+				slog.String("peer", from.client.String()))
 		})
 	}
 	h := w.Header()
@@ -96,7 +96,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(x)
 	defer x.end()
 	defer m.finish(x, r, start)
-	if m.options.OnlyProxies && !source.proxied {
+	if m.options.OnlyProxies && !from.proxied {
 		x.refuse(RefusedPeer)
 		fail(x, r, nil, "", &auth.Error{Code: auth.CodeForbidden, Detail: "this server answers its declared proxies only"})
 		return
