@@ -55,6 +55,24 @@ func (n node) beside(first func(tx auth.Tx) error, second func()) {
 	}
 }
 
+// A login that is being stored while its account changes is right if its password still is.
+func TestBeside_LoginAndChange(t *testing.T) {
+	n := newNode(t)
+	ada, bob := n.account("ada"), n.account("bob")
+	n.beside(func(tx auth.Tx) error { return tx.ChangeVersion(n.ctx, ada.ID, n.clock()) }, func() {
+		if _, err := n.svc.SignIn(n.ctx, n.one, creds("ada", goodPassword), client); err != nil {
+			t.Errorf("a right password: %v", err)
+		}
+	})
+	n.beside(func(tx auth.Tx) error { _, err := tx.SetDisabled(n.ctx, n.realm.ID, bob.ID, true, n.clock()); return err }, func() {
+		_, err := n.svc.SignIn(n.ctx, n.one, creds("bob", goodPassword), client)
+		n.wantCode(err, auth.CodeBadCredentials)
+	})
+	if got := n.details(audit.SignInFailed); len(got) != 1 || got[0] != "disabled" {
+		t.Errorf("the log has %q", got)
+	}
+}
+
 // A login that is being stored while an import disables its account leaves no session.
 func TestBeside_LoginAndImport(t *testing.T) {
 	n := newNode(t)

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	changeTries   = 3           // of a reset, when the account changes meanwhile
+	changeTries   = 3           // of a reset, or a login, when the account changes meanwhile
 	breachedRetry = time.Minute // until an operator may have seen to the file
 )
 

@@ -38,7 +38,7 @@ const (
 // of the store: the guess is tried again, and those that wait for it go on.
 var errOvertaken error = reason("overtaken")
 
-// overtaken runs a login again while others take over its account.
+// overtaken runs a login again while others take over its account, or change it.
 func overtaken[T any](login func() (T, error)) (out T, err error) {
 	for range changeTries {
 		if out, err = login(); !errors.Is(err, errOvertaken) {
@@ -46,7 +46,7 @@ func overtaken[T any](login func() (T, error)) (out T, err error) {
 		}
 	}
 	return out, &Error{Code: CodeUnavailable, RetryAfter: time.Second,
-		Cause: errors.New("another login has taken over the same account, again and again: try again")}
+		Cause: errors.New("the account was changed meanwhile, again and again: try again")}
 }
 
 // newcomer makes the account of somebody who is not here yet of what an Elder says.

@@ -91,7 +91,7 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 	case errors.Is(err, errWrongCode):
 		return nil, s.fail(ctx, a, got, audit.FactorFailed, err.Error())
 	case errors.Is(err, errChanged):
-		return nil, s.fail(ctx, a, got, audit.SignInFailed, err.Error())
+		return nil, errOvertaken // by a merge, perhaps, that the password outlives: what is right is decided anew
 	}
 	if err != nil {
 		return nil, storeError(cmp.Or(s.notAdopted(ctx, a, got, err), err))
