@@ -64,7 +64,10 @@ func TestBeside_LoginAndChange(t *testing.T) {
 			t.Errorf("a right password: %v", err)
 		}
 	})
-	n.beside(func(tx auth.Tx) error { _, err := tx.SetDisabled(n.ctx, n.realm.ID, bob.ID, true, n.clock()); return err }, func() {
+	n.beside(func(tx auth.Tx) error {
+		_, err := tx.SetDisabled(n.ctx, n.realm.ID, bob.ID, true, n.clock())
+		return err
+	}, func() {
 		_, err := n.svc.SignIn(n.ctx, n.one, creds("bob", goodPassword), client)
 		n.wantCode(err, auth.CodeBadCredentials)
 	})

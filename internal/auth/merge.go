@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -187,6 +188,9 @@ func (p *MergePlan) planFactor() {
 	p.factor = p.Other.secured() || p.Other.State == FactorEnrolled && p.Keep.State == FactorNone && !p.Keep.secured()
 	if p.factor {
 		p.step("the second factor of the other account is that of both, with its recovery codes")
+	}
+	if d := cmp.Or(p.Keep.Elsewhere, p.Other.Elsewhere); d != "" && p.Keep.State != FactorConfirmed && p.Other.State != FactorConfirmed {
+		p.step("the legacy server of %s asks for its second factor: in other dialects no password gets it in until one is enrolled here", d)
 	}
 	for i, m := range []*MergeSide{&p.Keep, &p.Other} {
 		if with := []*MergeSide{&p.Other, &p.Keep}[i]; with.secured() && !m.secured() {

@@ -668,3 +668,19 @@ func TestMerge_ResetOfNested(t *testing.T) {
 		}
 	}
 }
+
+// TestMerge_FactorElsewhere: a plan says that a second factor that a legacy server asks for is one for all
+// passwords, of which that server knows none but its own.
+func TestMerge_FactorElsewhere(t *testing.T) {
+	w := newWorld(t, threeDialects)
+	keep, other := w.brought("ada", 7, "one", passOne, "", false), w.brought("ada.l", 8, "two", passTwo, "", true)
+	w.tx(func(tx auth.Tx) error { return tx.SetElsewhere(w.ctx, w.realm.ID, other.ID, "two", false, w.clock()) })
+	p, err := w.svc.PlanMerge(w.ctx, w.realm.ID, keep.ID, other.ID, auth.PreferNone)
+	if err != nil || !strings.Contains(strings.Join(p.Steps, "\n"), "the legacy server of two asks for its second factor: in other dialects no password gets it in") {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	w.merge(keep, other, auth.PreferNone)
+	if id, _ := w.opens("one", "ada", passOne); id != uuid.Nil {
+		t.Error("signed in without the second factor")
+	}
+}
