@@ -120,12 +120,13 @@ func (s Suite) form(t *testing.T, h *House, route Route) {
 		renamed := strings.Replace("&"+good.Body, "&"+field+"=", "&"+strings.ToUpper(field)+"=", 1)[1:]
 		s.refused(t, h, field+" in another case", good.WithBody(renamed), http.StatusBadRequest)
 	}
-	for _, c := range []string{"application/json", "text/plain", "multipart/form-data; boundary=x", " "} {
+	for _, c := range []string{"application/json", "text/plain", "multipart/form-data; boundary=x"} {
 		s.refused(t, h, c, typed(good, c), http.StatusUnsupportedMediaType)
 	}
 	h.Send(t, good.WithBody(good.Body+"&extra=%F0%9F%98%80")).Is(t, "unknown parameters", http.StatusOK)
 	h.Send(t, typed(route.Good(t, h), "Application/X-WWW-Form-Urlencoded; charset=utf-8")).Is(t, "a type with a parameter", http.StatusOK)
 	h.Send(t, route.Good(t, h).Without("Content-Type")).Is(t, "no type", http.StatusOK)
+	h.Send(t, typed(route.Good(t, h), " ")).Is(t, "a type that says nothing", http.StatusOK)
 }
 
 func (s Suite) malformed(t *testing.T, h *House, route Route) {
