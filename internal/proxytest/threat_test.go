@@ -141,6 +141,41 @@ func TestThreat51_RawHeaders(t *testing.T) {
 	})
 }
 
+// TestThreat31_HostThroughProxies: by the Host Ostiary chooses the realm, so that none but the app's own gets through.
+func TestThreat31_HostThroughProxies(t *testing.T) {
+	h := open(t)
+	h.each(t, func(t *testing.T, p *proxy) {
+		good := "Authorization: " + p.signIn(t, "ada")["nomic"].Get("Authorization") + "\r\nConnection: close\r\n"
+		h.upstream.take()
+		for _, place := range []string{"/", "/public/", "/admin", "/ostiary/whoami"} {
+			for _, request := range []string{
+				place + " HTTP/1.1\r\nHost: partner.example.com\r\n", place + " HTTP/1.1\r\nHost: app.example.com.partner.example.com:443\r\n",
+				"https://partner.example.com" + place + " HTTP/1.1\r\nHost: partner.example.com\r\n",
+				"https://partner.example.com" + place + " HTTP/1.1\r\nHost: " + site + "\r\n",
+				place + " HTTP/1.1\r\nHost: " + site + "\r\nHost: partner.example.com\r\n",
+				place + " HTTP/1.1\r\nHost: \r\n", place + " HTTP/1.0\r\n",
+			} {
+				answer := p.raw(t, "GET "+request+good+"\r\n", 5*time.Second)
+				_, body, _ := strings.Cut(answer, "\r\n\r\n")
+				if p.name == "caddy" && strings.Contains(answer, " 200 ") && body == "" {
+					continue // it serves no such site
+				}
+				if !strings.Contains(answer, " 421 ") && !strings.Contains(answer, " 400 ") {
+					t.Errorf("%q: %s", request, answer)
+				}
+			}
+		}
+		for _, got := range h.upstream.take() {
+			t.Errorf("the upstream was asked for %s: %q", got.URI, got.Header)
+		}
+		for _, host := range []string{"App.example.com", site + ":443"} {
+			if answer := p.raw(t, "GET / HTTP/1.1\r\nHost: "+host+"\r\n"+good+"\r\n", 5*time.Second); !strings.HasPrefix(answer, "HTTP/1.1 200") {
+				t.Errorf("%s: %s", host, answer)
+			}
+		}
+	})
+}
+
 // confusing are URIs that a proxy, Ostiary and an upstream may take for different places.
 var confusing = strings.Fields(`
 	/secret //secret ///secret /./secret /secret/ /secret/. /secret/public/ /secret/../secret /secret%2f..%2fpublic/ /secret;/public/ /secret;.css
