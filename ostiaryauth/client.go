@@ -28,17 +28,33 @@ type client struct {
 	logged time.Time
 }
 
+// ownClient keeps as many connections as there may be questions: with net/http's two, a busy server opens one for nearly
+// every question, and runs out of ports. Those of questions that were left count too, while they are being opened.
+func ownClient() *http.Client {
+	standard, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultClient // the program has its reasons
+	}
+	t := standard.Clone()
+	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 0, maxQuestions, maxQuestions
+	t.TLSHandshakeTimeout = callTimeout
+	return &http.Client{Transport: t}
+}
+
 // newClient uses given, but follows no redirects: whoever is asked is who was configured.
 func newClient(given *http.Client, now func() time.Time, log *slog.Logger) *client {
 	c := *given
+	c.Timeout = 0 // do has the one that is promised
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client{http: &c, now: now, log: log}
 }
 
 // do sends a request and reads the body of a 200. Anything else is an error.
 func (c *client) do(r *http.Request) ([]byte, http.Header, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
 	r.Header.Set("Accept", "application/json")
-	answer, err := c.http.Do(r)
+	answer, err := c.http.Do(r.WithContext(ctx))
 	if err != nil {
 		return nil, nil, err
 	}

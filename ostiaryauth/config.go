@@ -30,7 +30,9 @@ type Config struct {
 	// Introspection asks Ostiary about tokens. Mikrocloud can't do without; nil for none.
 	Introspection *Introspection
 
-	// Client makes the requests to Ostiary; nil for http.DefaultClient. Each is given 5 seconds, whatever its Timeout.
+	// Client makes the requests to Ostiary; nil for one like http.DefaultClient that keeps more connections. Each is given
+	// 5 seconds, whatever its Timeout. One of your own should keep many, too (MaxIdleConnsPerHost), and bound them
+	// (MaxConnsPerHost): 256 questions are asked at once.
 	Client *http.Client
 	// Log gets a line when Ostiary can't be asked, at most one in 10 seconds, and on the level of debug the reason of
 	// each refusal. No line has a token in it. nil for slog.Default().
@@ -76,7 +78,7 @@ func New(c Config) (*Verifier, error) {
 		return nil, fmt.Errorf("ostiaryauth: configuration: %w", err)
 	}
 	if c.Client == nil {
-		c.Client = http.DefaultClient
+		c.Client = ownClient()
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

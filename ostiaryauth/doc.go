@@ -66,7 +66,8 @@
 //
 // Ostiary is asked by HTTP Basic, as a service account with the role ostiary:introspect. That a token lives is remembered
 // for 2 seconds (Introspection.CacheFor, 5 at most) from when it was asked, under the token's SHA-256 and for 8,192
-// tokens at most; that it does not is not remembered. Requests with the same token at the same time share one question. A
+// tokens at most; that it does not is not remembered. Requests with the same token at the same time share one question,
+// which is given up once none of them waits any more. 256 tokens are asked about at once; beyond that the answer is 503. A
 // token whose session has ended is refused after CacheFor, or, if Ostiary is slow, 5 seconds, which is how long an answer
 // is waited for; to that come the 2 seconds for which Ostiary remembers roles.
 //

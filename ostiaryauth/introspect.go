@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"sync"
@@ -17,7 +18,13 @@ const (
 	MaxCacheFor = 5 * time.Second
 
 	maxAnswers = 4096 // of a generation; two are kept
+
+	// maxQuestions is how many tokens are asked about at once: as many requests as Ostiary answers of one source by
+	// default (source_requests). Without a bound, whoever sends made-up tokens while Ostiary hangs takes all files.
+	maxQuestions = 256
 )
+
+var errBusy = fmt.Errorf("%d questions are under way", maxQuestions)
 
 // introspector asks Ostiary whether tokens live (RFC 7662). Callers with the same token at the same time share one
 // request, and answers that say yes are kept for a moment. It is safe for concurrent use.
@@ -30,6 +37,7 @@ type introspector struct {
 
 	mu      sync.Mutex
 	flights map[tokenHash]*flight
+	flying  int // of flights, and of those that have been left and are not over yet
 	// When recent is full or as old as an answer may get, it becomes older, and what was older is forgotten.
 	recent, older map[tokenHash]answer
 	begun         time.Time // recent
@@ -39,7 +47,9 @@ type introspector struct {
 type tokenHash [sha256.Size]byte
 
 type flight struct {
-	done chan struct{}
+	done    chan struct{}
+	cancel  context.CancelFunc
+	waiting int
 	answer
 	err error
 }
@@ -61,13 +71,16 @@ func (i *introspector) ask(ctx context.Context, token string) (*Identity, error)
 	}
 	f := i.flights[sum]
 	if f == nil {
-		f = &flight{done: make(chan struct{})}
-		i.flights[sum] = f
-		// It does not end with the request that needs it, since others may wait too.
-		go i.fly(f, sum, token, now)
+		if i.flying == maxQuestions {
+			i.mu.Unlock()
+			return nil, i.unavailable(errBusy)
+		}
+		f = i.begin(sum, token, now)
 	}
+	f.waiting++
 	i.mu.Unlock()
 	if err := wait(ctx, f.done); err != nil {
+		i.leave(f, sum)
 		return nil, err
 	}
 	if f.err != nil {
@@ -84,17 +97,44 @@ func (i *introspector) find(sum tokenHash) (answer, bool) {
 	return a, ok
 }
 
-func (i *introspector) fly(f *flight, sum tokenHash, token string, now time.Time) {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
+// begin asks. That does not end with the request that needs it, since others may wait too. i.mu is held.
+func (i *introspector) begin(sum tokenHash, token string, now time.Time) *flight {
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &flight{done: make(chan struct{}), cancel: cancel}
+	i.flights[sum] = f
+	i.flying++
+	go i.fly(ctx, f, sum, token, now)
+	return f
+}
+
+func (i *introspector) fly(ctx context.Context, f *flight, sum tokenHash, token string, now time.Time) {
+	defer f.cancel()
 	f.answer, f.err = i.introspect(ctx, token, now)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	delete(i.flights, sum)
+	i.flying--
+	i.forget(f, sum)
 	if f.err == nil {
 		i.keep(sum, f.answer, now)
 	}
 	close(f.done)
+}
+
+// leave ends a question that nobody waits for any more.
+func (i *introspector) leave(f *flight, sum tokenHash) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if f.waiting--; f.waiting == 0 {
+		i.forget(f, sum)
+		f.cancel()
+	}
+}
+
+// forget has whoever comes next ask anew. i.mu is held.
+func (i *introspector) forget(f *flight, sum tokenHash) {
+	if i.flights[sum] == f {
+		delete(i.flights, sum)
+	}
 }
 
 func (i *introspector) keep(sum tokenHash, a answer, now time.Time) {
@@ -143,7 +183,9 @@ func (i *introspector) introspect(ctx context.Context, token string, now time.Ti
 }
 
 func (i *introspector) unavailable(err error) error {
-	i.client.failed("introspection failed", err)
+	if !errors.Is(err, context.Canceled) { // which is nobody's fault but the client's that has hung up
+		i.client.failed("introspection failed", err)
+	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 

@@ -98,9 +98,7 @@ func (c *keyCache) begin() <-chan struct{} {
 	done := make(chan struct{})
 	c.flight, c.tried = done, now
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-		defer cancel()
-		keys, fresh, err := c.fetch(ctx)
+		keys, fresh, err := c.fetch(context.Background())
 		if err != nil {
 			c.client.failed("the keys can't be renewed", err)
 		}
