@@ -216,35 +216,6 @@ func TestForward_Refusals(t *testing.T) {
 	})
 }
 
-func TestForward_OstiaryDown(t *testing.T) {
-	h := open(t)
-	for _, running := range h.proxies {
-		t.Run(running.name, func(t *testing.T) {
-			ostiary, address := h.serve(t)
-			p := startProxy(t, running.name, address, h.upstream.address)
-			defer p.stop()
-			credential := p.signIn(t, "ada")["nomic"]
-			if resp, text := ask(t, p.http, http.MethodGet, "/", "", credential); resp.StatusCode != http.StatusOK {
-				t.Fatalf("%s %s", resp.Status, text)
-			}
-			ostiary.stop()
-			h.upstream.take()
-			for _, place := range []string{"/", "/admin/", "/ostiary/whoami"} {
-				resp, text := ask(t, p.http, http.MethodGet, place, "", credential)
-				if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
-					t.Errorf("%s: %s %q %s", place, resp.Status, resp.Header, text)
-				}
-			}
-			if all := h.upstream.take(); len(all) > 0 {
-				t.Errorf("the upstream was asked: %v", all)
-			}
-			if resp, _ := ask(t, p.http, http.MethodGet, "/public/", "", nil); resp.StatusCode != http.StatusOK {
-				t.Errorf("an open place: %s", resp.Status)
-			}
-		})
-	}
-}
-
 // TestForward_Own: what a bearer may ask of Ostiary is asked there, and what it has to say is not for the upstream.
 func TestForward_Own(t *testing.T) {
 	h := open(t)
