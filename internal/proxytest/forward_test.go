@@ -279,10 +279,12 @@ func TestForward_Question(t *testing.T) {
 			defer p.stop()
 			questions, status = nil, http.StatusOK
 			clear(peers)
+			const made = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 			spoofed := http.Header{
 				"X-Original-Uri": {"/fine"}, "X-Original-Method": {"HEAD"}, "X-Forwarded-Uri": {"/fine"}, "X-Forwarded-Method": {"HEAD"},
 				"X-Forwarded-For": {"192.0.2.1"}, "Forwarded": {"for=192.0.2.1"}, "X-Real-Ip": {"192.0.2.1"}, "Cookie": {"a=b"},
 				"Authorization": {"Bearer x"}, "X-Csrf-Token": {"y"}, "X-Forwarded-Host": {"other"}, "Expect": {"100-continue"},
+				"Traceparent": {made},
 			}
 			const asked = 20
 			for range asked {
@@ -293,8 +295,8 @@ func TestForward_Question(t *testing.T) {
 			}
 			ask(t, p.http, http.MethodPut, "/public/", "", spoofed)
 			for _, got := range h.upstream.take() {
-				for _, made := range []string{"/fine", "[HEAD]", "192.0.2.1", "[other]"} {
-					if strings.Contains(fmt.Sprint(got.Header), made) {
+				for _, word := range []string{"/fine", "[HEAD]", "192.0.2.1", "[other]", made} {
+					if strings.Contains(fmt.Sprint(got.Header), word) {
 						t.Errorf("%s: what the client made up: %q", got.URI, got.Header)
 					}
 				}
@@ -312,12 +314,18 @@ func TestForward_Question(t *testing.T) {
 				if q.RequestURI != "/ostiary/verify" || q.ContentLength != 0 || method != http.MethodPut || uri != "/a/b?role=admin" || q.Host != site {
 					t.Fatalf("%s %s for %s: %d bytes, %q", q.Method, q.RequestURI, q.Host, q.ContentLength, q.Header)
 				}
-				if text := fmt.Sprint(q.Header); strings.Contains(text, "/fine") || strings.Contains(text, "192.0.2.1") {
+				if text := fmt.Sprint(q.Header); strings.Contains(text, "/fine") || strings.Contains(text, "192.0.2.1") || strings.Contains(text, made) {
 					t.Fatalf("what the client made up: %s", text)
 				}
 				if q.Header.Get("X-Forwarded-For") != "127.0.0.1" || q.Header.Get("Authorization") != "Bearer x" || q.Header.Get("X-Csrf-Token") != "y" {
 					t.Fatalf("%q", q.Header)
 				}
+			}
+			mu.Unlock()
+			ask(t, p.http, http.MethodPost, "/v1/auth", "{}", spoofed)
+			mu.Lock()
+			if login := questions[len(questions)-1]; login.URL.Path != "/v1/auth" || strings.Contains(fmt.Sprint(login.Header), made) {
+				t.Errorf("a login at %s: %q", login.URL, login.Header)
 			}
 			for _, status = range []int{500, 503, 302, 204, 404, 431} {
 				mu.Unlock()
