@@ -106,6 +106,30 @@ func TestThreat52_AppendedPath(t *testing.T) {
 	}
 }
 
+// A slash too many in a rule opens no door: what a proxy that names the URI asks for is heeded.
+func TestVerify_QueryBehindASlash(t *testing.T) {
+	h := build(t)
+	a := h.account(t, "one", "ada")
+	h.equip(t, a, "reader", "sales")
+	bearer := "Authorization: Bearer " + h.token(t, h.login(t, "one/opaque", "ada"))
+	for _, header := range []string{"X-Original-URI: /a", "X-Forwarded-Uri: /a", "X-Original-URI: "} {
+		for query, status := range map[string]int{
+			"?role=admin": 403, "?role=reader&datasource=costs": 403, "?rule=x": 403, "?role=reader&datasource=sales": 200, "?": 200, "": 200,
+		} {
+			for _, place := range []string{"/ostiary/verify", "/ostiary/verify/", "/ostiary/verify/x"} {
+				if r := h.ask(t, "GET", place+query, "", bearer, header); r.StatusCode != status {
+					t.Errorf("%s%s, %s: %d, want %d", place, query, header, r.StatusCode, status)
+				}
+			}
+		}
+	}
+	for _, place := range []string{"/ostiary/verify/?role=admin", "/ostiary/verify/a?role=admin&x=%zz"} { // as Envoy asks
+		if r := h.ask(t, "GET", place, "", bearer); r.StatusCode != 200 {
+			t.Errorf("%s: %d", place, r.StatusCode)
+		}
+	}
+}
+
 func FuzzOdd(f *testing.F) {
 	for _, uri := range append(clearURIs, oddURIs...) {
 		f.Add(uri)

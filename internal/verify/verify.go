@@ -110,8 +110,15 @@ func HealthRoutes(ready func(context.Context) error) []web.Route {
 	}
 }
 
-// vouch answers with who the credential speaks for.
-func (s surface) vouch(ctx context.Context, r *web.Request, _ web.None) (none web.None, err error) {
+// vouch answers with who the credential speaks for: the query is the client's, as the path
+// is that was appended. A proxy that names the original URI in a header appends none, so
+// that with it the query is a rule of the proxy's, whose path was misspelt.
+func (s surface) vouch(ctx context.Context, r *web.Request, in web.None) (none web.None, err error) {
+	for _, name := range originalHeaders {
+		if _, there := r.Header[name.uri]; there {
+			return s.verify(ctx, r, in)
+		}
+	}
 	return none, s.answer(ctx, r, "")
 }
 
