@@ -26,9 +26,9 @@ var names = []string{
 
 // forged are requests' headers, each a way to claim an identity.
 func forged(p *proxy) (all []http.Header) {
-	claim := names
+	claim := append(names[:len(names):len(names)], "Ostiary")
 	if p.name != "nginx" { // which can't drop names that it is not told
-		claim = append(claim[:len(claim):len(claim)], "Ostiary-Other")
+		claim = append(claim, "Ostiary-Other")
 	}
 	for i := range spellings(names[0]) {
 		one, two := http.Header{}, http.Header{}
