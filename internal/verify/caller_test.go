@@ -151,7 +151,7 @@ func TestCaller_Roles(t *testing.T) {
 			}
 			a = h.call(t, none, d, "x")
 			a.problem(t, "roles like "+role+" at "+d, 403, auth.CodeForbidden)
-			if strings.Contains(a.body, `"error"`) || a.Header.Get("WWW-Authenticate") != "" {
+			if !strings.HasSuffix(a.body, `,"error":"unauthorized_client"}`) || a.Header.Get("WWW-Authenticate") != "" {
 				t.Errorf("%s %v", a.body, a.Header)
 			}
 		}

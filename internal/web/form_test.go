@@ -137,7 +137,7 @@ func TestProblemOAuth_Total(t *testing.T) {
 		status, body := ProblemOAuth(Problem{Code: code})
 		b, ok := body.(problemBody)
 		if !ok || status != Status(code) || (b.Error == "invalid_client") != (code == auth.CodeBadCredentials) ||
-			code == auth.CodeInvalidInput && b.Error != "invalid_request" || status >= http.StatusInternalServerError && b.Error != "" {
+			(b.Error == "unauthorized_client") != (code == auth.CodeForbidden) || code == auth.CodeInvalidInput && b.Error != "invalid_request" || status >= http.StatusInternalServerError && b.Error != "" {
 			t.Errorf("%s: %d %+v", code, status, body)
 		}
 	}

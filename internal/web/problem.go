@@ -69,6 +69,8 @@ func ProblemOAuth(p Problem) (int, any) {
 		b.Error = "invalid_request"
 	case auth.CodeBadCredentials:
 		b.Error = "invalid_client"
+	case auth.CodeForbidden:
+		b.Error = "unauthorized_client" // it is known, and may not ask this
 	}
 	return status, b
 }
