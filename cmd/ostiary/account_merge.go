@@ -70,7 +70,7 @@ func (c *accountMerge) merge(a *app) error {
 		return c.finish(a, p.Steps, p.Conflicts, func() error {
 			id, err := d.Merge(a, d.realm.ID, keep.ID, other.ID, c.Prefer, d.by)
 			if err == nil {
-				_, err = fmt.Fprintf(a.out, "merged; to undo it: ostiary account merge --undo %s\n", id)
+				_, err = fmt.Fprintf(a.out, "merged; to undo it: ostiary account merge --undo %s%s\n", id, auth.RealmFlag(d.realm.Name))
 			}
 			return err
 		})

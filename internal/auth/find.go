@@ -59,7 +59,7 @@ func (s *Service) FindAccountAt(ctx context.Context, realm uuid.UUID, d Dialect,
 		rec, err = s.store.AccountByName(ctx, realm, nameKey(name), d)
 	}
 	if errors.Is(err, ErrNotFound) {
-		return Account{}, Errorf(CodeNotFound, "there is no account %q", name)
+		return Account{}, Errorf(CodeNotFound, "there is no account %q%s", name, inRealm(ctx, s.store, realm))
 	}
 	return rec.Account, storeError(err)
 }

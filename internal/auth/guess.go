@@ -150,24 +150,27 @@ func (k BudgetKey) gate() string {
 func (s *Service) throttled(k BudgetKey, wait time.Duration) error {
 	s.observer.Throttled(k.Kind)
 	s.refusals.Put(k.gate(), s.now(), 1)
-	return &Error{Code: CodeThrottled, Detail: "too many failed attempts", RetryAfter: wait, Cause: errThrottled(k)}
+	return &Error{Code: CodeThrottled, Detail: "too many failed attempts", RetryAfter: wait, Cause: errThrottled{k, s.mountedRealm(k.Realm)}}
 }
 
 // errThrottled says which budget is spent, and what an operator can do.
-type errThrottled BudgetKey
+type errThrottled struct {
+	BudgetKey
+	realm string
+}
 
 func (e errThrottled) Error() string {
-	id := BudgetKey(e).account()
-	remedy := fmt.Sprintf("until when says ostiary account show %s, and ostiary account unlock %s ends it", id, id)
+	id, in := e.account(), RealmFlag(e.realm)
+	remedy := fmt.Sprintf("until when says ostiary account show %s%s, and ostiary account unlock %s%s ends it", id, in, id, in)
 	switch {
 	case e.Kind == BudgetSource:
-		return fmt.Sprintf("too many wrong guesses from %s: until when says ostiary budget list, and ostiary budget clear --source %s ends it", e.Source, e.Source)
+		return fmt.Sprintf("too many wrong guesses from %s: until when says ostiary budget list%s, and ostiary budget clear --source %s%s ends it", e.Source, in, e.Source, in)
 	case e.Kind == BudgetFactor:
 		return fmt.Sprintf("too many wrong codes for the second factor of account %s: %s", id, remedy)
 	case e.Kind == BudgetKnown:
 		return fmt.Sprintf("too many wrong passwords for account %s from its known source %s: %s", id, e.Source, remedy)
 	case id == uuid.Nil:
-		return "too many wrong passwords for a name that no account has: it is spelled wrong, or guessed at; if a legacy server has its account, ostiary budget clear --name NAME ends it"
+		return "too many wrong passwords for a name that no account has: it is spelled wrong, or guessed at; if a legacy server has its account, ostiary budget clear --name NAME" + in + " ends it"
 	}
 	return fmt.Sprintf("too many wrong passwords for account %s from sources that never signed it in: %s", id, remedy)
 }

@@ -42,7 +42,7 @@ func (s *Service) planUndo(ctx context.Context, r Reader, realm, id uuid.UUID) (
 	p := &UndoPlan{aliases: map[Dialect]string{}}
 	var err error
 	if p.Merge, err = r.MergeByID(ctx, realm, id); errors.Is(err, ErrNotFound) {
-		return nil, Errorf(CodeNotFound, "there is no merge %s: see ostiary account merge --list", id)
+		return nil, Errorf(CodeNotFound, "there is no merge %s%s: ostiary account merge --list shows those of a realm", id, inRealm(ctx, r, realm))
 	}
 	if err != nil {
 		return nil, err

@@ -77,6 +77,33 @@ func (s *Service) Realm(ctx context.Context, name string) (Realm, error) {
 	return r, storeError(err)
 }
 
+// RealmFlag is what a command that is hinted at needs, to act on the realm.
+func RealmFlag(name string) string {
+	if name == "" || name == "default" {
+		return ""
+	}
+	return " --realm " + name
+}
+
+// mountedRealm is the name of a realm that a mount has, without asking the store; "": none has it.
+func (s *Service) mountedRealm(id uuid.UUID) string {
+	for _, m := range s.mounts {
+		if m.RealmID == id {
+			return m.Realm
+		}
+	}
+	return ""
+}
+
+// inRealm says in which realm there is none.
+func inRealm(ctx context.Context, from RealmReader, id uuid.UUID) string {
+	r, err := from.RealmByID(ctx, id)
+	if err != nil {
+		return ""
+	}
+	return " in realm " + r.Name
+}
+
 // realmFresh is how old a node's view of a realm's keys and hash formats may be.
 const realmFresh = 2 * time.Second
 

@@ -106,7 +106,7 @@ type refusedGuess struct {
 	wait time.Duration
 }
 
-func (e refusedGuess) Error() string { return errThrottled(e.key).Error() }
+func (e refusedGuess) Error() string { return errThrottled{BudgetKey: e.key}.Error() }
 
 // judge is a Judge: what throttle.Gate does for one process.
 func (s *Service) judge(ctx context.Context, k BudgetKey, running int, failed *throttle.State) error {
