@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -197,9 +198,29 @@ func (c *accountRotateSecret) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return d.print(a, acc, secret)
+		again := "ostiary account rotate-secret " + acc.ID.String() + auth.RealmFlag(d.realm.Name)
+		return a.shownOnce(d.print(a, acc, secret), "account "+acc.ID.String()+" has a new secret, which could not be shown", "give it another one with: "+again)
 	})
 }
+
+// shownOnce sees that what a command shows this once is written. What it has done is done all the same.
+func (a *app) shownOnce(err error, done, do string) error {
+	if err == nil {
+		err = a.out.Flush()
+	}
+	if err == nil {
+		return nil
+	}
+	return unshown{remedied{done + " (" + explain(err) + ")", do}, err}
+}
+
+// unshown is what could not be written, and what has been done before.
+type unshown struct {
+	remedied
+	cause error
+}
+
+func (u unshown) Is(err error) bool { return errors.Is(u.cause, err) }
 
 // print prints an account as one JSON object, with its secret if there is a new one.
 func (d *desk) print(a *app, acc auth.Account, secret auth.Secret) error {

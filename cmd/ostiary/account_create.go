@@ -42,7 +42,11 @@ func (c *accountCreate) Run(a *app) error {
 			return d.unknown(a, err, n.Roles, "")
 		}
 		a.noteServicesOnly(acc, n.Roles)
-		return d.print(a, acc, secret)
+		do := "see it with: ostiary account show "
+		if acc.Kind == auth.KindService {
+			do = "give it another secret with: ostiary account rotate-secret "
+		}
+		return a.shownOnce(d.print(a, acc, secret), "account "+acc.ID.String()+" was made, and could not be shown", do+acc.ID.String()+auth.RealmFlag(d.realm.Name))
 	})
 }
 

@@ -35,7 +35,7 @@ func (c *mfaEnroll) Run(a *app) error {
 			return err
 		}
 		_, err = fmt.Fprintf(a.out, "%s\n%s", uri, qr)
-		return err
+		return a.shownOnce(err, "the enrolment of account "+acc.ID.String()+" was started, and could not be shown", "give the command again: it is the same until it is confirmed")
 	})
 }
 
@@ -88,10 +88,8 @@ func (c *mfaRecovery) Run(a *app) error {
 			return err
 		}
 		for _, code := range codes {
-			if _, err := fmt.Fprintln(a.out, code); err != nil {
-				return err
-			}
+			fmt.Fprintln(a.out, code)
 		}
-		return nil
+		return a.shownOnce(nil, "account "+acc.ID.String()+" has new recovery codes, which could not be shown, and the older ones are void", "give the command again, for others")
 	})
 }
