@@ -124,9 +124,9 @@ func (c *keyRotate) Run(a *app) error {
 	ahead := policy.Ahead
 	if c.Ahead != nil {
 		ahead = time.Duration(*c.Ahead)
-	}
-	if ahead < 0 {
-		return misusef("--ahead: must not be negative")
+		if err := a.set.CheckAhead("--ahead", *c.Ahead); err != nil {
+			return misuse(err.Error())
+		}
 	}
 	if c.Now && c.Ahead != nil {
 		return misusef("--now and --ahead can't be used together: a key that is compromised is replaced at once")

@@ -155,12 +155,20 @@ func (s *Shared) checkKeys() error {
 	switch {
 	case s.KeyRotation != 0 && s.KeyRotation < leastRotation:
 		return fmt.Errorf("key_rotation: must be 0s, or at least %s", time.Duration(leastRotation))
-	case s.KeyAhead != 0 && s.KeyAhead < leastAhead:
-		return fmt.Errorf("key_ahead: must be 0s, or at least %s", time.Duration(leastAhead))
-	case s.KeyRotation != 0 && s.KeyAhead >= s.KeyRotation:
-		return fmt.Errorf("key_ahead (%s) must be less than key_rotation (%s)", s.KeyAhead, s.KeyRotation)
 	case s.RSABits != 0 && s.RSABits != 2048 && s.RSABits != 3072 && s.RSABits != 4096:
 		return fmt.Errorf("rsa_bits: must be 0, 2048, 3072 or 4096")
+	}
+	return s.CheckAhead("key_ahead", s.KeyAhead)
+}
+
+// CheckAhead says what is wrong with how long a key is published before it signs. Keys that
+// sign later than their successor is due would end the rotation.
+func (s *Shared) CheckAhead(name string, ahead Duration) error {
+	switch {
+	case ahead != 0 && ahead < leastAhead:
+		return fmt.Errorf("%s: must be 0s, or at least %s", name, time.Duration(leastAhead))
+	case s.KeyRotation != 0 && ahead >= s.KeyRotation:
+		return fmt.Errorf("%s (%s) must be less than key_rotation (%s)", name, ahead, s.KeyRotation)
 	}
 	return nil
 }
