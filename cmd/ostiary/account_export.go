@@ -21,7 +21,7 @@ import (
 type accountExport struct {
 	File      string   `arg:"" optional:"" default:"-" help:"Where to write it; -, the default, is standard output."`
 	Recipient []string `sep:"none" placeholder:"age1…" help:"Who can open the secrets in it: a public key of age. May be given again. None: they are left out."`
-	Force     bool     `help:"Replace the file if it is there, and is an export, a backup or a report of an import."`
+	Force     bool     `help:"Replace the file if it is there, and is an export."`
 }
 
 func (accountExport) Help() string {
@@ -117,7 +117,7 @@ func (c *accountExport) Run(a *app) error {
 		if c.File == "-" {
 			return each(a.out)
 		}
-		return writeWhole(c.File, c.Force, each)
+		return writeWhole(c.File, c.Force, exportFile, each)
 	})
 	if err == nil && x.left != [4]int{} {
 		fmt.Fprintf(a.err, "ostiary: left out, since there is no --recipient: %d second factors, %d recovery codes, %d secrets of services, %d past passwords\n",

@@ -288,20 +288,20 @@ func TestWriteWhole_NothingHalf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	const first = exportBegins + `"a"}`
 	half := func(w io.Writer) error { _, _ = io.WriteString(w, "half"); return io.ErrUnexpectedEOF }
-	if err := writeWhole(path, false, half); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := writeWhole(path, false, exportFile, half); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 0 {
 		t.Errorf("left behind: %v %v", entries, err)
 	}
-	err := writeWhole(path, false, func(w io.Writer) error {
+	err := writeWhole(path, false, exportFile, func(w io.Writer) error {
 		_, _ = io.WriteString(w, "late")
 		return os.WriteFile(path, []byte(first), 0o600)
 	})
 	if text, _ := os.ReadFile(path); err == nil || string(text) != first {
 		t.Errorf("%v: %s", err, text)
 	}
-	if err := writeWhole(path, true, half); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := writeWhole(path, true, exportFile, half); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
 	if text, _ := os.ReadFile(path); string(text) != first {
@@ -315,7 +315,7 @@ func TestWriteWhole_AtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	text := func(of string) string { return exportBegins + strings.Repeat(of, 1<<16) + "}" }
 	write := func(of string, meanwhile func()) error {
-		return writeWhole(path, true, func(w io.Writer) error {
+		return writeWhole(path, true, exportFile, func(w io.Writer) error {
 			_, err := io.WriteString(w, text(of))
 			meanwhile()
 			return err
@@ -349,7 +349,7 @@ func TestWriteWhole_AtOnce(t *testing.T) {
 }
 
 // TestForce_ReplacesWhatItWrote sees that no command writes over the store it reads, or
-// anything else that is neither a backup nor an export.
+// anything else but a file of its own kind.
 func TestForce_ReplacesWhatItWrote(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := serve(t, data) // with its -wal and -shm
@@ -364,8 +364,14 @@ func TestForce_ReplacesWhatItWrote(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := []string{"--force", "--data", data, "--recipient", id.Recipient().String()}
-	for _, args := range [][]string{{"backup", file}, {"account", "export", file}, {"backup", file}, {"backup", file}} {
+	export := filepath.Join(dir, "export")
+	for _, args := range [][]string{{"backup", file}, {"backup", file}, {"account", "export", export}, {"account", "export", export}} {
 		must(t, "", append(args, to...)...)
+	}
+	for _, args := range [][]string{{"account", "export", file}, {"backup", export}} {
+		if _, stderr, status := command(t, "", append(args, to...)...); status != 1 || !strings.Contains(stderr, " only\n") {
+			t.Errorf("%q: %d %s", args, status, stderr)
+		}
 	}
 	must(t, "", "backup", file, "--force", "--data", data)
 	must(t, "", "backup", file, "--force", "--data", data)
@@ -378,9 +384,9 @@ func TestForce_ReplacesWhatItWrote(t *testing.T) {
 	}
 	for _, path := range paths {
 		before, _ := os.ReadFile(path)
-		for _, args := range [][]string{{"backup", path}, {"account", "export", path}} {
+		for want, args := range map[string][]string{"--force replaces a backup only": {"backup", path}, "--force replaces an export only": {"account", "export", path}} {
 			_, stderr, status := command(t, "", append(args, to...)...)
-			if status != 1 || !strings.Contains(stderr, "--force replaces backups, exports and reports only") {
+			if status != 1 || !strings.Contains(stderr, want) {
 				t.Errorf("%q: %d %s", args, status, stderr)
 			}
 		}

@@ -85,7 +85,7 @@ func (c *accountImport) withFiles(fn func(rejects, report io.Writer) error) erro
 			return fn(nil)
 		}
 		done := false
-		err := writeWhole(path, c.Force, func(w io.Writer) error {
+		err := writeWhole(path, c.Force, reportFile, func(w io.Writer) error {
 			err := fn(reportWriter{w, flag, path})
 			done = err == nil
 			return err

@@ -16,7 +16,7 @@ type backupCmd struct {
 	File           string   `arg:"" help:"Where to write it; - is standard output."`
 	Recipient      []string `sep:"none" placeholder:"age1…" help:"Encrypt it to the holder of this public key of age. May be given again."`
 	RecipientsFile []string `sep:"none" placeholder:"FILE" help:"Encrypt it to those whose keys are in this file, a line each. May be given again."`
-	Force          bool     `help:"Replace the file if it is there, and is a backup, an export or a report of an import."`
+	Force          bool     `help:"Replace the file if it is there, and is a backup."`
 }
 
 func (backupCmd) Help() string {
@@ -59,7 +59,7 @@ func (c *backupCmd) Run(a *app) error {
 		a.noteBackup(st, header)
 		return c.report(a, a.err, header, sums)
 	}
-	if err := writeWhole(c.File, c.Force, write); err != nil {
+	if err := writeWhole(c.File, c.Force, backupFile, write); err != nil {
 		return err
 	}
 	a.noteBackup(st, header)

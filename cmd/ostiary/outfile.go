@@ -17,13 +17,13 @@ import (
 
 // writeWhole has fn write a file of mode 0600 that is whole or not there: until it is on
 // the disk it has a name of its own that ends in .partial. A file that is there is replaced
-// only with force, and only if it is one of those that this program writes so.
-func writeWhole(path string, force bool, fn func(w io.Writer) error) (err error) {
+// only with force, and only if it is of the same kind, or empty.
+func writeWhole(path string, force bool, kind fileKind, fn func(w io.Writer) error) (err error) {
 	if _, err := os.Lstat(path); err == nil {
 		if !force {
 			return remedied{path + " is there", "give another name, or --force to replace it"}
 		}
-		if err := replaceable(path); err != nil {
+		if err := replaceable(path, kind); err != nil {
 			return err
 		}
 	}
@@ -52,10 +52,26 @@ const (
 	dead    = time.Hour // a file that was not written for so long has no writer any more
 )
 
-// replaceable tells whether a file is a backup, an export or a report, or empty. What is anything else
-// is not ours to replace: it may be the database itself, or the master key.
-func replaceable(path string) error {
-	const do = "give another name: --force replaces backups, exports and reports only"
+// fileKind is a kind of file that commands write.
+type fileKind struct {
+	name   string
+	begins func(head []byte) bool
+}
+
+var (
+	backupFile = fileKind{"a backup", backup.Begins}
+	exportFile = fileKind{"an export", beginsWith(exportBegins)}
+	reportFile = fileKind{"a report of an import", beginsWith(rejectBegins)}
+)
+
+func beginsWith(text string) func([]byte) bool {
+	return func(head []byte) bool { return bytes.HasPrefix(head, []byte(text)) }
+}
+
+// replaceable tells whether a file is of a kind, or empty. Any other is not the command's to
+// replace: it may be the database itself, the master key, or the last backup.
+func replaceable(path string, kind fileKind) error {
+	do := "give another name: --force replaces " + kind.name + " only"
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -74,10 +90,10 @@ func replaceable(path string) error {
 		return err
 	}
 	ofSQLite := strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm")
-	if head = head[:n]; n == 0 && !ofSQLite || backup.Begins(head) || bytes.HasPrefix(head, []byte(exportBegins)) || bytes.HasPrefix(head, []byte(rejectBegins)) {
+	if head = head[:n]; n == 0 && !ofSQLite || kind.begins(head) {
 		return nil
 	}
-	return remedied{path + " is neither a backup nor an export, nor a report of an import", do}
+	return remedied{path + " is not " + kind.name, do}
 }
 
 // sweepPartial removes what commands that were killed have left of a file. It is none of the
