@@ -96,6 +96,7 @@ type accountDetail struct {
 	Factor        string       `json:"mfa"`                     // none, enrolled, confirmed, or elsewhere
 	Elsewhere     auth.Dialect `json:"mfa_elsewhere,omitempty"` // whose legacy server has asked for it until now
 	RecoveryCodes int          `json:"recovery_codes"`
+	Password      bool         `json:"password"` // one that is good in every dialect
 	Passwords     []sourceJSON `json:"passwords"`
 	Sessions      int          `json:"sessions"`
 	Budgets       []budgetJSON `json:"budgets"`
@@ -155,7 +156,7 @@ func (d *desk) detail(a *app, acc auth.Account) (detail accountDetail, err error
 	if state != auth.FactorConfirmed {
 		detail.Elsewhere = rec.Elsewhere
 	}
-	detail.Passwords = []sourceJSON{}
+	detail.Password, detail.Passwords = rec.PasswordHash != "", []sourceJSON{}
 	for _, p := range rec.Passwords {
 		detail.Passwords = append(detail.Passwords, sourceJSON{p.Source, p.Hash == "", p.Joined, when(p.ProvenAt)})
 	}
@@ -219,6 +220,9 @@ func (d accountDetail) print(a *app) error {
 	}
 	if len(d.Names) > 0 {
 		rows = append(rows, []any{"ALSO CALLED", strings.Join(d.Names, ", ")})
+	}
+	if d.Kind == auth.KindPerson && !d.Password && len(d.Passwords) == 0 {
+		rows = append(rows, []any{"PASSWORD", "none"})
 	}
 	for _, p := range d.Passwords {
 		rows = append(rows, []any{"PASSWORD OF", p})

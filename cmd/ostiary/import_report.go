@@ -103,6 +103,7 @@ func (x *importing) summary(would string) {
 	fmt.Fprintf(w, "%smade\t%s\n", would, grouped(int64(c.New)))
 	row("  ", "pending: their source is asked for the password", c.Pending)
 	row("  ", "apart: good in the dialect of their source alone", c.Apart)
+	row("  ", "persons without any password: they can't sign in until ostiary account set-password gives one", c.NoPassword)
 	row("  ", "services without a secret: ostiary account rotate-secret gives one", c.NoSecret)
 	row("  ", "second factors with a secret below 128 bits: enrol them anew", c.ShortTOTP)
 	row(would, "changed", c.Changed)

@@ -69,18 +69,19 @@ var ImportKinds = []string{"malformed", "hash", "sealed", "role", "username", "e
 
 // ImportCounts count what became of lines, or what would.
 type ImportCounts struct {
-	Lines     int
-	New       int            // accounts that are made, of which
-	Pending   int            // their password is asked at its source,
-	Apart     int            // they are good in one dialect alone,
-	NoSecret  int            // they are services without a secret,
-	ShortTOTP int            // their second factor's secret is short
-	Changed   int            // accounts that are updated
-	Unchanged int            // lines that were imported before
-	Refused   int            // lines
-	Problems  map[string]int // by kind
-	Formats   map[string]int // of the passwords, by cost class
-	Roles     []string       // that are made
+	Lines      int
+	New        int            // accounts that are made, of which
+	Pending    int            // their password is asked at its source,
+	Apart      int            // they are good in one dialect alone,
+	NoSecret   int            // they are services without a secret,
+	NoPassword int            // they are persons without any password,
+	ShortTOTP  int            // their second factor's secret is short
+	Changed    int            // accounts that are updated
+	Unchanged  int            // lines that were imported before
+	Refused    int            // lines
+	Problems   map[string]int // by kind
+	Formats    map[string]int // of the passwords, by cost class
+	Roles      []string       // that are made
 }
 
 // Importer imports a file in two passes: all of it is checked before anything is written.
@@ -286,7 +287,7 @@ func (im *Importer) count(e *ImportEntry, fate lineFate) {
 		im.Apart++
 	}
 	im.New++
-	for n, set := range map[*int]bool{&im.Pending: e.notes.pending, &im.NoSecret: e.notes.noSecret, &im.ShortTOTP: e.notes.shortTOTP} {
+	for n, set := range map[*int]bool{&im.Pending: e.notes.pending, &im.NoSecret: e.notes.noSecret, &im.NoPassword: e.notes.noPassword, &im.ShortTOTP: e.notes.shortTOTP} {
 		if set {
 			*n++
 		}

@@ -52,6 +52,7 @@ func (im *Importer) account(m *importMembers, a *ImportedAccount, notes *importN
 			return err
 		}
 	}
+	notes.noPassword = kind == KindPerson && a.PasswordHash == "" && len(a.Passwords) == 0
 	a.Digest = m.digest(a)
 	return nil
 }
@@ -376,9 +377,9 @@ func sumOf(m *importMembers) [32]byte {
 
 // importNotes are what is counted of a line that is good.
 type importNotes struct {
-	pending, shortTOTP, noSecret bool
-	formats                      []string // the cost class of each password
-	schemes                      []string // those that the floor of the realm follows
+	pending, shortTOTP, noSecret, noPassword bool
+	formats                                  []string // the cost class of each password
+	schemes                                  []string // those that the floor of the realm follows
 }
 
 // add notes the cost class of a password; "": there is none.
