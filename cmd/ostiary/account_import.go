@@ -23,7 +23,7 @@ type accountImport struct {
 	File string `arg:"" help:"JSON Lines, or CSV whose first line names the members; -: standard input."`
 
 	DryRun         bool   `help:"Say what would be done, and do none of it."`
-	Rejects        string `placeholder:"FILE" help:"Import the good lines, and write the others, with reasons, to this file. Without it one bad line imports nothing."`
+	Rejects        string `placeholder:"FILE" help:"Import the good lines, and write the others, with reasons, to this file; a dry run writes none. Without it one bad line imports nothing."`
 	Report         string `placeholder:"FILE" help:"Write all conflicts and bad lines to this file, as JSON, a line each."`
 	Force          bool   `help:"Replace these files if they are there, and are such."`
 	Format         string `enum:",jsonl,csv" default:"" placeholder:"jsonl|csv" help:"Default: by the file's name, or jsonl."`
@@ -79,6 +79,7 @@ func (c *accountImport) Run(a *app) error {
 }
 
 // withFiles runs fn with the files that --rejects and --report name; each is whole or not there.
+// A dry run rejects nothing, and leaves no file of it that the next run would meet.
 func (c *accountImport) withFiles(fn func(rejects, report io.Writer) error) error {
 	with := func(flag, path string, fn func(w io.Writer) error) error {
 		if path == "" {
@@ -95,7 +96,11 @@ func (c *accountImport) withFiles(fn func(rejects, report io.Writer) error) erro
 		}
 		return err
 	}
-	return with("rejects", c.Rejects, func(rejects io.Writer) error {
+	rejects := c.Rejects
+	if c.DryRun {
+		rejects = ""
+	}
+	return with("rejects", rejects, func(rejects io.Writer) error {
 		return with("report", c.Report, func(report io.Writer) error { return fn(rejects, report) })
 	})
 }

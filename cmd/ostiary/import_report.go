@@ -78,6 +78,10 @@ func (x *importing) refusal(rest string) error {
 	first := x.shown[0]
 	where := "see them all with --report FILE, or import the others with --rejects FILE"
 	switch {
+	case x.DryRun && x.Rejects != "" && x.Report == "":
+		where = "see them all with --report FILE"
+	case x.DryRun && x.Rejects != "":
+		where = "they are in " + x.Report
 	case x.Rejects != "":
 		where = "they are in " + x.Rejects
 	case x.Report != "":
