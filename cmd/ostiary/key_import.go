@@ -18,15 +18,15 @@ import (
 type keyImport struct {
 	File string `arg:"" optional:"" name:"FILE" help:"A public key or certificate in PEM, a JWK, or a JWK Set; -: standard input."`
 
-	VerifyOnly bool   `help:"The only way: tokens signed by the key are verified, and none is signed by it."`
-	SecretFile string `placeholder:"FILE" help:"Instead of FILE: the shared secret of HS256, as its bytes are; one newline at the end of a text is left out."`
-	Weak       bool   `help:"Take a secret of less than 32 bytes all the same."`
-	Dialect    string `required:"" help:"Whose tokens these are."`
-	Issuer     string `placeholder:"TEXT" help:"Their iss, exactly. Without it they have none, as only those of cloudio may."`
-	Audience   string `placeholder:"TEXT" help:"Their audience, exactly. Default: any."`
-	Kid        string `placeholder:"TEXT" help:"The kid in their header, if the file does not say it. Without one, they have none."`
-	Algorithm  string `placeholder:"ALG" help:"Default: what the file says, or RS256, ES256, ES384 or EdDSA by the kind of key."`
-	Until      moment `required:"" help:"When the key ends: RFC 3339 or a date, within a year."`
+	VerifyOnly bool        `help:"The only way: tokens signed by the key are verified, and none is signed by it."`
+	SecretFile string      `placeholder:"FILE" help:"Instead of FILE: the shared secret of HS256, as its bytes are; one newline at the end of a text is left out."`
+	Weak       bool        `help:"Take a secret of less than 32 bytes all the same."`
+	Dialect    string      `required:"" help:"Whose tokens these are."`
+	Issuer     string      `placeholder:"TEXT" help:"Their iss, exactly. Without it they have none, as only those of cloudio may."`
+	Audience   string      `placeholder:"TEXT" help:"Their audience, exactly. Default: any."`
+	Kid        string      `placeholder:"TEXT" help:"The kid in their header, if the file does not say it. Without one, they have none."`
+	Algorithm  string      `placeholder:"ALG" help:"Default: what the file says, or RS256, ES256, ES384 or EdDSA by the kind of key."`
+	Until      momentAhead `required:"" help:"When the key ends: RFC 3339, a date, or how long until then (30d); within a year."`
 }
 
 func (keyImport) Help() string {
@@ -68,6 +68,8 @@ func (c *keyImport) keys(a *app) (n auth.NewForeignKeys, err error) {
 		return n, misusef("say --verify-only: keys of others verify tokens here, and sign none")
 	case c.SecretFile != "" && c.Algorithm != keyring.HS256:
 		return n, misusef("--secret-file: say --algorithm HS256, which is the one for secrets")
+	case !c.Until.After(time.Now()) || c.Until.After(time.Now().Add(auth.ForeignLife)):
+		return n, misusef("--until: %s is not in the year that begins now: by then their tokens have lived out their time", stamp(c.Until.Time))
 	case c.File != "" && c.Algorithm == keyring.HS256:
 		return n, misusef("--algorithm: HS256 is for a shared secret (--secret-file): a public key is none")
 	}

@@ -76,7 +76,7 @@ func TestTokens_CutOver(t *testing.T) {
 	until := time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)
 	run("key", "import", file("old.pem", string(publicPEM(t, key))), "--verify-only", "--dialect", "nomic", "--issuer", "NomicGameManager.Api", "--until", until)
 	const secret = "a shared secret of the old cloudio"
-	run("key", "import", "--secret-file", file("secret", secret+"\n"), "--algorithm", "HS256", "--dialect", "cloudio", "--until", until)
+	run("key", "import", "--secret-file", file("secret", secret+"\n"), "--algorithm", "HS256", "--dialect", "cloudio", "--until", "30d")
 	sum := sha256.Sum256([]byte("an-opaque-refresh-token"))
 	lines := fmt.Sprintf(`{"dialect":"mikrocloud","kind":"bearer","token":"RjhVb-an-old-auth-token-sqGRs=","account":"ada","expires_at":%[1]q}
 {"dialect":"cloudio","kind":"session","token":"e5f5593b-3b19-4be0-921b-2c4fd3528425","account":"ada","expires_at":%[1]q}
@@ -293,8 +293,10 @@ func TestTokens_Misuse(t *testing.T) {
 		{append([]string{at("public.pem")}, nomic[1:]...), 2, "say --verify-only"},
 		{append([]string{at("public.pem")}, "--verify-only", "--dialect", "nomic", "--until", until), 2, "--issuer: say the iss"},
 		{append([]string{at("public.pem")}, "--verify-only", "--dialect", "mikrocloud", "--issuer", "x", "--until", until), 2, "opaque"},
-		{append([]string{at("public.pem")}, "--verify-only", "--dialect", "nomic", "--issuer", "x", "--until", "2020-01-01"), 1, "until: "},
-		{append([]string{at("public.pem")}, "--verify-only", "--dialect", "nomic", "--issuer", "x", "--until", "2999-01-01"), 1, "until: "},
+		{append([]string{at("public.pem")}, "--verify-only", "--dialect", "nomic", "--issuer", "x", "--until", "2020-01-01"), 2, "--until: 2020-01-01"},
+		{append([]string{at("public.pem")}, "--verify-only", "--dialect", "nomic", "--issuer", "x", "--until", "2999-01-01"), 2, "--until: 2999-01-01"},
+		{append([]string{at("public.pem")}, "--verify-only", "--dialect", "nomic", "--issuer", "x", "--until", "400d"), 2, "--until: "},
+		{append([]string{at("public.pem")}, "--verify-only", "--dialect", "nomic", "--issuer", "x", "--until", "soon"), 2, "how long until then"},
 		{append([]string{at("public.pem"), "--algorithm", "HS256"}, nomic...), 2, "a public key is none"},
 		{append([]string{at("public.pem"), "--algorithm", "ES256"}, nomic...), 1, "unsupported key"},
 		{append([]string{at("small.pem")}, nomic...), 1, "weak key"},

@@ -21,7 +21,7 @@ func (s *Service) CheckImported(ctx context.Context, realm uuid.UUID, r *Foreign
 	if !s.takes(r.Dialect, r.Kind) {
 		return Errorf(CodeInvalidInput, "%s has no %s that can be imported", r.Dialect, kindText(r.Kind))
 	}
-	if !r.ExpiresAt.After(now) || r.ExpiresAt.After(now.Add(foreignLife)) {
+	if !r.ExpiresAt.After(now) || r.ExpiresAt.After(now.Add(ForeignLife)) {
 		return Errorf(CodeInvalidInput, "expires_at: it must be in the year that begins now")
 	}
 	if r.CreatedAt.After(now) {

@@ -21,8 +21,8 @@ const (
 	// algorithm: a token without one is tried with each.
 	maxForeignKeys = 64
 	maxUnnamed     = 4
-	// foreignLife is how far ahead what others have issued may end: a takeover has an end.
-	foreignLife = 366 * 24 * time.Hour
+	// ForeignLife is how far ahead what others have issued may end: a takeover has an end.
+	ForeignLife = 366 * 24 * time.Hour
 	maxKid      = 255
 )
 
@@ -93,7 +93,7 @@ func (s *Service) checkForeign(n NewForeignKeys, now time.Time) error {
 	if _, known := s.dialects[n.Dialect]; !known {
 		return Errorf(CodeInvalidInput, "there is no dialect %q", n.Dialect)
 	}
-	if !n.Until.After(now) || n.Until.After(now.Add(foreignLife)) {
+	if !n.Until.After(now) || n.Until.After(now.Add(ForeignLife)) {
 		return Errorf(CodeInvalidInput, "until: it must be in the year that begins now: by then their tokens have lived out their time")
 	}
 	for _, text := range []string{n.Issuer, n.Audience} {
