@@ -247,7 +247,7 @@ Example:
 }
 
 func (c *accountAlias) Run(a *app) error {
-	name, err := knownDialect(a.set, c.Dialect)
+	name, err := knownDialect(a.set, "--dialect", c.Dialect)
 	if err != nil {
 		return err
 	}
@@ -261,11 +261,12 @@ func someDialect(set *config.Shared, text string) error {
 	if text == "" {
 		return nil
 	}
-	_, err := knownDialect(set, text)
+	_, err := knownDialect(set, "--dialect", text)
 	return err
 }
 
-func knownDialect(set *config.Shared, text string) (auth.Dialect, error) {
+// knownDialect is the dialect that a flag names.
+func knownDialect(set *config.Shared, flag, text string) (auth.Dialect, error) {
 	all, err := spoken(set)
 	if err != nil {
 		return "", misuse(err.Error())
@@ -276,5 +277,5 @@ func knownDialect(set *config.Shared, text string) (auth.Dialect, error) {
 			return d.Name(), nil
 		}
 	}
-	return "", misusef("--dialect: %q is not one of %s", text, strings.Join(names, ", "))
+	return "", misusef("%s: %q is not one of %s", flag, text, strings.Join(names, ", "))
 }

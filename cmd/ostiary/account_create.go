@@ -133,9 +133,9 @@ func (c *accountUpdate) Run(a *app) error {
 // pending says of which dialects the legacy servers are to be asked, or not any more.
 func (c *accountUpdate) pending(a *app) (list []auth.PendingChange, err error) {
 	for i, text := range append(c.Pending, c.NoPending...) {
-		d, err := knownDialect(a.set, text)
+		d, err := knownDialect(a.set, "--pending and --no-pending", text)
 		if err != nil {
-			return nil, misusef("--pending and --no-pending: %q is no dialect", text)
+			return nil, err
 		}
 		if slices.ContainsFunc(list, func(p auth.PendingChange) bool { return p.Dialect == d }) {
 			return nil, misusef("--pending and --no-pending: say only one of them of %s, and once", d)

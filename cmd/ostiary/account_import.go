@@ -149,9 +149,9 @@ func (c *accountImport) options(a *app) (auth.ImportOptions, error) {
 		return o, misusef("--report: --rejects names this file, too")
 	}
 	if c.Source != "" {
-		d, err := knownDialect(a.set, c.Source)
+		d, err := knownDialect(a.set, "--source", c.Source)
 		if err != nil {
-			return o, misusef("--source: %q is no dialect", c.Source)
+			return o, err
 		}
 		o.Source = d
 	}

@@ -86,7 +86,7 @@ func (c *keyImport) keys(a *app) (n auth.NewForeignKeys, err error) {
 }
 
 func (c *keyImport) dialect(a *app) (auth.Dialect, error) {
-	name, err := knownDialect(a.set, c.Dialect)
+	name, err := knownDialect(a.set, "--dialect", c.Dialect)
 	if err != nil {
 		return "", err
 	}
