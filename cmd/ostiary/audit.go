@@ -32,7 +32,8 @@ type auditList struct {
 	Address *string     `placeholder:"IP" help:"Only what came from this address."`
 	Session *string     `placeholder:"ID" help:"Only what concerns this session."`
 	After   int64       `placeholder:"SEQ" help:"Only what came after the entry of this number."`
-	Limit   int         `placeholder:"N" help:"At most so many events."`
+	Limit   int         `placeholder:"N" help:"At most so many events, the oldest of those that are selected."`
+	Last    int         `placeholder:"N" help:"The newest N of those that are selected, the oldest of them first."`
 }
 
 func (auditList) Help() string {
@@ -40,6 +41,7 @@ func (auditList) Help() string {
 
 Examples:
     ostiary audit list --since 1h
+    ostiary audit list --last 20
     ostiary audit list --account ada --kind sign_in_failed --kind factor_failed --json
     ostiary audit list --follow --json --since 1s
     ostiary audit list --since 2026-03-01 --until 2026-04-01 --actor 'cli: root'`
@@ -87,7 +89,7 @@ func (c *auditList) Run(a *app) error {
 		}
 		l := a.list(c.listFlags, "SEQ", "AT", "KIND", "ACCOUNT", "DIALECT", "ADDRESS", "ACTOR", "TOKEN", "DETAIL")
 		for {
-			n, err := d.listEvents(a, &f, l, c.Follow)
+			n, err := c.events(a, d, &f, l)
 			if err := cmp.Or(err, l.end()); err != nil || !c.Follow || c.Limit > 0 && n == f.Limit {
 				return err
 			}
@@ -106,8 +108,10 @@ func (c *auditList) Run(a *app) error {
 func (c *auditList) filter() (f auth.AuditFilter, err error) {
 	f = auth.AuditFilter{After: c.After, Limit: c.Limit, Since: c.Since.Time, Until: c.Until.Time}
 	switch {
-	case c.Limit < 0 || c.After < 0:
-		return f, misusef("--limit and --after: must not be negative")
+	case c.Limit < 0 || c.After < 0 || c.Last < 0:
+		return f, misusef("--limit, --last and --after: must not be negative")
+	case c.Limit > 0 && c.Last > 0:
+		return f, misusef("--limit and --last can't be used together: the oldest or the newest")
 	case c.Follow && !f.Until.IsZero():
 		return f, misusef("--follow has no end: give it or --until, not both")
 	case c.Actor != nil && *c.Actor == "":
@@ -137,23 +141,49 @@ func (c *auditList) filter() (f auth.AuditFilter, err error) {
 	return f, nil
 }
 
-// listEvents prints what is there by now, counts it, and sets f to what comes after it. Who
+// events prints what is there by now, counts it, and sets f to what comes after it. Who
 // follows a log is told if it no longer goes as far as he has come.
-func (d *desk) listEvents(a *app, f *auth.AuditFilter, l *list, following bool) (n int, err error) {
+func (c *auditList) events(a *app, d *desk, f *auth.AuditFilter, l *list) (n int, err error) {
 	head, err := d.AuditHead(a, d.realm.ID)
-	if err == nil && following && head.Seq < f.After {
+	if err == nil && c.Follow && head.Seq < f.After {
 		err = fmt.Errorf("the audit log of realm %s has gone back, from entry %d to %d: run ostiary audit verify", d.realm.Name, f.After, head.Seq)
 	}
 	if err != nil || head.Seq <= f.After {
 		return 0, err
 	}
 	f.Last = head.Seq
-	err = d.EachEvent(a, d.realm.ID, *f, func(e audit.Event) error {
+	row := func(e audit.Event) error {
 		n++
 		return l.row(ofEvent(e), e.Seq, e.At, e.Kind, e.Account, e.Dialect, e.Address, e.Actor, e.Token, e.Detail)
-	})
+	}
+	if c.Last > 0 {
+		err = d.newest(a, *f, c.Last, row)
+		c.Last = 0 // then all that comes
+	} else {
+		err = d.EachEvent(a, d.realm.ID, *f, row)
+	}
 	f.After, f.Since = head.Seq, time.Time{} // what is new is later
 	return n, err
+}
+
+// newest calls fn with the newest events of a filter, the oldest of them first. The store lists from
+// the oldest on: where the filter takes any, those before are not read.
+func (d *desk) newest(a *app, f auth.AuditFilter, most int, fn func(audit.Event) error) error {
+	if f.Account == uuid.Nil && f.Session == uuid.Nil && len(f.Kinds) == 0 && f.Actor == "" && f.Address == "" && f.Until.IsZero() {
+		f.After = max(f.After, f.Last-int64(most))
+	}
+	var kept []audit.Event
+	err := d.EachEvent(a, d.realm.ID, f, func(e audit.Event) error {
+		if len(kept) == most {
+			kept = kept[1:]
+		}
+		kept = append(kept, e)
+		return nil
+	})
+	for _, e := range kept {
+		err = cmp.Or(err, fn(e))
+	}
+	return err
 }
 
 // accountID finds an account's id; an id need not be that of an account that is still there.
