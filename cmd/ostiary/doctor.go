@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/commandline"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/seal"
 	"github.com/ostiary/ostiary/internal/store"
@@ -21,6 +22,12 @@ type doctorCmd struct {
 
 // unchecked are the settings of serve without their checks, which are findings here.
 type unchecked config.Server
+
+// AfterParse does of config.Server's what is no check.
+func (u *unchecked) AfterParse(line *commandline.Line) error {
+	(*config.Server)(u).SettleRedis(line)
+	return nil
+}
 
 func (doctorCmd) Help() string {
 	return `Prints a line for each finding: what is right, what to look at (warn), and what is wrong with what to do about it. Works

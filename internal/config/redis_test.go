@@ -79,3 +79,31 @@ func TestRedis_File(t *testing.T) {
 		t.Errorf("none: %v, %v", r, err)
 	}
 }
+
+// TestRedis_FlagWins: what is typed wins over what the file says of the other.
+func TestRedis_FlagWins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "redis")
+	if err := os.WriteFile(path, []byte("redis://of-file.example\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		file string
+		args []string
+		want string
+	}{
+		{"guess_redis_file = \"" + path + "\"\n", []string{"--guess-redis", "redis://typed.example"}, "typed.example:6379"},
+		{"guess_redis = \"redis://told.example\"\n", []string{"--guess-redis-file", path}, "of-file.example:6379"},
+	} {
+		got, err := parse(t, c.file, append([]string{"serve"}, c.args...)...)
+		if err != nil {
+			t.Errorf("%q: %v", c.args, err)
+			continue
+		}
+		if r, err := got.Serve.Redis(); err != nil || r.Addresses[0] != c.want {
+			t.Errorf("%q: %v, %v", c.args, r, err)
+		}
+	}
+	if _, err := parse(t, "", "serve", "--guess-redis", "redis://a", "--guess-redis-file", path); err == nil || !strings.Contains(err.Error(), "only one") {
+		t.Errorf("both: %v", err)
+	}
+}

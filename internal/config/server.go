@@ -59,7 +59,22 @@ type Server struct {
 }
 
 // AfterParse checks the settings once flags, environment and file have spoken.
-func (s *Server) AfterParse(*commandline.Line) error { return s.Check() }
+func (s *Server) AfterParse(line *commandline.Line) error {
+	s.SettleRedis(line)
+	return s.Check()
+}
+
+// SettleRedis lets a flag win over what the environment or the configuration file says of
+// guess_redis and its file.
+func (s *Server) SettleRedis(line *commandline.Line) {
+	url, file := line.Typed("guess-redis"), line.Typed("guess-redis-file")
+	switch {
+	case url && !file:
+		s.GuessRedisFile = ""
+	case file && !url:
+		s.GuessRedis = ""
+	}
+}
 
 // Check checks the settings.
 func (s *Server) Check() error {
