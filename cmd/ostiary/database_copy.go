@@ -48,7 +48,11 @@ const (
 
 func (c *databaseCopy) Run(a *app) (err error) {
 	defer a.interruptible()()
-	defer func() { err = stopped(a, err) }()
+	defer func() {
+		if err = stopped(a, err); err != nil && a.Err() != nil {
+			err = remedied{err.Error(), "give the command again to go on"}
+		}
+	}()
 	from, to, err := c.sets(a)
 	if err != nil {
 		return err

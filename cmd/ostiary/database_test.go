@@ -121,6 +121,21 @@ func TestDatabase_CopyIsKilled(t *testing.T) {
 	}
 }
 
+// TestDatabase_CopyIsInterrupted: who has interrupted a copy is told how to go on.
+func TestDatabase_CopyIsInterrupted(t *testing.T) {
+	m := hanging(t)
+	if err := m.copy.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.copy.Wait(); err == nil || !strings.Contains(fmt.Sprint(m.out), "ostiary: interrupted: give the command again to go on\n") {
+		t.Errorf("%v: %s", err, m.out)
+	}
+	if err := m.lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", "database", "copy", "--from", m.from, "--to", m.to)
+}
+
 // TestDatabase_CopySeesWhoWritesAllTheSame: what a server writes that does not know of the
 // copy, or whose clock is another one, is in the copy too.
 func TestDatabase_CopySeesWhoWritesAllTheSame(t *testing.T) {
@@ -336,12 +351,15 @@ func TestProgress_Line(t *testing.T) {
 }
 
 func TestProgress_NullIsNoTerminal(t *testing.T) {
-	f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if isTerminal(f) {
-		t.Error("a backup to it is refused")
+	for _, path := range []string{os.DevNull, "/dev/full"} {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Logf("%s: %v", path, err)
+			continue
+		}
+		defer f.Close()
+		if isTerminal(f) {
+			t.Errorf("a backup to %s is refused", path)
+		}
 	}
 }

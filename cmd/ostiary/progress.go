@@ -49,8 +49,12 @@ func isTerminal(w any) bool {
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("TERM") == "dumb" {
 		return false
 	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
+	for _, other := range []string{os.DevNull, "/dev/full"} { // where there is one
+		if of, err := os.Stat(other); err == nil && os.SameFile(info, of) {
+			return false
+		}
+	}
+	return true
 }
 
 // start begins something of so many rows.
