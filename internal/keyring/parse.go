@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -115,12 +116,18 @@ func parseJWK(text []byte) (k PublicKey, signs bool, err error) {
 	if _, secret := object["k"]; secret {
 		return k, false, errSecret
 	}
+	said := func(member string) (text string) {
+		_ = json.Unmarshal(object[member], &text) // what is no text is refused below
+		return text
+	}
+	// Section 5: keys of kinds that are not known are left out. So are those for something else, whatever is in them.
+	use, kty := said("use"), said("kty")
+	if use != "" && use != "sig" || kty != "" && !slices.Contains([]string{"RSA", "EC", "OKP"}, kty) {
+		return k, false, nil
+	}
 	var jwk jose.JSONWebKey
 	if err := jwk.UnmarshalJSON(text); err != nil {
 		return k, false, fmt.Errorf("JWK: %w", err)
-	}
-	if jwk.Use != "" && jwk.Use != "sig" {
-		return k, false, nil
 	}
 	k = PublicKey{jwk.KeyID, jwk.Algorithm, jwk.Key}
 	if k.Algorithm == "" {

@@ -111,6 +111,24 @@ func TestParsePublic_Kinds(t *testing.T) {
 	}
 }
 
+// A set with a key that is for something else, or of a kind that nobody here knows, has the others.
+func TestParsePublic_LeavesOut(t *testing.T) {
+	const signs = `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","use":"sig"}`
+	for _, other := range []string{
+		`{"kty":"OKP","crv":"X25519","x":"3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08","use":"enc"}`, `{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}`, `{"kty":"EC","crv":"P-999","use":"enc"}`,
+	} {
+		keys, left, err := ParsePublic([]byte(`{"keys":[` + other + "," + signs + `]}`))
+		if err != nil || left != 1 || len(keys) != 1 || keys[0].Kid != "a" {
+			t.Errorf("%s: %+v, %d, %v", other, keys, left, err)
+		}
+	}
+	for _, bad := range []string{`{"kty":"OKP","crv":"X25519","d":"AA","use":"enc"}`, `{"kty":"oct","k":"AA","use":"enc"}`, `{"kty":7}`, `{"use":"sig"}`} {
+		if keys, _, err := ParsePublic([]byte(`{"keys":[` + bad + "," + signs + `]}`)); err == nil {
+			t.Errorf("%s: %+v", bad, keys)
+		}
+	}
+}
+
 // A secret is opened for its record alone, and is never published.
 func TestForeign_Secret(t *testing.T) {
 	master := seal.New()
