@@ -211,6 +211,7 @@ func (d *doctor) checkRealms(st *store.Store, master seal.Key, mounts []*auth.Mo
 		d.checkEvents(desk)
 		d.checkAudit(desk)
 		d.checkKeys(desk, mounts)
+		d.checkPending(desk, mounts)
 	}
 	missing := map[string]bool{}
 	rules, _ := d.set.Passwords() // an error was one of the settings, and ended the command

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -121,6 +122,27 @@ func (d *doctor) checkLegacies(mounts []*auth.Mount) {
 			continue
 		}
 		d.find(fine, subject, "", "%s can be reached; no login was tried there", settings.URL)
+	}
+}
+
+// checkPending sees that a mount asks for the passwords that a legacy server alone knows.
+func (d *doctor) checkPending(desk *desk, mounts []*auth.Mount) {
+	if len(mounts) == 0 {
+		return // they are a finding
+	}
+	t, err := desk.TakeoverOf(d, desk.realm.ID, 0)
+	if err != nil {
+		d.fault("realm "+desk.realm.Name, err)
+		return
+	}
+	for i, settings := range d.set.Legacies(mounts) {
+		if settings.URL != "" && mounts[i].Realm == desk.realm.Name {
+			delete(t.Pending, mounts[i].Dialect)
+		}
+	}
+	for _, source := range slices.Sorted(maps.Keys(t.Pending)) {
+		d.find(warn, "realm "+desk.realm.Name, fmt.Sprintf("give a mount of %s its legacy server (docs/takeover.md), or the accounts a password", source),
+			"%s at the legacy server of %s alone, and no mount asks one: nobody can sign in with it", plural(int64(t.Pending[source]), "password is", "passwords are"), source)
 	}
 }
 
