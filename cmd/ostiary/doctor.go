@@ -69,6 +69,9 @@ func (d *doctor) fault(subject string, err error) {
 	if r, ok := errors.AsType[remedied](err); ok {
 		text, do = r.text, r.do
 	}
+	if errors.Is(err, store.ErrLog) {
+		text, do, _ = strings.Cut(text, ": ")
+	}
 	for _, known := range []string{"use a newer ostiary", "start ostiary serve once to bring it up to date", "set it to 0600", "take that away", "make one with UTF8"} {
 		if before, ok := strings.CutSuffix(text, ": "+known); ok {
 			text, do = before, known

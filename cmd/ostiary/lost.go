@@ -40,7 +40,7 @@ func lostDatabase(set *config.Shared) (because string, err error) {
 	if logErr == nil && log.Size() > 0 {
 		return "", remedied{
 			fmt.Sprintf("the database %s is lost, and its write-ahead log %s-wal is not", path, path),
-			"bring the database back from a backup, or move the log away to start anew",
+			"bring the database of that log back; or move the log away, to start anew or with one from a backup",
 		}
 	}
 	return because, nil

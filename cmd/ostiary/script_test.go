@@ -81,6 +81,10 @@ func runScripts(t *testing.T, p testscript.Params) {
 				ts.Check(p.Cmd.Process.Signal(syscall.SIGHUP))
 				return
 			}
+			if args[0] == "KILL" {
+				p.Kill()
+				return
+			}
 			ts.Check(p.Stop())
 		},
 		"log": func(ts *testscript.TestScript, neg bool, args []string) {

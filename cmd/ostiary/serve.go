@@ -223,7 +223,7 @@ func (s *server) open() (err error) {
 	}
 	// Unless another first start has made it meanwhile, and its master key.
 	if lost != "" && s.store.Info().Before == 0 {
-		s.log.Warn("this looks like a lost database, and a new, empty one was made: if there were accounts, stop and bring the old one back from a backup",
+		s.log.Warn("this looks like a lost database, and a new, empty one was made: if there were accounts, stop, move this one away with its -wal and -shm, and bring the old one back",
 			"database", s.set.DatabaseName(), "because", lost)
 	}
 	if i := s.store.Info(); i.Before != 0 && i.Before != i.Schema {

@@ -83,6 +83,12 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLog(path); err != nil {
+		return nil, err
+	}
+	if migrate {
+		remark(ctx, path)
+	}
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
 		return nil, err
@@ -117,10 +123,12 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 // dsn opens with WAL and a sync at each commit, so that what was acknowledged
 // survives the loss of power, and waits for other processes' writes.
 func dsn(path string) string {
-	q := url.Values{"_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)",
-		"cache_size(-512)", "trusted_schema(OFF)",
-	}}
+	return plainDSN(path, "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "temp_store(MEMORY)",
+		"cache_size(-512)", "trusted_schema(OFF)")
+}
+
+func plainDSN(path string, pragmas ...string) string {
+	q := url.Values{"_pragma": pragmas}
 	q.Set("mode", "rw") // a file that is gone must not be made again, empty
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -106,7 +106,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) inPlace() error {
 	if now, err := os.Stat(s.info.Path); err != nil || !os.SameFile(s.file, now) {
 		return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
-			Cause: fmt.Errorf("%s is gone, or is another file than the one in use: restore it and start again", s.info.Path)}
+			Cause: fmt.Errorf("%s is gone, or is another file than the one in use: bring that one back; or stop, move its -wal and -shm away, and start with the other", s.info.Path)}
 	}
 	return nil
 }
