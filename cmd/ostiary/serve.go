@@ -34,6 +34,9 @@ import (
 // drain is how long requests in flight may take after SIGTERM.
 const drain = 30 * time.Second
 
+// signalledTwice is how soon after the first a second SIGTERM means no more than it.
+const signalledTwice = time.Second
+
 type serveCmd struct {
 	config.Server
 	Demo bool `help:"Make one account for each dialect, with random passwords, and print a curl line for each. Loopback only."`
@@ -112,7 +115,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 	for _, name := range a.strayVariables(os.Environ()) {
 		s.log.Warn("an environment variable is no setting: look for a slip in its name (ostiary serve --help has them all)", "variable", name)
 	}
-	s.serving.Lock() // until there is a site
+	end := make(chan os.Signal, 1)
+	defer signal.Stop(end) // when the store is closed
+	s.serving.Lock()       // until there is a site
 	if err := s.open(); err != nil {
 		s.closeDoors()
 		return err
@@ -147,9 +152,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	s.rotation.Store(int64(a.set.KeyRotation))
 	s.serving.Unlock()
 	// Signals are caught before anybody can know that there is a process to be signalled.
-	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(end)
 	if err := s.openDoors(); err != nil {
 		return err
 	}
@@ -281,7 +284,9 @@ func (s *server) wait(open doors, again, end <-chan os.Signal) error {
 			told = true
 		}
 	}
-	signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a second one ends the process at once
+	// A second one ends the process at once, but for one that comes with the first: who signals a group of
+	// processes and this one in it, as timeout does, sends two.
+	time.AfterFunc(signalledTwice, func() { signal.Reset(syscall.SIGTERM, syscall.SIGINT) })
 	s.leaves.Store(true)
 	select {
 	case err := <-s.failed:

@@ -62,3 +62,44 @@ func TestThreat68_ReadinessGoesFirst(t *testing.T) {
 		t.Errorf("it ended after %s: %v", took, p.Failed)
 	}
 }
+
+// TestStop_SignalledTwice: timeout signals the process, and then its group. The log of the
+// database is folded in all the same.
+func TestStop_SignalledTwice(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := serve(t, data, "--stop-delay", "300ms")
+	for range 2 {
+		if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		p.waitFor(t, "msg=stopping")
+	}
+	<-p.Done
+	if p.Failed != nil {
+		t.Errorf("it ended: %v", p.Failed)
+	}
+	if left, err := filepath.Glob(filepath.Join(data, "ostiary.db-*")); err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+}
+
+// TestStop_SignalledAgain: who asks again, a while later, waits for nobody.
+func TestStop_SignalledAgain(t *testing.T) {
+	p := serve(t, filepath.Join(t.TempDir(), "data"), "--stop-delay", "10m")
+	again := time.NewTicker(signalledTwice / 4)
+	defer again.Stop()
+	for begun := time.Now(); ; {
+		select {
+		case <-p.Done:
+			if status, ok := p.Cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
+				t.Errorf("it ended by %v", p.Failed)
+			}
+			return
+		case <-again.C:
+			if time.Since(begun) > 20*time.Second {
+				t.Fatal("it goes on")
+			}
+			_ = p.Cmd.Process.Signal(syscall.SIGTERM) // it may have ended just now
+		}
+	}
+}
