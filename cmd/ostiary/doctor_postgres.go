@@ -122,6 +122,8 @@ func remedyPostgres(err error) string {
 		return "start it, or correct the URL: host, port and sslmode"
 	case store.FaultDenied:
 		return "correct the user or the password, and see pg_hba.conf of the server and who owns the database"
+	case store.FaultMissing:
+		return "give the tables their names and their schema back, or bring the database back from a backup"
 	case store.FaultOpen:
 		return "make it: createdb --owner USER --encoding UTF8 --template template0 NAME"
 	case store.FaultReadOnly:

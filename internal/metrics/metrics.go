@@ -103,7 +103,7 @@ func (m *Metrics) store() {
 	m.retried = m.counter("ostiary_store_retried_transactions_total", "Transactions that were run once more, after a conflict or a lost connection.")
 	m.resolved = m.counters("ostiary_store_unknown_commits_total", "Commits whose answer was lost, by what they turned out to be.", "outcome", "committed", "lost", "unknown")
 	m.failed = m.counters("ostiary_store_errors_total", "Errors of the database, by what they say about it.", "fault",
-		"other", "damaged", "foreign", "open", "read_only", "full", "io", "busy", "away", "denied", "pooler")
+		"other", "damaged", "foreign", "open", "read_only", "full", "io", "busy", "away", "denied", "missing", "pooler")
 }
 
 func kinds() (names []string) {

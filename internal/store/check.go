@@ -76,6 +76,7 @@ const (
 	FaultBusy           // another process has it, or too many do
 	FaultAway           // nobody answers
 	FaultDenied         // it lets this user do nothing, or not this
+	FaultMissing        // a table is not there, or is not found
 	FaultPooler         // what stands before it mixes the statements of several clients
 )
 
@@ -90,6 +91,7 @@ var remedies = map[Fault]string{
 	FaultBusy:     "another process keeps the database to itself: see which has it open (fuser), and end its transaction",
 	FaultAway:     "the database can't be reached: see whether it runs, and whether the host, the port and the network let this machine to it",
 	FaultDenied:   "the database refuses the user, the password, or what was asked: see the URL, pg_hba.conf, and who owns the tables",
+	FaultMissing:  "a table is not there, or in a schema that is not in the search_path: run ostiary doctor",
 	FaultPooler:   "the pooler before the database mixes prepared statements: give the URL the parameter default_query_exec_mode=exec",
 }
 

@@ -90,7 +90,7 @@ func (w *watch) resolved(err error) {
 }
 
 // Faults are the names of all faults.
-var Faults = []string{"other", "damaged", "foreign", "open", "read_only", "full", "io", "busy", "away", "denied", "pooler"}
+var Faults = []string{"other", "damaged", "foreign", "open", "read_only", "full", "io", "busy", "away", "denied", "missing", "pooler"}
 
 // String is the name of a fault.
 func (f Fault) String() string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/pgtest"
 )
 
 // TestPing_CannotWrite: what can be read but not written does not count as ready.
@@ -126,5 +127,36 @@ func TestWriter_Blocked(t *testing.T) {
 	}
 	if _, err := insert(t.Context(), s, 10); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPing_TableLost: a server that can't use one of the tables is not ready, and what needs that
+// table is to be tried again later.
+func TestPing_TableLost(t *testing.T) {
+	for lose, back := range map[string]string{
+		"ALTER TABLE session RENAME TO away":                "ALTER TABLE away RENAME TO session",
+		"ALTER TABLE session OWNER TO postgres":             "ALTER TABLE session OWNER TO ostiary",
+		"REVOKE UPDATE ON session FROM ostiary":             "GRANT UPDATE ON session TO ostiary",
+		"CREATE SCHEMA s; ALTER TABLE session SET SCHEMA s": "ALTER TABLE s.session SET SCHEMA public",
+	} {
+		url := pgtest.URL(t)
+		s, admin := createPostgresAt(t, url), strings.Replace(url, "ostiary@", "postgres@", 1)
+		if err := errors.Join(s.Ping(t.Context()), pgtest.Exec(admin, lose)); err != nil {
+			t.Fatal(err)
+		}
+		e, ok := errors.AsType[*auth.Error](s.Ping(t.Context()))
+		if !ok || e.Code != auth.CodeUnavailable || e.RetryAfter == 0 || !strings.Contains(e.Cause.Error(), "these tables, or they are not there: session: ") {
+			t.Errorf("%s: it is ready: %v", lose, e)
+		}
+		err := s.InTx(t.Context(), func(tx auth.Tx) error {
+			_, err := own(tx).exec(t.Context(), "UPDATE session SET last_used_at = 0")
+			return err
+		})
+		if e, ok = errors.AsType[*auth.Error](err); !ok || e.Code != auth.CodeUnavailable || e.RetryAfter == 0 || FaultOf(err) == FaultOther {
+			t.Errorf("%s: a write is told %v", lose, err)
+		}
+		if err := errors.Join(pgtest.Exec(admin, back), s.Ping(t.Context())); err != nil {
+			t.Errorf("%s: %v", back, err)
+		}
 	}
 }

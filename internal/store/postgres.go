@@ -308,6 +308,8 @@ func postgresFault(e *pgconn.PgError) Fault {
 		return FaultDenied
 	case e.Code == "3D000":
 		return FaultOpen
+	case e.Code == "42P01", e.Code == "3F000": // there is no such table, or schema
+		return FaultMissing
 	case e.Code == "25P03", e.Code == "25P04", strings.HasPrefix(e.Code, "57P"), strings.HasPrefix(e.Code, "08"):
 		return FaultAway
 	case e.Code == "26000", e.Code == "42P05", e.Code == "08P01":

@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/auth"
 )
 
 // Server is what there is to know about the server of a database in PostgreSQL, as this
@@ -31,6 +34,10 @@ const (
 			OR NOT has_table_privilege(oid, 'UPDATE') OR NOT has_table_privilege(oid, 'DELETE') THEN CAST(relname AS TEXT) END, ' '), ''),
 		COUNT(CASE WHEN NOT pg_has_role(relowner, 'USAGE') THEN 1 END)
 		FROM pg_class WHERE relkind = 'r' AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('account'))`
+	// selectUnusable are those of some tables that are not there, or that this user may not read and write.
+	selectUnusable = `SELECT COALESCE(string_agg(name, ' '), '') FROM unnest(string_to_array($1, ' ')) AS name
+		WHERE NOT COALESCE(has_table_privilege(to_regclass(name), 'SELECT') AND has_table_privilege(to_regclass(name), 'INSERT')
+			AND has_table_privilege(to_regclass(name), 'UPDATE') AND has_table_privilege(to_regclass(name), 'DELETE'), false)`
 	selectClock = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 )
 
@@ -48,6 +55,28 @@ func (s *Store) tables(ctx context.Context) (forbidden []string, foreign int, er
 	err = s.row(ctx, selectTables).Scan(&names, &foreign)
 	return strings.Fields(names), foreign, classify(err)
 }
+
+// usable sees that there are all tables in PostgreSQL, and that this user may read and write them.
+func (s *Store) usable(ctx context.Context) error {
+	var unusable string
+	if err := s.row(ctx, selectUnusable, usedTables).Scan(&unusable); err != nil {
+		return classify(err)
+	}
+	if unusable == "" {
+		return nil
+	}
+	return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
+		Cause: fmt.Errorf("%s: the user of the database can't read and write these tables, or they are not there: %s: run ostiary doctor", s.info.Path, unusable)}
+}
+
+// usedTables are all that a server needs.
+var usedTables = func() string {
+	names := []string{"lease"}
+	for _, t := range Tables {
+		names = append(names, t.Name)
+	}
+	return strings.Join(names, " ")
+}()
 
 // Server asks the server of a database in PostgreSQL about itself. It is for an operator to
 // read: nothing compares its clock with ours but this.
