@@ -108,7 +108,7 @@ func TestThreat65_MarkHeld(t *testing.T) {
 func TestPostgres_Ended(t *testing.T) {
 	for _, code := range []string{"25P03", "25P04", "57P05"} {
 		err := &pgconn.PgError{Code: code}
-		if auth.CodeOf(classify(err)) != auth.CodeUnavailable || FaultOf(err) != FaultAway {
+		if auth.CodeOf(classify(err)) != auth.CodeUnavailable || FaultOf(err) != FaultAway || !broken(err) {
 			t.Errorf("%s: %v, %s", code, classify(err), FaultOf(err))
 		}
 	}
@@ -127,5 +127,19 @@ func TestPostgres_Ended(t *testing.T) {
 		return add(t.Context(), tx, "x", "b")
 	}); err != nil || runs != 2 {
 		t.Errorf("%d runs, %v", runs, err)
+	}
+}
+
+// Who reads on a session that the server has ended since it was idle reads on another.
+func TestPostgres_EndedIdle(t *testing.T) {
+	url := pgtest.URL(t)
+	s := createPostgresAt(t, url+map[bool]string{true: "&", false: "?"}[strings.Contains(url, "?")]+"idle_session_timeout=200")
+	read := func() error { _, err := s.Realms(t.Context()); return err }
+	if err := read(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(700 * time.Millisecond) // in which the server ends the session; after a second the driver would look
+	if err := read(); err != nil {
+		t.Error(err)
 	}
 }

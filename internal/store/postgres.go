@@ -257,7 +257,7 @@ func broken(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch e.Code {
 		case "57P01", "57P02", "57P03", "25006", "0A000", // shut down, crashed, starting, read-only
-			"25P03", "25P04": // the server ends sessions that are idle, and transactions that take long
+			"25P03", "25P04", "57P05": // the server ends sessions that are idle, and transactions that take long
 			return true
 		}
 		return strings.HasPrefix(e.Code, "08")
