@@ -180,7 +180,11 @@ func (d *doctor) examine() {
 // checkWhole sees that all tables are there, and that they may be written.
 func (d *doctor) checkWhole(st *store.Store) bool {
 	for _, err := range st.CheckTables(d) {
-		d.find(wrong, "store", "bring the database back from a backup", "%s", explain(err))
+		do := "bring the database back from a backup"
+		if store.FaultOf(err) == store.FaultDenied {
+			do = ownTables
+		}
+		d.find(wrong, "store", do, "%s", explain(err))
 	}
 	state, err := st.Value(d, store.CopiedFact)
 	if err == nil && unfinished[state] != "" {

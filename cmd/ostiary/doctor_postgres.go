@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ const (
 	plainDatabase = "the connection to the database may be without TLS, which whoever is on the way can have it be"
 	useTLS        = "give the URL sslmode=verify-full, and sslrootcert if no public CA has made its certificate"
 	shownPassword = "the password of the database is on the command line, where every user of this machine can see it"
+	ownTables     = "let the user of the URL own the tables: REASSIGN OWNED, or GRANT ALL ON ALL TABLES"
 	hidePassword  = "give the URL in a file (--database-file), or leave the password to PGPASSFILE"
 	shownFile     = "every user of this machine can read a file that has a password"
 )
@@ -60,12 +63,17 @@ func (d *doctor) judgeServer(s store.Server) {
 	d.judgeDurable(s)
 	switch {
 	case len(s.Forbidden) > 0:
-		d.find(wrong, "database", "let the user of the URL own the tables: REASSIGN OWNED, or GRANT ALL ON ALL TABLES",
+		d.find(wrong, "database", ownTables,
 			"this user may not read and write %s", strings.Join(s.Forbidden, ", "))
 	case s.Foreign > 0:
 		d.find(warn, "database", "let the user of the URL own the tables: REASSIGN OWNED", "%d tables belong to another user: a newer version could not change them", s.Foreign)
 	default:
 		d.find(fine, "database", "", "this user may read, write and change all tables")
+	}
+	for _, h := range s.Holding {
+		d.find(warn, "database", fmt.Sprintf("see what it is for, or end it: SELECT pg_terminate_backend(%d)", h.PID),
+			"session %d (user %s, %s, from %s) has been idle in a transaction for %s, and others may wait for what it holds of the tables",
+			h.PID, h.User, cmp.Or(h.Program, "no name"), cmp.Or(h.Address, "the server itself"), h.Idle)
 	}
 	want := d.set.DatabaseConnections
 	const more = "raise max_connections of the server or the limit of the user, lower database_connections, or put PgBouncer before it"
@@ -116,6 +124,9 @@ func (d *doctor) judgeDurable(s store.Server) {
 func remedyPostgres(err error) string {
 	if strings.Contains(err.Error(), "is too old: this program needs") {
 		return "bring PostgreSQL up to date"
+	}
+	if store.TakesNoWrites(err) {
+		return "name the primary in the URL, too, if this is a standby; else see default_transaction_read_only of the server, the database and the user (ALTER ROLE … RESET default_transaction_read_only)"
 	}
 	switch store.FaultOf(err) {
 	case store.FaultAway:

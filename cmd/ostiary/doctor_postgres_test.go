@@ -2,11 +2,17 @@ package main
 
 import (
 	"bufio"
+	"database/sql"
+	"fmt"
 	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/pgtest"
 	"github.com/ostiary/ostiary/internal/store"
 )
 
@@ -47,6 +53,71 @@ func TestDoctor_JudgesTheServer(t *testing.T) {
 			if c.state == fine && f.State != fine {
 				t.Errorf("%s: %+v", c.name, f)
 			}
+		}
+	}
+}
+
+// Who may not write is told so, and not to start the server or to bring the database back.
+func TestDoctor_MayNotWrite(t *testing.T) {
+	url, data := pgtest.URL(t), filepath.Join(t.TempDir(), "data")
+	if err := serve(t, data, "--database", url).Stop(); err != nil {
+		t.Fatal(err)
+	}
+	admin := strings.Replace(url, "ostiary@", "postgres@", 1)
+	for _, c := range []struct{ change, back, want string }{
+		{"ALTER TABLE session OWNER TO postgres", "ALTER TABLE session OWNER TO ostiary", `(?m)^wrong +store +table session: .*42501.*: let the user of the URL own the tables`},
+		{"ALTER TABLE session RENAME TO away", "ALTER TABLE away RENAME TO session", `(?m)^wrong +store +table session: .*42P01.*: bring the database back`},
+		{"ALTER ROLE ostiary SET default_transaction_read_only = on", "ALTER ROLE ostiary RESET default_transaction_read_only", `(?m)^wrong +store .*default_transaction_read_only is on.*: name the primary.*RESET`},
+	} {
+		if err := pgtest.Exec(admin, c.change); err != nil {
+			t.Fatal(err)
+		}
+		out, _, status := command(t, "", "doctor", "--data", data, "--database", url)
+		if err := pgtest.Exec(admin, c.back); err != nil {
+			t.Fatal(err)
+		}
+		if status != 1 || !regexp.MustCompile(c.want).MatchString(out) || strings.Contains(out, "bring the database back") != strings.Contains(c.want, "bring the database back") ||
+			strings.Contains(out, "the network") {
+			t.Errorf("%s: %d\n%s", c.change, status, out)
+		}
+	}
+}
+
+// Who has begun a transaction and gone to lunch is named, with what ends it.
+func TestDoctor_IdleInTransaction(t *testing.T) {
+	url, data := pgtest.URL(t), filepath.Join(t.TempDir(), "data")
+	if err := serve(t, data, "--database", url).Stop(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	begin := func(lock string) (pid int) {
+		t.Helper()
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = tx.Rollback() })
+		if err := tx.QueryRow("SELECT pg_backend_pid() " + lock).Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	begin("") // it holds nothing
+	pid := begin("FROM realm FOR UPDATE")
+	want := regexp.MustCompile(fmt.Sprintf(`(?m)^warn +database +session %d \(user ostiary, .*\) has been idle in a transaction for \d+s, .*pg_terminate_backend\(%[1]d\)$`, pid))
+	for begun := time.Now(); ; time.Sleep(time.Second) {
+		out, _, _ := command(t, "", "doctor", "--data", data, "--database", url)
+		found := strings.Contains(out, "idle in a transaction")
+		switch took := time.Since(begun); {
+		case found && (took < 8*time.Second || !want.MatchString(out) || strings.Count(out, "idle in a transaction") > 1), took > time.Minute:
+			t.Fatalf("after %s: %s", took, out)
+		}
+		if found {
+			return
 		}
 	}
 }

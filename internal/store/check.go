@@ -97,6 +97,9 @@ var remedies = map[Fault]string{
 
 // remedyOf is that of an error. PostgreSQL is busy otherwise than a file is.
 func remedyOf(err error) string {
+	if TakesNoWrites(err) {
+		return "PostgreSQL lets this user write nothing: the server is a standby, or default_transaction_read_only is on, for it, the database or the user"
+	}
 	fault := FaultOf(err)
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	switch {
@@ -107,6 +110,10 @@ func remedyOf(err error) string {
 	}
 	return "the database is too busy: see what runs and what waits there (pg_stat_activity)"
 }
+
+// TakesNoWrites tells whether PostgreSQL was reached, and no server of the URL lets this user
+// write. Until one does the database is away: after a fail-over one will.
+func TakesNoWrites(err error) bool { return errors.Is(err, pgconn.ErrReadOnlyConnection) }
 
 // FaultOf is what an error of this package says about the database.
 func FaultOf(err error) Fault {

@@ -18,7 +18,19 @@ type Server struct {
 	Forbidden                                []string      // tables that this user may not read and write
 	Foreign                                  int           // tables of another owner, which this user could not change
 	Ahead                                    time.Duration // its clock, of ours
+	Holding                                  []Session     // who may have others wait
 }
+
+// Session is one that has begun a transaction, holds locks of our tables, and has asked nothing for
+// a while. PostgreSQL shows those of other users to the members of pg_read_all_stats alone.
+type Session struct {
+	PID           int
+	User, Program string
+	Address       string        // "": the machine of the server
+	Idle          time.Duration // at least holdingIdle
+}
+
+const holdingIdle = 10 * time.Second
 
 const (
 	selectServer = `SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
@@ -38,6 +50,11 @@ const (
 	selectUnusable = `SELECT COALESCE(string_agg(name, ' '), '') FROM unnest(string_to_array($1, ' ')) AS name
 		WHERE NOT COALESCE(has_table_privilege(to_regclass(name), 'SELECT') AND has_table_privilege(to_regclass(name), 'INSERT')
 			AND has_table_privilege(to_regclass(name), 'UPDATE') AND has_table_privilege(to_regclass(name), 'DELETE'), false)`
+	selectHolding = `SELECT pid, COALESCE(usename, ''), COALESCE(application_name, ''), COALESCE(host(client_addr), ''),
+		CAST(EXTRACT(EPOCH FROM clock_timestamp() - state_change) AS BIGINT) FROM pg_stat_activity a
+		WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND clock_timestamp() - state_change > make_interval(secs => $1)
+		AND EXISTS (SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = a.pid AND l.granted AND c.relkind = 'r'
+			AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('account'))) ORDER BY 5 DESC`
 	selectClock = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 )
 
@@ -54,6 +71,15 @@ func (s *Store) tables(ctx context.Context) (forbidden []string, foreign int, er
 	var names string
 	err = s.row(ctx, selectTables).Scan(&names, &foreign)
 	return strings.Fields(names), foreign, classify(err)
+}
+
+func (s *Store) holding(ctx context.Context) ([]Session, error) {
+	return list(ctx, s.prepared, func(row scanner) (v Session, err error) {
+		var seconds int64
+		err = row.Scan(&v.PID, &v.User, &v.Program, &v.Address, &seconds)
+		v.Idle = time.Duration(seconds) * time.Second
+		return v, err
+	}, selectHolding, holdingIdle.Seconds())
 }
 
 // usable sees that there are all tables in PostgreSQL, and that this user may read and write them.
@@ -93,6 +119,9 @@ func (s *Store) Server(ctx context.Context) (v Server, err error) {
 		}
 	}
 	if v.Forbidden, v.Foreign, err = s.tables(ctx); err != nil {
+		return v, err
+	}
+	if v.Holding, err = s.holding(ctx); err != nil {
 		return v, err
 	}
 	var clock int64
