@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/parity"
 )
@@ -83,24 +81,27 @@ func (t *Tally) Flush(ctx context.Context) {
 		}
 		left, t.fails = left[len(some):], false
 	}
-	t.sweep(ctx, counts)
+	t.sweep(ctx)
 }
 
-// sweep deletes old counts of the realms that have new ones, once a day.
-func (t *Tally) sweep(ctx context.Context, counts []parity.Count) {
+// sweep deletes old counts once a day, also those of realms where nothing is compared any more.
+func (t *Tally) sweep(ctx context.Context) {
 	today := parity.Day(t.now())
-	if len(counts) == 0 || t.swept == today {
+	if t.swept == today {
 		return
 	}
-	var last uuid.UUID
-	for _, c := range counts {
-		if c.Realm == last {
-			continue
-		}
-		last = c.Realm
+	var realms []auth.Realm
+	err := t.store.InTx(ctx, func(tx auth.Tx) (err error) {
+		realms, err = tx.Realms(ctx)
+		return err
+	})
+	if err != nil {
+		return
+	}
+	for _, r := range realms {
 		for n := batch; n == batch; {
 			err := t.store.InTx(ctx, func(tx auth.Tx) (err error) {
-				n, err = tx.DeleteParity(ctx, last, today-keep, batch)
+				n, err = tx.DeleteParity(ctx, r.ID, today-keep, batch)
 				return err
 			})
 			if err != nil {

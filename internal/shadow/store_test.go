@@ -38,9 +38,16 @@ func TestTally_Flush(t *testing.T) {
 	some := &sometimes{Store: st}
 	told := map[parity.Kind]int{}
 	tally := New(some, slog.New(slog.DiscardHandler), func() time.Time { return now }, func(_ auth.Dialect, k parity.Kind) { told[k]++ })
-	m := &auth.Mount{Dialect: "senmo", RealmID: uuid.New()}
+	m, quiet := &auth.Mount{Dialect: "senmo", RealmID: uuid.New()}, &auth.Mount{Dialect: "senmo", RealmID: uuid.New()}
+	for name, id := range map[string]uuid.UUID{"busy": m.RealmID, "quiet": quiet.RealmID} {
+		if err := st.InTx(t.Context(), func(tx auth.Tx) error {
+			return tx.InsertRealm(t.Context(), auth.Realm{ID: id, Name: name, RefreshKey: []byte{1}, CreatedAt: now})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	add := func(found ...parity.Difference) { tally.add(request("/", ""), m, "/v1/auth", found) }
-	stored := func() (n int64) {
+	storedOf := func(m *auth.Mount) (n int64) {
 		t.Helper()
 		counts, err := st.Parity(t.Context(), parity.Key{Realm: m.RealmID}, 1000)
 		if err != nil {
@@ -51,6 +58,7 @@ func TestTally_Flush(t *testing.T) {
 		}
 		return n
 	}
+	stored := func() int64 { return storedOf(m) }
 	some.away = true
 	add(parity.Difference{Kind: parity.Status, Detail: "200 there, 403 here"})
 	tally.Flush(t.Context())
@@ -65,10 +73,23 @@ func TestTally_Flush(t *testing.T) {
 	if n := stored(); n != 4 || told[parity.Status] != 1 || told[parity.Same] != 1 || told[parity.Different] != 1 {
 		t.Errorf("%d are stored, and told were %v", n, told)
 	}
+	tally.add(request("/", ""), quiet, "/v1/auth", nil)
+	tally.Flush(t.Context())
+	if n := storedOf(quiet); n != 1 {
+		t.Errorf("%d are stored of the realm that goes quiet", n)
+	}
 	now = now.Add(91 * 24 * time.Hour)
 	add()
 	tally.Flush(t.Context())
 	if n := stored(); n != 1 {
 		t.Errorf("after 91 days there are %d", n)
+	}
+	if n := storedOf(quiet); n != 0 {
+		t.Errorf("after 91 days there are %d of the realm that is quiet", n)
+	}
+	now = now.Add(91 * 24 * time.Hour)
+	tally.Flush(t.Context())
+	if n := stored(); n != 0 {
+		t.Errorf("another 91 days after the last of all there are %d", n)
 	}
 }
