@@ -44,6 +44,8 @@ const (
 	refuseFor   = time.Minute // by then a dead copy has ended to refuse writes
 	refuseEvery = 15 * time.Second
 	maxPasses   = 5
+	// finishWithin is how long the last few writes may take.
+	finishWithin = 30 * time.Second
 )
 
 func (c *databaseCopy) Run(a *app) (err error) {
@@ -142,10 +144,7 @@ func (x *copying) mayWrite() error {
 // hold has the source refuse writes until let is called, or this process has been dead for
 // refuseFor.
 func (x *copying) hold() (let func(), err error) {
-	refusal := func() store.Refusal {
-		return store.Refusal{Until: time.Now().Add(refuseFor), Why: "it is being copied to " + x.to.Info().Path}
-	}
-	if err := x.from.RefuseWrites(x, refusal()); err != nil {
+	if err := x.from.RefuseWrites(x, x.refusal()); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(x)
@@ -163,7 +162,7 @@ func (x *copying) hold() (let func(), err error) {
 				return
 			case <-time.After(refuseEvery):
 			}
-			if err := x.from.KeepRefusing(ctx, refusal()); err != nil {
+			if err := x.from.KeepRefusing(ctx, x.refusal()); err != nil {
 				continue
 			}
 			if time.Since(last) > refuseFor-refuseEvery {
@@ -182,6 +181,10 @@ func (x *copying) hold() (let func(), err error) {
 	}, nil
 }
 
+func (x *copying) refusal() store.Refusal {
+	return store.Refusal{Until: time.Now().Add(refuseFor), Why: "it is being copied to " + x.to.Info().Path}
+}
+
 func (x *copying) moved() string {
 	return "it was moved to " + x.to.Info().Path + " on " + stamp(time.Now()) + ": use that one"
 }
@@ -194,7 +197,7 @@ func (x *copying) run() error {
 		changed, err := x.pass(pass)
 		again := changed > 0
 		if err == nil && !x.online {
-			again, err = x.written()
+			again, err = x.written(x)
 		}
 		if err != nil {
 			return err
@@ -226,16 +229,16 @@ func (x *copying) verify() error {
 
 // written tells whether somebody has written to the source who should not have: nothing kept
 // him for a time, or his clock is another one. What counts is in the audit log.
-func (x *copying) written() (bool, error) {
+func (x *copying) written(ctx context.Context) (bool, error) {
 	if x.lapsed.Load() {
 		return true, nil
 	}
-	n, err := x.from.Snapshot(x)
+	n, err := x.from.Snapshot(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer n.Close()
-	heads, err := n.Sum(x, "audit_head")
+	heads, err := n.Sum(ctx, "audit_head")
 	return heads != x.sums["audit_head"], err
 }
 
@@ -262,29 +265,47 @@ func (x *copying) pass(number int) (changed int, err error) {
 	return changed, err
 }
 
-// finish lets the copy be used, and of the two only the copy, if the source is to retire.
+// finish lets the copy be used, and of the two only the copy, if the source is to retire. That
+// comes last: whoever is interrupted or fails before has the source again, by itself within
+// refuseFor, and can run the same again. What is begun here is ended, whatever is signalled.
 func (x *copying) finish(retire bool) error {
 	if retire {
-		if err := x.retire(); err != nil {
+		if err := x.settle(); err != nil {
 			return err
 		}
 	}
-	if err := x.to.SetValue(store.Unrefused(x), store.CopiedFact, x.sums.Digest()); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x), finishWithin)
+	defer cancel()
+	if err := x.to.SetValue(store.Unrefused(ctx), store.CopiedFact, x.sums.Digest()); err != nil {
 		return err
 	}
-	return x.to.TakeWrites(x)
+	if err := x.to.TakeWrites(ctx); err != nil || !retire {
+		return err
+	}
+	return x.retire(ctx)
 }
 
-// retire has the source take no writes any more. What it took while the copy was verified, if
-// nothing kept it for a time, is copied first.
-func (x *copying) retire() error {
-	x.release()
-	if err := x.from.RefuseWrites(x, store.Refusal{Until: store.Never, Why: x.moved()}); err != nil {
+// settle copies what the source took while the copy was verified, if nothing kept it for a time.
+func (x *copying) settle() error {
+	if err := x.from.RefuseWrites(x, x.refusal()); err != nil {
 		return err
 	}
-	again, err := x.written()
+	again, err := x.written(x)
 	if err == nil && again {
 		err = x.run()
+	}
+	return err
+}
+
+// retire has the source take no writes any more.
+func (x *copying) retire(ctx context.Context) error {
+	x.release()
+	if err := x.from.RefuseWrites(ctx, store.Refusal{Until: store.Never, Why: x.moved()}); err != nil {
+		return err
+	}
+	again, err := x.written(ctx)
+	if err == nil && again {
+		err = remedied{fmt.Sprintf("the store at %s was written at the last moment", x.from.Info().Path), "run this again"}
 	}
 	x.retired = err == nil
 	return err

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -211,6 +212,99 @@ func TestDatabase_RetireHasAll(t *testing.T) {
 	if to, err := x.sumsOf(x.to, "target"); err != nil || from.Digest() != to.Digest() {
 		t.Errorf("the copy lacks what was written: %v", err)
 	}
+}
+
+// TestDatabase_RetireFails: wherever the end of a copy fails or is interrupted, the source takes
+// writes again, and the same once more does all of it.
+func TestDatabase_RetireFails(t *testing.T) {
+	const refuse = `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN %s; RETURN COALESCE(NEW, OLD); END $$; CREATE TRIGGER refuse BEFORE %s`
+	for name, c := range map[string]struct{ to, from string }{
+		"to say that the copy is whole": {to: fmt.Sprintf(refuse, "RAISE 'refused'", "INSERT OR UPDATE ON store_info FOR EACH ROW WHEN (NEW.name = 'copied' AND NEW.value <> 'copying') EXECUTE FUNCTION refuse()")},
+		"to have the copy take writes":  {to: fmt.Sprintf(refuse, "RAISE 'refused'", "DELETE ON store_info FOR EACH ROW WHEN (OLD.name = 'refuse_writes') EXECUTE FUNCTION refuse()")},
+		"to have the source take none":  {from: "CREATE TRIGGER refuse BEFORE INSERT ON store_info WHEN NEW.name = 'refuse_writes' AND NEW.value LIKE '%moved%' BEGIN SELECT RAISE(ABORT, 'refused'); END"},
+		"interrupted":                   {to: fmt.Sprintf(refuse, "PERFORM pg_sleep(1)", "INSERT OR UPDATE ON store_info FOR EACH ROW WHEN (NEW.name = 'copied' AND NEW.value <> 'copying') EXECUTE FUNCTION refuse()")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data, to := filepath.Join(t.TempDir(), "data"), pgtest.URL(t)
+			if err := serve(t, data).Stop(); err != nil {
+				t.Fatal(err)
+			}
+			from := filepath.Join(data, "ostiary.db")
+			s, err := store.CreatePostgres(t.Context(), to, 0)
+			if err != nil || s.Close() != nil {
+				t.Fatal(err)
+			}
+			run := func(driver, url, statement string) {
+				t.Helper()
+				db, err := sql.Open(driver, url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				if _, err := db.Exec(statement); err != nil {
+					t.Fatalf("%s: %v", statement, err)
+				}
+			}
+			again := []string{"database", "copy", "--from", "sqlite:" + from, "--to", to, "--retire"}
+			if c.to != "" {
+				run("pgx", to, c.to)
+			} else {
+				run("sqlite", from, c.from)
+			}
+			if name == "interrupted" {
+				interruptAt(t, data, to, again)
+				return
+			}
+			if out, errOut, status := command(t, "", again...); status != 1 || !strings.Contains(errOut, "refused") {
+				t.Fatalf("%d %s%s", status, out, errOut)
+			}
+			must(t, diskPass, "account", "create", "--username", "late", "--password-stdin", "--data", data)
+			if c.to != "" {
+				run("pgx", to, "DROP FUNCTION refuse CASCADE")
+			} else {
+				run("sqlite", from, "DROP TRIGGER refuse")
+			}
+			must(t, "", again...)
+			if out := must(t, "", "account", "list", "--data", data, "--database", to); !strings.Contains(out, "late") {
+				t.Errorf("the copy has %s", out)
+			}
+			if _, errOut, status := command(t, "", "role", "create", "more", "--data", data); status != 1 || !strings.Contains(errOut, "it was moved to") {
+				t.Errorf("the source, after that: %d %s", status, errOut)
+			}
+		})
+	}
+}
+
+// interruptAt interrupts a copy while it says that it is whole: what it is at, it ends.
+func interruptAt(t *testing.T, data, to string, args []string) {
+	t.Helper()
+	db, err := sql.Open("pgx", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	p, err := processtest.Start(exec.Command("ostiary", args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	if err := p.Try(func() error {
+		var n int
+		err := db.QueryRow("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'").Scan(&n)
+		if err == nil && n == 0 {
+			err = errors.New("it has not come to its end")
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if <-p.Done; p.Failed != nil {
+		t.Errorf("it ended by %v: %s", p.Failed, p.Log.Tail())
+	}
+	must(t, "", "account", "list", "--data", data, "--database", to)
 }
 
 // TestDatabase_Move: all that lives in the source lives in the copy, and with --retire
