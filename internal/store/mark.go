@@ -28,11 +28,15 @@ const (
 	logMagic      = 0x377f0682 // the last bit is the order of the checksums' bytes
 )
 
-// remark gives a database that nobody else has open a mark of its own, the user version: from
-// here on, no log that was begun before is taken for one of this file, nor one of this file for
-// another's. The mark is never changed by way of a log, and so a log always has that of its
-// file, whatever was lost. If it can't be given now, the file keeps the one that it has.
-func remark(ctx context.Context, path string) {
+// mark gives a database that has none and that nobody else has open a mark of its own, the user
+// version: from here on, no log of another is taken for one of this file. It is given once, since it
+// takes several syncs, and not by way of a log, so that a log always has that of its file, whatever
+// was lost. If it can't be given now, the next start does.
+func mark(ctx context.Context, path string) {
+	head, err := headOf(path, headSize)
+	if err != nil || len(head) == headSize && binary.BigEndian.Uint32(head[headMark:]) != 0 {
+		return
+	}
 	db, err := sql.Open("sqlite", plainDSN(path, "busy_timeout(250)", "locking_mode(EXCLUSIVE)", "synchronous(EXTRA)"))
 	if err != nil {
 		return
@@ -49,9 +53,9 @@ func remark(ctx context.Context, path string) {
 	}
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // it never fails
-	mark := binary.BigEndian.Uint32(random[:])>>1 | 1
+	own := binary.BigEndian.Uint32(random[:])>>1 | 1
 	// With the log again: this connection leaves no journal for a loss of power to bring back.
-	_, _ = conn.ExecContext(ctx, "PRAGMA user_version = "+strconv.FormatUint(uint64(mark), 10)+"; PRAGMA journal_mode = WAL")
+	_, _ = conn.ExecContext(ctx, "PRAGMA user_version = "+strconv.FormatUint(uint64(own), 10)+"; PRAGMA journal_mode = WAL")
 }
 
 // checkLog sees that the write-ahead log beside a database is its own: ErrLog if it is not. Beside

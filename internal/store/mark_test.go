@@ -83,27 +83,6 @@ func TestOpen_LogOfAnother(t *testing.T) {
 	refused(t, killed(t, create(t)), old)
 }
 
-// TestOpen_LogOfLater: a copy of the same database, from before a later start.
-func TestOpen_LogOfLater(t *testing.T) {
-	dir := t.TempDir()
-	path := closed(t, dir)
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := filepath.Join(t.TempDir(), "old.db")
-	if err := os.WriteFile(old, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := createIn(t, dir)
-	for i := range 3 { // the log has its first page: there are more pages than before
-		if err := s.SetValue(t.Context(), strconv.Itoa(i), strings.Repeat("x", 10_000)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	refused(t, killed(t, s), old)
-}
-
 // TestOpen_OwnLog: whatever a process that is killed leaves is opened, and has what was stored.
 func TestOpen_OwnLog(t *testing.T) {
 	s := create(t)
@@ -154,29 +133,44 @@ func TestOpen_BesideAWriter(t *testing.T) {
 	}
 }
 
-// TestRemark_Beside: a database that somebody has open keeps its mark, which is in his log.
-func TestRemark_Beside(t *testing.T) {
+// TestMark: a database keeps the mark that it got first, and one of an older version that has none gets it as soon
+// as nobody else has it open.
+func TestMark(t *testing.T) {
 	s := create(t)
-	mark := func() string {
+	has := func() string {
+		t.Helper()
 		head, err := headOf(s.info.Path, headSize)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(head[headMark : headMark+4])
 	}
-	before := mark()
-	if before == "\x00\x00\x00\x00" {
+	const none = "\x00\x00\x00\x00"
+	first := has()
+	if first == none {
 		t.Fatal("a new one has no mark")
 	}
-	beside := createIn(t, filepath.Dir(s.info.Path))
-	if mark() != before {
-		t.Error("it was changed while another had it open")
+	reopen := func() {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = createIn(t, filepath.Dir(s.info.Path))
 	}
-	if err := errors.Join(s.Close(), beside.Close()); err != nil {
+	if reopen(); has() != first {
+		t.Error("it has another one")
+	}
+	if _, err := s.db.ExecContext(t.Context(), "PRAGMA user_version = 0; PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		t.Fatal(err)
 	}
-	createIn(t, filepath.Dir(s.info.Path))
-	if mark() == before {
-		t.Error("it is the one from before the start")
+	beside := createIn(t, filepath.Dir(s.info.Path))
+	if has() != none {
+		t.Error("it got one while another had it open")
+	}
+	if err := beside.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if reopen(); has() == none {
+		t.Error("an older one has none")
 	}
 }

@@ -87,7 +87,7 @@ func open(ctx context.Context, path string, migrate bool) (_ *Store, err error) 
 		return nil, err
 	}
 	if migrate {
-		remark(ctx, path)
+		mark(ctx, path)
 	}
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
