@@ -268,6 +268,7 @@ func TestForward_Question(t *testing.T) {
 		defer mu.Unlock()
 		questions = append(questions, r)
 		peers[r.RemoteAddr] = true
+		w.Header().Set("Ostiary-Account", "019a0b5e-7e3b-7c11-8d7c-0f5b8e7a4c21")
 		w.Header().Set("Ostiary-Subject", "7")
 		w.Header().Set("Set-Cookie", "of=Ostiary")
 		w.WriteHeader(status)
@@ -351,6 +352,7 @@ func TestForward_LongHeaders(t *testing.T) {
 		for _, name := range identity {
 			w.Header().Set(name, "7")
 		}
+		w.Header().Set("Ostiary-Account", "019a0b5e-7e3b-7c11-8d7c-0f5b8e7a4c21")
 		w.Header().Set("Ostiary-Assertion", strings.Repeat("x", length))
 	}))
 	t.Cleanup(ostiary.Close)
