@@ -143,7 +143,7 @@ func (s *server) readAnew(ctx context.Context) {
 	defer s.serving.Unlock()
 	said := ""
 	for {
-		err := s.rebuild()
+		err := s.rebuild(ctx)
 		if err == nil {
 			s.log.Info("the database was read anew, and is served", "store", s.store.Info().Path, "mounts", len(s.site.Load().mounts))
 			return
@@ -161,29 +161,31 @@ func (s *server) readAnew(ctx context.Context) {
 }
 
 // rebuild builds the site again with the settings that it has.
-func (s *server) rebuild() error {
+func (s *server) rebuild(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, buildWithin)
+	defer cancel()
 	s.building.Lock()
 	defer s.building.Unlock()
-	if err := servable(s, s.store); err != nil {
+	if err := servable(ctx, s.store); err != nil {
 		return err
 	}
-	key, err := unlock(s, s.store, s.set)
+	key, err := unlock(ctx, s.store, s.set)
 	if err != nil {
 		return err
 	}
 	if s.acme != nil && key.Fingerprint() != s.master.Fingerprint() {
 		return remedied{"the master key is another one", "start this server again"}
 	}
-	if err := s.store.Know(s); err != nil {
+	if err := s.store.Know(ctx); err != nil {
 		return err
 	}
 	s.master = key
 	old := s.site.Load()
-	next, err := s.build(old.set, old.srv)
+	next, err := s.build(ctx, old.set, old.srv)
 	if err != nil {
 		return err
 	}
-	if err := next.svc.WatchAudit(s); err != nil {
+	if err := next.svc.WatchAudit(ctx); err != nil {
 		return err
 	}
 	s.site.Store(next)

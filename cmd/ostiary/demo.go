@@ -98,6 +98,8 @@ func (s *server) lockDemo() (unlock func(), err error) {
 
 // noteDemo warns of accounts whose passwords were printed, in a store that is served for real.
 func (s *server) noteDemo(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, buildWithin) // a stop waits for it
+	defer cancel()
 	svc, n := s.site.Load().svc, 0
 	realms, _ := svc.Realms(ctx)
 	for _, r := range realms {

@@ -1,26 +1,47 @@
 package main
 
 import (
+	"context"
 	"log/slog"
+	"os"
 	"slices"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/config"
 )
 
+// buildWithin is how long a running server may take to build a site. A database that does not answer
+// is then given up by each statement as soon as for who waits for it.
+const buildWithin = 30 * time.Second
+
+// heed reloads as often as it is told to, beside what waits for the signal to stop.
+func (s *server) heed(ctx context.Context, again <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+			s.reload(ctx)
+		}
+	}
+}
+
 // reload reads the configuration again. What is wrong with it is one line in the log,
 // and everything stays as it was.
-func (s *server) reload() {
+func (s *server) reload(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, buildWithin)
+	defer cancel()
 	again := &app{Context: s.Context, in: s.in, out: s.out, err: s.err, args: s.args}
 	c, _, err := again.parse()
 	if err == nil {
-		err = s.apply(&c.Shared, c.Serve.Server)
+		err = s.apply(ctx, &c.Shared, c.Serve.Server)
 	}
 	if err != nil {
 		s.log.Error("configuration not reloaded, the old one stays", "err", explain(err))
 	}
 }
 
-func (s *server) apply(set *config.Shared, srv config.Server) error {
+func (s *server) apply(ctx context.Context, set *config.Shared, srv config.Server) error {
 	s.building.Lock()
 	defer s.building.Unlock()
 	withFiles := s.settings.TLSCert != "" && srv.TLSCert != ""
@@ -40,7 +61,7 @@ func (s *server) apply(set *config.Shared, srv config.Server) error {
 	if err := running.Check(); err != nil {
 		return err
 	}
-	next, err := s.build(set, srv)
+	next, err := s.build(ctx, set, srv)
 	if err != nil {
 		return err
 	}

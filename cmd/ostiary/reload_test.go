@@ -43,7 +43,7 @@ func TestReload_KeepsTheProxy(t *testing.T) {
 	s := &server{app: &app{set: &config.Shared{}}, settings: config.Server{
 		Listen: "0.0.0.0:80", TrustedProxy: []string{"10.0.0.1"}, MaxConnections: 1, SourceConnections: 1, SourceRequests: 1, UsageKeep: config.Duration(24 * time.Hour),
 	}}
-	err := s.apply(s.set, config.Server{Listen: "127.0.0.1:80"})
+	err := s.apply(t.Context(), s.set, config.Server{Listen: "127.0.0.1:80"})
 	if err == nil || !strings.Contains(err.Error(), "listen: 0.0.0.0:80 is not a loopback address") {
 		t.Errorf("reloaded: %v", err)
 	}

@@ -144,7 +144,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if err := s.refuse(a.set, c.Server); err != nil { // from here on they are counted
 		return err
 	}
-	site, err := s.build(a.set, c.Server)
+	site, err := s.build(s, a.set, c.Server)
 	if err != nil {
 		return err
 	}
@@ -186,19 +186,20 @@ func (c *serveCmd) Run(a *app) (err error) {
 	tending, stop := context.WithCancel(a)
 	defer s.endTurns()
 	defer s.signAuditLast()
-	tended := s.tendAll(tending, site, c.Demo)
+	tended := s.tendAll(tending, site, again, c.Demo)
 	defer tended.Wait() // the store is closed with nobody in it
 	defer stop()
-	return s.wait(append(s.doors, s.admins...), again, end)
+	return s.wait(append(s.doors, s.admins...), end)
 }
 
 // tendAll begins what a server does beside answering. It ends with the context.
-func (s *server) tendAll(ctx context.Context, site *site, demo bool) *sync.WaitGroup {
+func (s *server) tendAll(ctx context.Context, site *site, again <-chan os.Signal, demo bool) *sync.WaitGroup {
 	tasks := []func(context.Context){
 		func(ctx context.Context) { s.feed.Follow(ctx, s.store, s.log) },
 		s.followStore, s.tidying.keep, s.keys.keep, s.tend, s.usage.Run, s.tendBrownouts, s.tendStates, s.tally.Run,
 		s.tendKeys, s.writeBack, s.tendCertificate,
 		func(ctx context.Context) { s.warm(ctx, site) },
+		func(ctx context.Context) { s.heed(ctx, again) },
 		giveBack,
 	}
 	if s.sender != nil {
@@ -272,17 +273,12 @@ func (s *server) prepare() (err error) {
 }
 
 // wait serves until a signal says to stop, and finishes what is in flight.
-func (s *server) wait(open doors, again, end <-chan os.Signal) error {
-	for told := false; !told; {
-		select {
-		case err := <-s.failed:
-			return err
-		case <-again:
-			s.reload()
-		case sig := <-end:
-			s.log.Info("stopping", "signal", sig.String())
-			told = true
-		}
+func (s *server) wait(open doors, end <-chan os.Signal) error {
+	select {
+	case err := <-s.failed:
+		return err
+	case sig := <-end:
+		s.log.Info("stopping", "signal", sig.String())
 	}
 	// A second one ends the process at once, but for one that comes with the first: who signals a group of
 	// processes and this one in it, as timeout does, sends two.

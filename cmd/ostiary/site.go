@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,7 +34,7 @@ type site struct {
 }
 
 // build makes the site of a configuration.
-func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
+func (s *server) build(ctx context.Context, set *config.Shared, srv config.Server) (*site, error) {
 	all, err := spoken(set)
 	if err != nil {
 		return nil, misuse(err.Error())
@@ -53,14 +54,14 @@ func (s *server) build(set *config.Shared, srv config.Server) (*site, error) {
 	requests := s.requests(srv)
 	s.observers(&o, &requests)
 	svc := auth.New(o)
-	if err := s.settle(svc, mounts); err != nil {
+	if err := s.settle(ctx, svc, mounts); err != nil {
 		return nil, err
 	}
 	s.warnSunset(mounts)
-	if err := s.checkPasswords(svc, o.Passwords); err != nil {
+	if err := s.checkPasswords(ctx, svc, o.Passwords); err != nil {
 		return nil, err
 	}
-	back, err := s.outlets(svc, set)
+	back, err := s.outlets(ctx, svc, set)
 	if err != nil {
 		return nil, err
 	}
@@ -127,9 +128,9 @@ func origins(mounts []*auth.Mount, p verify.Place) (all []string) {
 }
 
 // settle finds the realms of the mounts, and sees that each can sign as it is to.
-func (s *server) settle(svc *auth.Service, mounts []*auth.Mount) error {
+func (s *server) settle(ctx context.Context, svc *auth.Service, mounts []*auth.Mount) error {
 	for _, m := range mounts {
-		realm, err := svc.Realm(s, m.Realm)
+		realm, err := svc.Realm(ctx, m.Realm)
 		if auth.CodeOf(err) == auth.CodeNotFound {
 			return fmt.Errorf("the mount of %s is for realm %q, which is not there: make it with: ostiary realm create %s", m.Dialect, m.Realm, m.Realm)
 		}
@@ -139,7 +140,7 @@ func (s *server) settle(svc *auth.Service, mounts []*auth.Mount) error {
 		m.RealmID = realm.ID
 	}
 	for _, k := range signers(mounts) {
-		if err := svc.EnsureKey(s, k.realmID, k.algorithm, s.by); err != nil {
+		if err := svc.EnsureKey(ctx, k.realmID, k.algorithm, s.by); err != nil {
 			return err
 		}
 	}
@@ -148,9 +149,9 @@ func (s *server) settle(svc *auth.Service, mounts []*auth.Mount) error {
 
 // checkPasswords sees that the rules for passwords are for realms that are there, and that
 // they can be kept.
-func (s *server) checkPasswords(svc *auth.Service, rules map[string]password.Rules) error {
+func (s *server) checkPasswords(ctx context.Context, svc *auth.Service, rules map[string]password.Rules) error {
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
-		_, err := svc.Realm(s, name)
+		_, err := svc.Realm(ctx, name)
 		if auth.CodeOf(err) == auth.CodeNotFound {
 			return fmt.Errorf("a [[policy]] is for realm %q, which is not there: make it with: ostiary realm create %s", name, name)
 		}

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/pgtest"
 )
 
 // A load balancer is told before the door closes: until then everybody is answered, and no connection is kept.
@@ -101,5 +103,30 @@ func TestStop_SignalledAgain(t *testing.T) {
 			}
 			_ = p.Cmd.Process.Signal(syscall.SIGTERM) // it may have ended just now
 		}
+	}
+}
+
+// TestStop_DuringAReload: a database that hangs keeps a reload waiting, and not the stop.
+func TestStop_DuringAReload(t *testing.T) {
+	pg := pgtest.Start(t, pgtest.Options{})
+	p := serve(t, filepath.Join(t.TempDir(), "data"), "--database", pg.URL(t))
+	pg.Pause(t)
+	defer pg.Resume(t)
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond) // in which it is begun: nothing says so
+	begun := time.Now()
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.waitFor(t, "msg=stopping")
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("it began to stop after %s", took)
+	}
+	select {
+	case <-p.Done:
+	case <-time.After(time.Minute):
+		t.Error("it has not ended in a minute")
 	}
 }

@@ -19,14 +19,14 @@ import (
 const writebackEvery = time.Second
 
 // outlets are the ways back that a configuration has. It says loudly what they weaken.
-func (s *server) outlets(svc *auth.Service, set *config.Shared) (all []*writeback.Outlet, err error) {
+func (s *server) outlets(ctx context.Context, svc *auth.Service, set *config.Shared) (all []*writeback.Outlet, err error) {
 	tables, err := set.Writebacks()
 	if err != nil {
 		return nil, err
 	}
 	told := map[uuid.UUID]bool{}
 	for _, w := range tables {
-		realm, err := svc.Realm(s, w.Realm)
+		realm, err := svc.Realm(ctx, w.Realm)
 		if auth.CodeOf(err) == auth.CodeNotFound {
 			return nil, fmt.Errorf("a [[writeback]] is for realm %q, which is not there: make it with: ostiary realm create %s", w.Realm, w.Realm)
 		}
