@@ -32,7 +32,7 @@ type client struct {
 // every question, and runs out of ports. Those of questions that were left count too, while they are being opened.
 func ownClient() *http.Client {
 	standard, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
+	if !ok || http.DefaultClient.Transport != nil {
 		return http.DefaultClient // the program has its reasons
 	}
 	t := standard.Clone()

@@ -181,7 +181,9 @@ func (d *desk) newest(a *app, f auth.AuditFilter, most int, fn func(audit.Event)
 		return nil
 	})
 	for _, e := range kept {
-		err = cmp.Or(err, fn(e))
+		if err == nil {
+			err = fn(e)
+		}
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -282,7 +283,13 @@ func (x *copying) finish(retire bool) error {
 	if err := x.to.TakeWrites(ctx); err != nil || !retire {
 		return err
 	}
-	return x.retire(ctx)
+	err := x.retire(ctx)
+	if err == nil {
+		return nil
+	}
+	again, stop := context.WithTimeout(context.WithoutCancel(x), finishWithin)
+	defer stop()
+	return errors.Join(err, beginFill(again, x.to, store.Copying)) // the source goes on, so this is no copy of it
 }
 
 // settle copies what the source took while the copy was verified, if nothing kept it for a time.

@@ -111,7 +111,6 @@ func TestStop_DuringAReload(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Options{})
 	p := serve(t, filepath.Join(t.TempDir(), "data"), "--database", pg.URL(t))
 	pg.Pause(t)
-	defer pg.Resume(t)
 	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +123,7 @@ func TestStop_DuringAReload(t *testing.T) {
 	if took := time.Since(begun); took > 3*time.Second {
 		t.Errorf("it began to stop after %s", took)
 	}
+	pg.Resume(t)
 	select {
 	case <-p.Done:
 	case <-time.After(time.Minute):

@@ -97,9 +97,10 @@ func (s *Service) noteOnce(ctx context.Context, what string, e audit.Event) erro
 	if at, known := s.noted.Get(what); known && now.Sub(at).Abs() < noteEvery {
 		return nil
 	}
+	s.noted.Put(what, now, 1)
 	err := s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) })
-	if err == nil {
-		s.noted.Put(what, now, 1)
+	if err != nil {
+		s.noted.Put(what, time.Time{}, 1) // not yet, then
 	}
 	return err
 }

@@ -45,8 +45,15 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 		return nil, err
 	}
 	defer got.guess.leave()
+	return s.passed(ctx, m, a, got, c)
+}
+
+// passed is what comes after the password was right. It is a function of its own so that its variables are not
+// on the stack of those who wait for a hash: with them, each connection's stack is twice as large.
+func (s *Service) passed(ctx context.Context, m *Mount, a attempt, got *checked, c Credentials) (*Grant, error) {
 	ctx, cancel := unhurried(ctx)
 	defer cancel()
+	cl := a.client
 	if got.shadow != nil {
 		return s.signInShadowed(ctx, m, got, cl)
 	}
@@ -62,7 +69,7 @@ func (s *Service) signIn(ctx context.Context, m *Mount, c Credentials, cl Client
 	}
 	cl.token = got.secret
 	var g *Grant
-	err = got.guess.inTx(ctx, func(tx Tx) error {
+	err := got.guess.inTx(ctx, func(tx Tx) error {
 		amr := []string{"pwd"}
 		if factor {
 			how, err := s.useCode(ctx, tx, got.rec, got.code, false)
@@ -156,8 +163,7 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 	return s.issueTicket(ctx, m, a, got, c)
 }
 
-// issueTicket is what comes after the password was right. It is a function of its own so that its variables are not
-// on the stack of those who wait for a hash: with them, each connection's stack is twice as large.
+// issueTicket is passed for a login in two steps.
 func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *checked, c Credentials) (*Pending, error) {
 	ctx, cancel := unhurried(ctx)
 	defer cancel()

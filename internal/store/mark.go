@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 )
 
@@ -61,6 +62,9 @@ func mark(ctx context.Context, path string) {
 // checkLog sees that the write-ahead log beside a database is its own: ErrLog if it is not. Beside
 // a process that writes it looks again, until nothing has changed meanwhile.
 func checkLog(path string) error {
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		path = file // SQLite has the log beside that one
+	}
 	for {
 		head, err := headOf(path, headSize)
 		if err != nil {
