@@ -82,11 +82,7 @@ func (s *Service) redeemShadowed(ctx context.Context, m *Mount, x Shadowed, t re
 			return nil, storeError(err)
 		}
 	}
-	sending, end := unhurried(asking)
-	defer end()
-	tokens, err := m.Elder.Complete(sending, t.text, t.code, cl)
-	ctx, cancel := unhurried(ctx)
-	defer cancel()
+	tokens, err := m.Elder.Complete(asking, t.text, t.code, cl)
 	switch CodeOf(err) {
 	case "":
 		Use(ctx, UsedRelayed)

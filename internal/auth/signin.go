@@ -163,7 +163,7 @@ func (s *Service) beginSignIn(ctx context.Context, m *Mount, c Credentials, cl C
 	return s.issueTicket(ctx, m, a, got, c)
 }
 
-// issueTicket is passed for a login in two steps.
+// issueTicket is what passed is, for a login in two steps.
 func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *checked, c Credentials) (*Pending, error) {
 	ctx, cancel := unhurried(ctx)
 	defer cancel()

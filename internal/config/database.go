@@ -108,16 +108,22 @@ func onMachine(host string) bool {
 	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
-// settleDatabase takes the URL of the database from its file. A flag wins over what the
-// environment or the configuration file says of the other.
-func (s *Shared) settleDatabase(line *commandline.Line) error {
-	url, file := line.Typed("database"), line.Typed("database-file")
+// typedWins lets a flag win over what the environment or the configuration file says of the
+// other one of a setting and its file.
+func typedWins(line *commandline.Line, flag string, text, path *string) {
+	typed, file := line.Typed(flag), line.Typed(flag+"-file")
 	switch {
-	case url && !file:
-		s.DatabaseFile = ""
-	case file && !url:
-		s.Database = ""
-	case s.Database != "" && s.DatabaseFile != "":
+	case typed && !file:
+		*path = ""
+	case file && !typed:
+		*text = ""
+	}
+}
+
+// settleDatabase takes the URL of the database from its file.
+func (s *Shared) settleDatabase(line *commandline.Line) error {
+	typedWins(line, "database", &s.Database, &s.DatabaseFile)
+	if s.Database != "" && s.DatabaseFile != "" {
 		return fmt.Errorf("database and database_file: give only one")
 	}
 	if s.DatabaseFile == "" {

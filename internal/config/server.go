@@ -67,13 +67,7 @@ func (s *Server) AfterParse(line *commandline.Line) error {
 // SettleRedis lets a flag win over what the environment or the configuration file says of
 // guess_redis and its file.
 func (s *Server) SettleRedis(line *commandline.Line) {
-	url, file := line.Typed("guess-redis"), line.Typed("guess-redis-file")
-	switch {
-	case url && !file:
-		s.GuessRedisFile = ""
-	case file && !url:
-		s.GuessRedis = ""
-	}
+	typedWins(line, "guess-redis", &s.GuessRedis, &s.GuessRedisFile)
 }
 
 // Check checks the settings.

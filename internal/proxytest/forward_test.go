@@ -412,3 +412,19 @@ func TestThreat07_AddressThroughProxies(t *testing.T) {
 		}
 	})
 }
+
+// TestForward_AnotherAnswers: behind Caddy, which may mistake a connection to the upstream for one to Ostiary, a 200 that is
+// not Ostiary's lets nobody pass.
+func TestForward_AnotherAnswers(t *testing.T) {
+	h := open(t)
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(other.Close)
+	p := startProxy(t, "caddy", strings.TrimPrefix(other.URL, "http://"), h.upstream.address)
+	defer p.stop()
+	for _, path := range []string{"/", "/admin", "/reports"} {
+		resp, text := ask(t, p.http, http.MethodGet, path, "", http.Header{"Authorization": {"Bearer x"}})
+		if all := h.upstream.take(); resp.StatusCode != http.StatusServiceUnavailable || len(all) != 0 {
+			t.Errorf("%s: %s %s, asked %d times", path, resp.Status, text, len(all))
+		}
+	}
+}

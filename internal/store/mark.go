@@ -70,11 +70,7 @@ func checkLog(path string) error {
 		if err != nil {
 			return err
 		}
-		log, err := headOf(path+"-wal", logHeadSize)
-		if err != nil {
-			return err
-		}
-		last, err := readLog(path + "-wal")
+		log, last, err := readLog(path + "-wal")
 		if err != nil {
 			return err
 		}
@@ -123,42 +119,43 @@ func (c lastCommit) of(head []byte) bool {
 	return c.pages == binary.BigEndian.Uint32(head[headPages:])
 }
 
-// readLog reads a log as SQLite will: up to the first frame that is not of it or not whole.
-func readLog(path string) (last lastCommit, err error) {
+// readLog reads a log as SQLite will: up to the first frame that is not of it or not whole. The head
+// is how the log begins.
+func readLog(path string) (head []byte, last lastCommit, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return last, nil
+		return head, last, nil
 	}
 	if err != nil {
-		return last, err
+		return nil, last, err
 	}
 	defer f.Close()
-	in := bufio.NewReaderSize(f, 1<<20)
-	var head [logHeadSize]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil {
-		return last, nothingMore(err)
+	in := bufio.NewReaderSize(f, 64<<10)
+	head = make([]byte, logHeadSize)
+	if _, err := io.ReadFull(in, head); err != nil {
+		return head, last, nothingMore(err)
 	}
 	be := binary.BigEndian
-	magic, size := be.Uint32(head[:]), be.Uint32(head[8:])
+	magic, size := be.Uint32(head), be.Uint32(head[8:])
 	if magic&^1 != logMagic || size < 512 || size > 65536 || size&(size-1) != 0 {
-		return last, nil
+		return head, last, nil
 	}
 	sum := checksum{order: binary.LittleEndian}
 	if magic&1 != 0 {
 		sum.order = be
 	}
 	if sum.add(head[:24]); !sum.is(head[24:]) {
-		return last, nil
+		return head, last, nil
 	}
 	frame := make([]byte, frameHeadSize+size)
 	for open := last; ; {
 		if _, err := io.ReadFull(in, frame); err != nil {
-			return last, nothingMore(err)
+			return head, last, nothingMore(err)
 		}
 		page := frame[frameHeadSize:]
 		sum.add(frame[:8])
 		if sum.add(page); !sum.is(frame[16:]) || string(frame[8:16]) != string(head[16:24]) {
-			return last, nil
+			return head, last, nil
 		}
 		if be.Uint32(frame) == 1 {
 			open.first, open.mark = true, be.Uint32(page[headMark:])
