@@ -107,6 +107,20 @@ func TestAdoptAudit(t *testing.T) {
 // TestCutAudit_RefusedWhole: of a long log, of which much is deleted at a time, a cut that is refused deletes nothing.
 func TestCutAudit_RefusedWhole(t *testing.T) {
 	w := newWorld(t)
+	w.longLog()
+	w.edit("UPDATE audit_head SET seal = x''")
+	for through, code := range map[int64]auth.Code{2500: auth.CodeNotFound, 240: auth.CodeConflict} {
+		_, err := w.svc.CutAudit(w.ctx, w.realm, through, client)
+		w.wantCode(err, code)
+		if n := w.verified().Entries; n < 250 {
+			t.Fatalf("%d: %d entries are left", through, n)
+		}
+	}
+}
+
+// longLog writes 250 entries: more than two transactions of a cut delete.
+func (w *world) longLog() {
+	w.t.Helper()
 	err := w.store.InTx(w.ctx, func(tx auth.Tx) error {
 		for range 250 {
 			if err := tx.InsertEvent(w.ctx, audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: w.realm.ID, Kind: audit.SignedIn, At: w.clock()}); err != nil {
@@ -116,14 +130,22 @@ func TestCutAudit_RefusedWhole(t *testing.T) {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.edit("UPDATE audit_head SET seal = x''")
-	for through, code := range map[int64]auth.Code{2500: auth.CodeNotFound, 240: auth.CodeConflict} {
-		_, err := w.svc.CutAudit(w.ctx, w.realm, through, client)
-		w.wantCode(err, code)
-		if n := w.verified().Entries; n < 250 {
-			t.Fatalf("%d: %d entries are left", through, n)
-		}
+}
+
+// TestCutAudit_Interrupted: what has deleted the entries in which something was wrong is in the log, also if it came no further.
+func TestCutAudit_Interrupted(t *testing.T) {
+	w := newWorld(t)
+	w.longLog()
+	w.edit("UPDATE audit_event SET actor = 'x' WHERE seq = 20")
+	w.edit("CREATE TRIGGER stop BEFORE DELETE ON audit_event WHEN OLD.seq > 100 BEGIN SELECT RAISE(ABORT, 'stop'); END")
+	if n, err := w.svc.CutAudit(w.ctx, w.realm, 220, client); n != 100 || err == nil {
+		t.Fatalf("%d entries deleted, %v", n, err)
+	}
+	w.edit("DROP TRIGGER stop")
+	r := w.verified()
+	if len(r.Findings) != 0 || len(r.Notes) != 1 || r.Notes[0].Kind != audit.AuditCut || !strings.HasPrefix(r.Notes[0].Detail, "up to 220:") {
+		t.Errorf("%+v", r)
 	}
 }

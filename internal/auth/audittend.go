@@ -235,50 +235,54 @@ func (s *Service) CutAudit(ctx context.Context, realm Realm, through int64, cl C
 	if err != nil {
 		return 0, err
 	}
-	if err := s.mayCut(ctx, realm, through, report); err != nil {
+	last, head, err := s.mayCut(ctx, realm, through, report)
+	if err != nil {
 		return 0, err
 	}
+	record := func(tx Tx) error { return s.recordCut(ctx, tx, realm, last, report, cl) }
 	for {
 		page, err := s.ListAudit(ctx, realm.ID, AuditFilter{Last: through, Limit: cutBatch})
 		if err != nil {
 			return deleted, err
 		}
 		if len(page) == 0 {
-			return deleted, Errorf(CodeNotFound, "there is no entry %d", through)
+			return deleted, errNoEntry(through)
 		}
 		end := page[len(page)-1]
-		if len(page) == cutBatch && end.Seq != through {
-			n, err := s.cutNow(ctx, realm, end, nil)
-			if deleted += n; err != nil {
-				return deleted, err
-			}
-			continue
+		done := end.Seq == through
+		if len(page) < cutBatch && !done {
+			return deleted, errNoEntry(through)
 		}
-		if end.Seq != through {
-			return deleted, Errorf(CodeNotFound, "there is no entry %d", through)
+		var then func(tx Tx) error
+		if done || head.Seq > through { // with the first of them: what is wrong may be gone with it
+			then, record = record, nil
 		}
-		n, err := s.cutNow(ctx, realm, end, func(tx Tx) error { return s.cutLast(ctx, tx, realm, end, report, cl) })
-		return deleted + n, err
+		n, err := s.cutNow(ctx, realm, end, then)
+		deleted += n
+		if err != nil || done {
+			return deleted, err
+		}
 	}
 }
 
-// mayCut sees, before anything is deleted, that a cut by command can be made to its end.
-func (s *Service) mayCut(ctx context.Context, realm Realm, through int64, report *audit.Report) error {
-	last, err := s.ListAudit(ctx, realm.ID, AuditFilter{After: through - 1, Last: through, Limit: 1})
-	if err != nil {
-		return err
+func errNoEntry(seq int64) error { return Errorf(CodeNotFound, "there is no entry %d", seq) }
+
+// mayCut sees, before anything is deleted, that a cut by command can be made to its end: the last entry of it, and the
+// head of the log.
+func (s *Service) mayCut(ctx context.Context, realm Realm, through int64, report *audit.Report) (last audit.Event, head audit.SealedHead, err error) {
+	found, err := s.ListAudit(ctx, realm.ID, AuditFilter{After: through - 1, Last: through, Limit: 1})
+	switch {
+	case err != nil:
+		return last, head, err
+	case len(found) == 0:
+		return last, head, errNoEntry(through)
+	case len(report.Findings) == 0:
+		return last, head, Errorf(CodeConflict, "nothing is wrong with this log: what is old is deleted by the setting audit_keep")
 	}
-	if len(last) == 0 {
-		return Errorf(CodeNotFound, "there is no entry %d", through)
+	if head, err = s.AuditHead(ctx, realm.ID); err == nil {
+		err = s.sealedBehind(realm.ID, head, through)
 	}
-	if len(report.Findings) == 0 {
-		return Errorf(CodeConflict, "nothing is wrong with this log: what is old is deleted by the setting audit_keep")
-	}
-	head, err := s.AuditHead(ctx, realm.ID)
-	if err != nil {
-		return err
-	}
-	return s.sealedBehind(realm.ID, head, through)
+	return found[0], head, err
 }
 
 // sealedBehind sees that what comes after a cut is not made up.
@@ -297,8 +301,8 @@ func (s *Service) cutNow(ctx context.Context, realm Realm, end audit.Event, then
 	return n, err
 }
 
-// cutLast records a cut by command, after which the log is to be believed again.
-func (s *Service) cutLast(ctx context.Context, tx Tx, realm Realm, end audit.Event, report *audit.Report, cl Client) error {
+// recordCut records a cut by command, after which the log is to be believed again.
+func (s *Service) recordCut(ctx context.Context, tx Tx, realm Realm, end audit.Event, report *audit.Report, cl Client) error {
 	head, err := tx.AuditHead(ctx, realm.ID)
 	if err != nil {
 		return err

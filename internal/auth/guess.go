@@ -232,13 +232,18 @@ func (g *guess) clear(ctx context.Context, tx Tx) error {
 	return nil
 }
 
-// outlives is for how long a guess that was made, and what becomes of it, outlives the client.
+// outlives is for how long a guess that was made, and what becomes of it, outlives a client whose request has no time of its own.
 const outlives = 30 * time.Second
 
-// unhurried is ctx without its end. A guess is counted, and a login that was right is stored, whether or not somebody waits
-// for it: net/http calls a request done as soon as its client closes his side of the connection, and still sends the answer.
+// unhurried is ctx without its end but with the time that the request had. A guess is counted, and a login that was right is
+// stored, whether or not somebody waits for it: net/http calls a request done as soon as its client closes his side of the
+// connection, and still sends the answer.
 func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), outlives)
+	until, ok := ctx.Deadline()
+	if !ok {
+		until = time.Now().Add(outlives)
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), until)
 }
 
 // inTx runs the transaction that stores what became of the guess, and gives its places back

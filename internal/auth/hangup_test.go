@@ -50,3 +50,15 @@ func TestThreat02_HangingUp(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLogin_TimeOver: what became of a login is not stored after its request's time, which whoever asked may have counted too.
+func TestLogin_TimeOver(t *testing.T) {
+	observer := &hangsUp{func() {}}
+	w := newWorld(t, func(o *auth.Options) { o.Hasher.Observe(observer) })
+	w.account("ada")
+	ctx, cancel := context.WithTimeout(w.ctx, 100*time.Millisecond)
+	defer cancel()
+	observer.end = func() { <-ctx.Done() }
+	_, err := w.svc.SignIn(ctx, w.one, auth.Credentials{Name: "ada", Password: goodPassword}, client)
+	w.wantCode(err, auth.CodeUnavailable)
+}
