@@ -134,11 +134,6 @@ func (s *Service) wrongElsewhere(ctx context.Context, m *Mount, g *guess, cl Cli
 	return refusal(errWrongCode)
 }
 
-// relayTicket stores what the Elder gave for a ticket that is ours.
-func (s *Service) relayTicket(ctx context.Context, tx Tx, t Ticket, relay Secret) error {
-	return tx.InsertTicketRelay(ctx, t, s.master.Seal([]byte(relay), relayRow(t.Hash)))
-}
-
 func cmpNotFound(err, instead error) error {
 	if errors.Is(err, ErrNotFound) {
 		return instead

@@ -92,32 +92,7 @@ func (s *Service) signInShadowed(ctx context.Context, m *Mount, got *checked, cl
 	if sh.alone != "" {
 		return nil, s.aloneThere(ctx, m, got, cl)
 	}
-	err = got.guess.inTx(ctx, func(tx Tx) error {
-		amr := []string{"pwd"}
-		if factor {
-			how, err := s.useCode(ctx, tx, got.rec, got.code, false)
-			if err != nil {
-				return err
-			}
-			if how == "" {
-				return errWrongCode
-			}
-			amr = amrOf(how)
-		}
-		if err := got.guess.clear(ctx, tx); err != nil {
-			return err
-		}
-		if err := s.takeOver(ctx, tx, m, got, cl); err != nil {
-			return err
-		}
-		bearer, sum := newBearer(m)
-		var err error
-		if g, err = s.openSession(ctx, tx, m, got.rec, amr, sum, cl); err != nil {
-			return err
-		}
-		g.Bearer = bearer
-		return s.LearnTokens(ctx, tx, g.Session, got.news.Tokens)
-	})
+	g, err = s.storeLogin(ctx, m, got, factor, cl)
 	if err := s.followed(ctx, m, got, err, cl); err != nil {
 		return nil, err
 	}
@@ -177,23 +152,9 @@ func (s *Service) beginShadowed(ctx context.Context, m *Mount, got *checked, c C
 		return nil, &Error{Code: CodeUnavailable, Cause: errors.New("the ticket of the legacy server is no word of ASCII")}
 	}
 	cl.token = audit.TagOf(sum)
-	now := s.now()
-	t := Ticket{Hash: ticketKey(m, sum), RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
+	t := s.newTicket(m, got, sum)
 	if sh.alone == "" {
-		err := got.guess.inTx(ctx, func(tx Tx) error {
-			if err := got.guess.clear(ctx, tx); err != nil {
-				return err
-			}
-			if err := s.takeOver(ctx, tx, m, got, cl); err != nil {
-				return err
-			}
-			if err := s.keepTicket(ctx, tx, t, given); err != nil {
-				return err
-			}
-			e := s.event(m.RealmID, audit.PasswordPassed, got.rec.ID, cl)
-			e.Dialect = string(m.Dialect)
-			return tx.InsertEvent(ctx, e)
-		})
+		err := s.storeTicket(ctx, m, got, t, given, cl)
 		if err = s.followed(ctx, m, got, err, cl); err == nil {
 			s.rehash(ctx, m, got, cl)
 			return s.pendingThere(got, given), nil
@@ -211,18 +172,6 @@ func (s *Service) beginShadowed(ctx context.Context, m *Mount, got *checked, c C
 		return nil, err
 	}
 	return nil, &Error{Code: CodeBadCredentials, Cause: reason(sh.alone)}
-}
-
-// keepTicket stores a ticket of the Elder's, which may give the same one twice.
-func (s *Service) keepTicket(ctx context.Context, tx Tx, t Ticket, text Secret) error {
-	_, err := tx.TicketAccount(ctx, t.RealmID, t.Hash)
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	if err := tx.InsertTicket(ctx, t); err != nil {
-		return err
-	}
-	return s.relayTicket(ctx, tx, t, text)
 }
 
 // pendingThere is what this server would have answered to a first step.

@@ -68,32 +68,7 @@ func (s *Service) passed(ctx context.Context, m *Mount, a attempt, got *checked,
 		}
 	}
 	cl.token = got.secret
-	var g *Grant
-	err := got.guess.inTx(ctx, func(tx Tx) error {
-		amr := []string{"pwd"}
-		if factor {
-			how, err := s.useCode(ctx, tx, got.rec, got.code, false)
-			if err != nil {
-				return err
-			}
-			if how == "" {
-				return errWrongCode
-			}
-			amr = amrOf(how)
-		}
-		var err error
-		if err = got.guess.clear(ctx, tx); err != nil {
-			return err
-		}
-		if err = s.takeOver(ctx, tx, m, got, cl); err != nil {
-			return err
-		}
-		bearer, hash := newBearer(m)
-		if g, err = s.openSession(ctx, tx, m, got.rec, amr, hash, cl); err == nil {
-			g.Bearer = bearer
-		}
-		return err
-	})
+	g, err := s.storeLogin(ctx, m, got, factor, cl)
 	switch {
 	case errors.Is(err, errWrongCode):
 		return nil, s.fail(ctx, a, got, audit.FactorFailed, err.Error())
@@ -103,21 +78,8 @@ func (s *Service) passed(ctx context.Context, m *Mount, a attempt, got *checked,
 	if err != nil {
 		return nil, storeError(cmp.Or(s.notAdopted(ctx, a, got, err), err))
 	}
-	if got.learnt != "" {
-		Use(ctx, UsedAdopted)
-	}
-	s.rehash(ctx, m, got, cl)
-	s.seekTwin(got, c.Password, cl)
+	s.loginStored(ctx, m, got, c, cl)
 	return g, nil
-}
-
-// newBearer makes the opaque token of a login in one step, if the mount has them.
-func newBearer(m *Mount) (bearer Secret, hash []byte) {
-	if !m.Opaque {
-		return "", nil
-	}
-	text, sum := token.NewOpaque()
-	return Secret(text), sum[:]
 }
 
 // mayTryCode reserves a guess at the second factor, and says why it can't be made.
@@ -135,14 +97,6 @@ func (s *Service) mayTryCode(ctx context.Context, m *Mount, got *checked) (reaso
 		return "factor_budget_spent", nil // the same answer as a wrong password
 	}
 	return "", err
-}
-
-// amrOf is how a login was proven, in the words of RFC 8176.
-func amrOf(how string) []string {
-	if how == "otp" {
-		return []string{"pwd", "otp", "mfa"}
-	}
-	return []string{"pwd", "mfa"} // a recovery code has no word of its own
 }
 
 // BeginSignIn checks name and password, and issues a ticket for CompleteSignIn.
@@ -172,12 +126,12 @@ func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *che
 		return s.beginShadowed(ctx, m, got, c, cl)
 	}
 	p := &Pending{Factor: s.factorOf(&got.rec)}
-	relayed := p.Factor == FactorElsewhere
-	if relayed {
+	var there Secret // the ticket of whose server asks for the code
+	if p.Factor == FactorElsewhere {
 		if got.news == nil {
 			return nil, s.fail(ctx, a, got, audit.FactorFailed, errElsewhere.Error())
 		}
-		p.Factor = FactorConfirmed // there
+		p.Factor, there = FactorConfirmed, got.news.Ticket
 	}
 	if p.Factor == FactorEnrolled {
 		uri, err := s.factorURI(got.rec)
@@ -191,35 +145,11 @@ func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *che
 	ticket, hash := token.NewOpaque()
 	p.Ticket = Secret(ticket)
 	cl.token = audit.TagOf(hash)
-	now := s.now()
-	t := Ticket{Hash: ticketKey(m, hash), RealmID: m.RealmID, AccountID: got.rec.ID, Version: got.rec.Version, CreatedAt: now, ExpiresAt: now.Add(ticketTTL)}
-	err := got.guess.inTx(ctx, func(tx Tx) error {
-		if err := got.guess.clear(ctx, tx); err != nil {
-			return err
-		}
-		if err := s.takeOver(ctx, tx, m, got, cl); err != nil {
-			return err
-		}
-		if err := tx.InsertTicket(ctx, t); err != nil {
-			return err
-		}
-		if relayed {
-			if err := s.relayTicket(ctx, tx, t, got.news.Ticket); err != nil {
-				return err
-			}
-		}
-		e := s.event(m.RealmID, audit.PasswordPassed, got.rec.ID, cl)
-		e.Dialect = string(m.Dialect)
-		return tx.InsertEvent(ctx, e)
-	})
+	err := s.storeTicket(ctx, m, got, s.newTicket(m, got, hash), there, cl)
 	if err != nil {
 		return nil, storeError(cmp.Or(s.notAdopted(ctx, a, got, err), err))
 	}
-	if got.learnt != "" {
-		Use(ctx, UsedAdopted)
-	}
-	s.rehash(ctx, m, got, cl)
-	s.seekTwin(got, c.Password, cl)
+	s.loginStored(ctx, m, got, c, cl)
 	return p, nil
 }
 
