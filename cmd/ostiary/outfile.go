@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/backup"
+	"github.com/ostiary/ostiary/internal/disk"
 )
 
 // writeWhole has fn write a file of mode 0600 that is whole or not there: until it is on
@@ -44,7 +45,7 @@ func writeWhole(path string, force bool, kind fileKind, fn func(w io.Writer) err
 			return err
 		}
 	}
-	return errors.Join(rename(f.Name(), path, force), syncDir(filepath.Dir(path)))
+	return errors.Join(rename(f.Name(), path, force), disk.SyncDir(filepath.Dir(path)))
 }
 
 const (
@@ -126,13 +127,4 @@ func rename(from, to string, force bool) error {
 		return os.Remove(from)
 	}
 	return os.Rename(from, to)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

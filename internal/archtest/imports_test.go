@@ -69,6 +69,7 @@ var places = map[string]string{
 	"internal/argon2":              layerLeaf,
 	"internal/audit":               layerLeaf,
 	"internal/backup":              layerLeaf,
+	"internal/disk":                layerLeaf,
 	"internal/keyring":             layerLeaf,
 	"internal/parity":              layerLeaf,
 	"internal/pattern":             layerLeaf,

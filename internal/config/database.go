@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -104,8 +103,7 @@ func addresses(c *pgconn.Config) (list []string) {
 
 // onMachine tells whether a host is this machine: a socket's directory, or loopback.
 func onMachine(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+	return strings.HasPrefix(host, "/") || loopback(host)
 }
 
 // typedWins lets a flag win over what the environment or the configuration file says of the

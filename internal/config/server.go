@@ -143,14 +143,13 @@ func (s *Server) Loopback() bool { return isLoopback(s.Listen) }
 
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" { // RFC 6761, section 6.3
-		return true
-	}
+	return err == nil && loopback(host)
+}
+
+// loopback tells whether a host is this machine and no other: its name, in any case (RFC 6761, section 6.3), or an address.
+func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
 // TrustedProxies are the networks of TrustedProxy.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/ostiary/ostiary/internal/disk"
 )
 
 // ErrKey says that a text is no master key.
@@ -109,7 +111,7 @@ func create(path, text string) (created bool, err error) {
 	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	return err == nil, syncDir(dir) // the one that lost, too, uses the key only once its name is on disk
+	return err == nil, disk.SyncDir(dir) // the one that lost, too, uses the key only once its name is on disk
 }
 
 // draft is how the name of a key file begins that is being made.
@@ -137,13 +139,4 @@ func Sweep(path string) error {
 		}
 	}
 	return errors.Join(failed...)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

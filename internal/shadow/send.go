@@ -75,7 +75,7 @@ func onward(r *http.Request, d auth.Dialect, body []byte, s auth.Sent) (*http.Re
 	}
 	members, err := strictjson.Object(body)
 	switch {
-	case !isJSON(out.Header):
+	case !web.IsJSON(out.Header["Content-Type"]):
 		out.Header.Del("Content-Type") // of a route that does not look at it
 		body = nil
 	case len(body) == 0 || err != nil || inHeader[d] && len(members) > 0:
@@ -87,7 +87,7 @@ func onward(r *http.Request, d auth.Dialect, body []byte, s auth.Sent) (*http.Re
 	if err := scan(body, s); err != nil {
 		return nil, nil, err
 	}
-	if out.Header["Content-Type"] == nil {
+	if out.Header.Get("Content-Type") == "" {
 		out.Header["Content-Type"] = []string{"application/json"} // as it was read
 	}
 	return out, body, nil
@@ -120,12 +120,6 @@ func encoded(h http.Header) error {
 		}
 	}
 	return nil
-}
-
-// isJSON tells whether a body is JSON, or is not said to be anything else.
-func isJSON(h http.Header) bool {
-	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return h["Content-Type"] == nil || err == nil && (strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json"))
 }
 
 // scan looks for a second credential anywhere in JSON that was found good.

@@ -99,6 +99,17 @@ func TestOnward_Headers(t *testing.T) {
 	}
 }
 
+// What a server of ours takes for JSON is sent on as that, also by a client that names the type emptily or by its old name.
+func TestOnward_JSON(t *testing.T) {
+	const body = `{"username":"ada","password":"right"}`
+	for media, want := range map[string]string{"": "application/json", "text/json": "text/json", "application/json;charset=utf-8": "application/json;charset=utf-8"} {
+		out, got, err := onward(request("/", "", "Content-Type", media), "senmo", []byte(body), ada)
+		if err != nil || string(got) != body || out.Header.Get("Content-Type") != want {
+			t.Errorf("%q: sent %s as %q, %v", media, got, out.Header["Content-Type"], err)
+		}
+	}
+}
+
 // A route that documents no body sends none on.
 func TestOnward_IgnoredBody(t *testing.T) {
 	for body, want := range map[string]string{

@@ -99,7 +99,7 @@ func readUpTo(b []byte, r io.Reader, max int) ([]byte, error) {
 // takes refuses a body whose media type is not of the kind.
 func (kind Body) takes(contentType []string) error {
 	switch {
-	case (kind == BodyJSON || kind == BodyEmpty) && !isJSON(contentType):
+	case (kind == BodyJSON || kind == BodyEmpty) && !IsJSON(contentType):
 		return &auth.Error{Code: auth.CodeUnsupportedType, Detail: "the body must be JSON"}
 	case kind == BodyForm && !isForm(contentType):
 		return &auth.Error{Code: auth.CodeUnsupportedType, Detail: "the body must be a form (application/x-www-form-urlencoded)"}
@@ -107,9 +107,9 @@ func (kind Body) takes(contentType []string) error {
 	return nil
 }
 
-// isJSON tells whether a Content-Type is that of JSON (RFC 6839 section 3.1 for
+// IsJSON tells whether a Content-Type is that of JSON (RFC 6839 section 3.1 for
 // the suffix), or says nothing.
-func isJSON(values []string) bool {
+func IsJSON(values []string) bool {
 	if untyped(values) {
 		return true
 	}

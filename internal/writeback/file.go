@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/ostiary/ostiary/internal/auth"
+	"github.com/ostiary/ostiary/internal/disk"
 )
 
 // File appends lines to a file that its owner alone can read.
@@ -22,7 +23,7 @@ func NewFile(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, errors.Join(file.Close(), syncDir(filepath.Dir(path)))
+	return f, errors.Join(file.Close(), disk.SyncDir(filepath.Dir(path)))
 }
 
 func (f *File) How() string { return "file" }
@@ -75,7 +76,7 @@ func (f *File) Tell(_ context.Context, lines []auth.WaitingWriteback) (n int, er
 		return 0, errors.Join(err, file.Truncate(size))
 	}
 	if missing != nil {
-		err = syncDir(filepath.Dir(f.path))
+		err = disk.SyncDir(filepath.Dir(f.path))
 	}
 	if err == nil {
 		err = f.still(file)
@@ -117,12 +118,4 @@ func whole(file *os.File) (size int64, err error) {
 		return size, nil
 	}
 	return size, file.Truncate(size)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
