@@ -202,3 +202,81 @@ func TestBeside_TwoCuts(t *testing.T) {
 		}
 	}
 }
+
+// has gives an account a role, which it makes.
+func (n node) has(a auth.Account, role string) {
+	n.t.Helper()
+	err := n.svc.CreateRole(n.ctx, n.realm.ID, role, client)
+	if err == nil {
+		err = n.svc.AddRole(n.ctx, n.realm.ID, a.ID, role, client)
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// A role that is taken from an account while that is merged into another one is not that one's either.
+func TestBeside_RoleAndMerge(t *testing.T) {
+	n := newNode(t)
+	keep, other := n.account("ada"), n.account("lovelace")
+	n.has(other, "admin")
+	n.beside(func(tx auth.Tx) error {
+		_, err := tx.RemoveRole(n.ctx, n.realm.ID, other.ID, "admin")
+		return err
+	}, func() {
+		if _, err := n.svc.Merge(n.ctx, n.realm.ID, keep.ID, other.ID, auth.PreferKeep, client); err != nil {
+			t.Error(err)
+		}
+	})
+	if roles, _, err := n.svc.Access(n.ctx, n.realm.ID, keep.ID); err != nil || len(roles) != 0 {
+		t.Errorf("the account that was kept has the roles %q: %v", roles, err)
+	}
+}
+
+// What an account loses with its role is in the audit log once.
+func TestBeside_RoleAndMember(t *testing.T) {
+	n := newNode(t)
+	a := n.account("ada")
+	n.has(a, "reader")
+	n.beside(func(tx auth.Tx) error {
+		removed, err := tx.RemoveRole(n.ctx, n.realm.ID, a.ID, "reader")
+		if err != nil || !removed {
+			return err
+		}
+		return tx.InsertEvent(n.ctx, audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: n.realm.ID, At: n.now, Kind: audit.RoleRemoved, Account: a.ID, Detail: "reader"})
+	}, func() {
+		if err := n.svc.DeleteRole(n.ctx, n.realm.ID, "reader", client); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := n.details(audit.RoleRemoved); len(got) != 1 {
+		t.Errorf("%d entries: %q", len(got), got)
+	}
+}
+
+// What a role opened no longer is in the audit log once.
+func TestBeside_GrantAndRole(t *testing.T) {
+	n := newNode(t)
+	n.has(n.account("ada"), "reader")
+	err := n.svc.CreateDatasource(n.ctx, n.realm.ID, "sales", client)
+	if err == nil {
+		err = n.svc.GrantDatasource(n.ctx, n.realm.ID, "reader", "sales", client)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.beside(func(tx auth.Tx) error {
+		revoked, err := tx.RevokeDatasource(n.ctx, n.realm.ID, "reader", "sales")
+		if err != nil || !revoked {
+			return err
+		}
+		return tx.InsertEvent(n.ctx, audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: n.realm.ID, At: n.now, Kind: audit.DatasourceRevoked, Detail: "reader sales"})
+	}, func() {
+		if err := n.svc.DeleteRole(n.ctx, n.realm.ID, "reader", client); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := n.details(audit.DatasourceRevoked); len(got) != 1 {
+		t.Errorf("%d entries: %q", len(got), got)
+	}
+}

@@ -170,19 +170,25 @@ func addRole(ctx context.Context, tx Tx, realm, account uuid.UUID, role string, 
 		return false, err
 	}
 	added, err := tx.AddRole(ctx, realm, account, role, now)
-	if errors.Is(err, ErrNotFound) {
-		err = Errorf(CodeNotFound, "there is no account %s", account)
-	}
-	return added, err
+	return added, noAccount(err, account)
 }
 
-// RemoveRole takes a role from an account; one that it does not have is no error.
+func noAccount(err error, account uuid.UUID) error {
+	if errors.Is(err, ErrNotFound) {
+		return Errorf(CodeNotFound, "there is no account %s", account)
+	}
+	return err
+}
+
+// RemoveRole takes a role from an account; one that it does not have is no error. CodeNotFound if
+// there is no such account: it may have been merged, and then another one has the role.
 func (s *Service) RemoveRole(ctx context.Context, realm, account uuid.UUID, role string, cl Client) error {
 	return s.changeAccess(ctx, realm, audit.RoleRemoved, account, role, cl, func(tx Tx) (bool, error) {
 		if err := knownRole(ctx, tx, realm, role); err != nil {
 			return false, err
 		}
-		return tx.RemoveRole(ctx, realm, account, role)
+		removed, err := tx.RemoveRole(ctx, realm, account, role)
+		return removed, noAccount(err, account)
 	})
 }
 

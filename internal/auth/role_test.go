@@ -336,7 +336,7 @@ func TestThreat54_AccessOfOtherRealm(t *testing.T) {
 	// The names are free here, and lead to nothing there.
 	w.done(s.CreateRole(w.ctx, mine, "theirs", operator), audit.RoleCreated, uuid.Nil, "theirs")
 	w.done(s.AddRole(w.ctx, mine, a.ID, "theirs", operator), audit.RoleAdded, a.ID, "theirs")
-	w.done(s.RemoveRole(w.ctx, mine, b.ID, "theirs", operator), "", uuid.Nil, "")
+	w.refused(s.RemoveRole(w.ctx, mine, b.ID, "theirs", operator), auth.CodeNotFound, "there is no account "+b.ID.String())
 	w.wantAccess(a, "theirs", "")
 	err = s.DeleteRole(w.ctx, mine, "theirs", operator)
 	w.seen++ // that a loses it

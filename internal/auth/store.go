@@ -215,7 +215,8 @@ type RoleWriter interface {
 	DeleteRole(ctx context.Context, realm uuid.UUID, name string) (bool, error)
 	DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error)
 	// AddRole and GrantDatasource return ErrNotFound if the realm lacks what they join, and
-	// hold off its deletion until the commit.
+	// hold off its deletion until the commit. So do RemoveRole and RevokeDatasource, and
+	// RemoveRole returns ErrNotFound if there is no such account.
 	AddRole(ctx context.Context, realm, account uuid.UUID, role string, now time.Time) (bool, error)
 	RemoveRole(ctx context.Context, realm, account uuid.UUID, role string) (bool, error)
 	GrantDatasource(ctx context.Context, realm uuid.UUID, role, datasource string, now time.Time) (bool, error)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -118,7 +119,7 @@ func (q queries) DeleteDatasource(ctx context.Context, realm uuid.UUID, name str
 // AddRole touches the account and the role before it joins them: where several write at
 // once, a deletion of either would otherwise miss a row that is not committed yet.
 func (q queries) AddRole(ctx context.Context, realm, account uuid.UUID, role string, now time.Time) (bool, error) {
-	if err := must(q.exec(ctx, "UPDATE account SET version = version WHERE id = $2 AND realm_id = $1", realm[:], account[:])); err != nil {
+	if err := q.HoldAccount(ctx, realm, account); err != nil {
 		return false, err
 	}
 	if err := q.HoldRole(ctx, realm, role); err != nil {
@@ -137,7 +138,18 @@ func (q queries) HoldDatasource(ctx context.Context, realm uuid.UUID, name strin
 	return must(q.exec(ctx, "UPDATE datasource SET created_at = created_at WHERE realm_id = $1 AND name = $2", realm[:], name))
 }
 
+// RemoveRole touches both likewise: a merge that has read the role would otherwise give it to the account that is
+// kept, and who deletes the role would record once more that the account has lost it.
 func (q queries) RemoveRole(ctx context.Context, realm, account uuid.UUID, role string) (bool, error) {
+	if err := q.HoldAccount(ctx, realm, account); err != nil {
+		return false, err
+	}
+	if err := q.HoldRole(ctx, realm, role); err != nil {
+		if errors.Is(err, auth.ErrNotFound) { // nobody has it
+			err = nil
+		}
+		return false, err
+	}
 	n, err := q.exec(ctx, "DELETE FROM account_role WHERE account_id = $1 AND role = $2 AND realm_id = $3", account[:], role, realm[:])
 	return n > 0, err
 }
@@ -154,7 +166,18 @@ func (q queries) GrantDatasource(ctx context.Context, realm uuid.UUID, role, dat
 	return n > 0, err
 }
 
+// RevokeDatasource touches both, too: who deletes one of them would otherwise record the end of the grant once more.
 func (q queries) RevokeDatasource(ctx context.Context, realm uuid.UUID, role, datasource string) (bool, error) {
+	err := q.HoldRole(ctx, realm, role)
+	if err == nil {
+		err = q.HoldDatasource(ctx, realm, datasource)
+	}
+	if errors.Is(err, auth.ErrNotFound) { // it opens nothing
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
 	n, err := q.exec(ctx, "DELETE FROM role_datasource WHERE realm_id = $1 AND role = $2 AND datasource = $3", realm[:], role, datasource)
 	return n > 0, err
 }

@@ -147,9 +147,13 @@ func roleMember(w *world) {
 	remove := func(account uuid.UUID, role string) bool {
 		return w.yes(func(tx auth.Tx) (bool, error) { return tx.RemoveRole(w.ctx, w.realm, account, role) })
 	}
-	if !remove(a.ID, "reader") || remove(a.ID, "reader") || remove(b.ID, "writer") || remove(newID(), "reader") {
+	if !remove(a.ID, "reader") || remove(a.ID, "reader") || remove(b.ID, "writer") || remove(b.ID, "nothing") {
 		w.Fatal("a role is taken once")
 	}
+	w.fails(auth.ErrNotFound, func(tx auth.Tx) error {
+		_, err := tx.RemoveRole(w.ctx, w.realm, newID(), "reader")
+		return err
+	})
 	w.same("members", w.members("reader"), []uuid.UUID{b.ID})
 	w.same("access", w.access(a.ID), [2][]string{{"writer"}, nil})
 	a.Roles = []string{"writer"}
@@ -254,9 +258,10 @@ func roleRealms(w *world) {
 	}
 	whole(mine, a)
 	whole(theirs, b)
-	if w.yes(func(tx auth.Tx) (bool, error) { return tx.RemoveRole(w.ctx, mine, b.ID, "reader") }) {
-		w.Fatal("a role was taken from another realm's account")
-	}
+	w.fails(auth.ErrNotFound, func(tx auth.Tx) error {
+		_, err := tx.RemoveRole(w.ctx, mine, b.ID, "reader")
+		return err
+	})
 	whole(theirs, b)
 	w.realm = mine
 	w.yes(func(tx auth.Tx) (bool, error) { return tx.RevokeDatasource(w.ctx, mine, "reader", "sales") })
