@@ -280,3 +280,43 @@ func TestBeside_GrantAndRole(t *testing.T) {
 		t.Errorf("%d entries: %q", len(got), got)
 	}
 }
+
+// An enrolment that begins while an import changes its account stays the one whose code was shown.
+func TestBeside_EnrolmentAndImport(t *testing.T) {
+	n := newNode(t)
+	n.imports(`{"username":"ada","source":"one"}`, auth.ImportOptions{})
+	rec, err := n.store.AccountByName(n.ctx, n.realm.ID, "ada", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.beside(func(tx auth.Tx) error {
+		if err := tx.HoldAccount(n.ctx, n.realm.ID, rec.ID); err != nil {
+			return err
+		}
+		return tx.StartFactor(n.ctx, n.realm.ID, rec.ID, auth.Factor{Secret: []byte("shown"), CreatedAt: n.now})
+	}, func() {
+		n.imports(`{"username":"ada","source":"one","totp_enrolment":"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}`, auth.ImportOptions{Update: true})
+	})
+	if rec, err = n.store.AccountByID(n.ctx, n.realm.ID, rec.ID, ""); err != nil || rec.Factor == nil || string(rec.Factor.Secret) != "shown" {
+		t.Errorf("got %+v, %v", rec.Factor, err)
+	}
+}
+
+// An account that is deleted while an import changes it is one that was deleted, and not the end of the import.
+func TestBeside_DeletionAndImport(t *testing.T) {
+	n := newNode(t)
+	n.imports(`{"username":"ada","source":"one"}`, auth.ImportOptions{})
+	rec, err := n.store.AccountByName(n.ctx, n.realm.ID, "ada", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.beside(func(tx auth.Tx) error {
+		_, err := tx.DeleteAccount(n.ctx, n.realm.ID, rec.ID, n.now)
+		return err
+	}, func() {
+		_, problems, err := n.run(`{"username":"ada","source":"one","org":"other"}`, auth.ImportOptions{Update: true, Partly: true}, 100)
+		if err != nil || len(problems) != 1 || problems[0].Kind != "deleted" {
+			t.Errorf("problems %+v, %v", problems, err)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package auth
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,13 @@ import (
 // subjects are added, and none are taken away; and whoever has a password, or a second factor,
 // keeps it, since it may have been changed here.
 func (b *importBatch) update(e *ImportEntry) error {
+	err := b.tx.HoldAccount(b.ctx, b.realm.ID, e.target) // what is read of it here stays so until all of this is stored
+	if errors.Is(err, ErrNotFound) {
+		return ErrConflict // it was deleted since it was looked up: the line is looked at once more
+	}
+	if err != nil {
+		return err
+	}
 	rec, err := b.tx.AccountByID(b.ctx, b.realm.ID, e.target, "")
 	if err != nil {
 		return err
