@@ -322,7 +322,7 @@ func set[T any](field *T, value *T) {
 	}
 }
 
-// SetDisabled disables an account, which ends its sessions, or enables it again.
+// SetDisabled disables an account, which ends its sessions, or enables it again. CodeNotFound if there is none.
 func (s *Service) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled bool, cl Client) error {
 	kind, event := audit.AccountEnabled, backEnabled
 	if disabled {
@@ -334,8 +334,11 @@ func (s *Service) SetDisabled(ctx context.Context, realm, id uuid.UUID, disabled
 	}
 	return s.change(ctx, func(tx Tx) error {
 		changed, err := tx.SetDisabled(ctx, realm, id, disabled, s.now())
+		if err == nil && !changed { // it is so already; or it is no more, and its person may have another account, by a merge
+			_, err = tx.AccountByID(ctx, realm, id, "")
+		}
 		if err != nil || !changed {
-			return err
+			return noAccount(err, id)
 		}
 		if disabled {
 			if _, err := tx.EndSessions(ctx, id, uuid.Nil, "account_disabled", s.now()); err != nil {

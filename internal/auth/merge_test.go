@@ -693,3 +693,22 @@ func TestMerge_FactorElsewhere(t *testing.T) {
 		t.Error("signed in without the second factor")
 	}
 }
+
+// What is to be done to an account that was merged meanwhile is not said to be done: its person has another one.
+func TestMerge_NoMore(t *testing.T) {
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t, threeDialects)
+		keep := w.brought("ada", 7, "one", passOne, "", false)
+		other := w.brought("ada.l", 8, "two", passTwo, "old-8", true)
+		if err := w.svc.CreateRole(w.ctx, w.realm.ID, "admin", client); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.svc.AddRole(w.ctx, w.realm.ID, other.ID, "admin", client); err != nil {
+			t.Fatal(err)
+		}
+		w.merge(keep, other, auth.PreferNone)
+		w.wantCode(w.svc.SetDisabled(w.ctx, w.realm.ID, other.ID, true, client), auth.CodeNotFound)
+		w.wantCode(w.svc.SetDisabled(w.ctx, w.realm.ID, other.ID, false, client), auth.CodeNotFound)
+		w.wantCode(w.svc.RemoveRole(w.ctx, w.realm.ID, other.ID, "admin", client), auth.CodeNotFound)
+	})
+}
