@@ -337,7 +337,8 @@ type SessionWriter interface {
 	TouchSession(ctx context.Context, realm, id uuid.UUID, idleAt, now time.Time) (bool, error)
 	// EndSession reports whether the session was alive.
 	EndSession(ctx context.Context, realm, id uuid.UUID, reason string, now time.Time) (bool, error)
-	// EndSessions ends all live sessions of an account but one (uuid.Nil: all) and counts them;
+	// EndSessions ends all live sessions of an account but one (uuid.Nil: all) and counts them, and
+	// those that may be alive by the clock of another node;
 	// no token that another server issued before, and that has no session yet, gets one.
 	EndSessions(ctx context.Context, account, except uuid.UUID, reason string, now time.Time) (int, error)
 }

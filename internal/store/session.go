@@ -149,6 +149,15 @@ func (q queries) EndSessions(ctx context.Context, account, except uuid.UUID, rea
 	if err != nil {
 		return 0, err
 	}
-	return q.exec(ctx, `UPDATE session AS s SET ended_at = $2, end_reason = $3
-		WHERE s.account_id = $1 AND s.id <> $4 AND `+alive, account[:], micros(now), reason, except[:])
+	args := []any{account[:], micros(now), reason, except[:]}
+	const end = "UPDATE session AS s SET ended_at = $2, end_reason = $3 WHERE s.account_id = $1 AND s.id <> $4 AND "
+	n, err := q.exec(ctx, end+alive, args...)
+	if err != nil {
+		return n, err
+	}
+	// By the clock of a node that is behind, those that are over by this one's may go on yet.
+	return n, q.keep(ctx, end+"s.ended_at = 0 AND s.expires_at > $5 AND (s.idle_at = 0 OR s.idle_at > $5)", append(args, micros(now.Add(-clocksDiffer)))...)
 }
+
+// clocksDiffer is how far the clocks of nodes may, where that costs nothing to bear.
+const clocksDiffer = time.Minute

@@ -131,7 +131,9 @@ func sessionEndAll(w *world) {
 		return n
 	}
 	kept, other := w.session(a.ID), w.session(b.ID)
-	dead := w.session(a.ID, func(s *auth.Session) { s.IdleAt = w.now })
+	dead := w.session(a.ID, func(s *auth.Session) { s.IdleAt = w.now.Add(-time.Minute) })
+	idle := w.session(a.ID, func(s *auth.Session) { s.IdleAt = w.now })
+	expired := w.session(a.ID, func(s *auth.Session) { s.IdleAt, s.ExpiresAt = time.Time{}, w.now.Add(-59*time.Second) })
 	w.session(a.ID)
 	w.session(a.ID)
 	if n := all(kept.ID); n != 2 {
@@ -146,6 +148,13 @@ func sessionEndAll(w *world) {
 	w.same("the reason", w.sessionByID(kept.ID).EndReason, "password_changed")
 	w.same("dead before", w.sessionByID(dead.ID).Session, dead)
 	w.same("another account's", w.sessionByID(other.ID).Session, other)
+	for _, s := range []auth.Session{idle, expired} {
+		if w.yes(func(tx auth.Tx) (bool, error) {
+			return tx.TouchSession(w.ctx, w.realm, s.ID, time.Time{}, w.now.Add(-time.Minute))
+		}) {
+			w.Fatal("a session goes on by a clock that is behind, and all had ended")
+		}
+	}
 }
 
 func sessionList(w *world) {
