@@ -54,6 +54,36 @@ func TestEachHolding_Pages(t *testing.T) {
 	}
 }
 
+// TestEachHolding_OneMoment changes names while they are read: none is of another moment than the account's username.
+func TestEachHolding_OneMoment(t *testing.T) {
+	onEngines(t, func(t *testing.T, newWorld worldMaker) {
+		w := newWorld(t)
+		ada := w.account("ada")
+		renamed := make(chan error)
+		go func() {
+			var err error
+			for i := 0; i < 100 && err == nil; i++ {
+				name := []string{"lovelace", "ada"}[i%2]
+				_, err = w.svc.UpdateAccount(w.ctx, w.realm.ID, ada.ID, auth.AccountChange{Username: &name}, client)
+			}
+			renamed <- err
+		}()
+		for {
+			select {
+			case err := <-renamed:
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			default:
+			}
+			if h := w.holdings()[0]; len(h.Names) > 0 {
+				t.Errorf("an account called %q is also called %v", h.Username, h.Names)
+			}
+		}
+	})
+}
+
 // TestEachHolding_Factor: an enrolment goes along until it is withdrawn.
 func TestEachHolding_Factor(t *testing.T) {
 	w := newWorld(t)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -12,6 +13,33 @@ import (
 
 	"github.com/ostiary/ostiary/internal/auth"
 )
+
+// Holdings implements auth.Store: a page is what was there at one moment, since what an account is called, and what
+// proves it, lie in several tables.
+func (s *Store) Holdings(ctx context.Context, realm, after uuid.UUID, limit int, now time.Time) (page []auth.Holding, err error) {
+	err = s.onceMore(func() error {
+		n, err := s.Snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		defer n.Close()
+		p := &prepared{watch: &s.watch, limit: s.limit}
+		if s.direct != nil {
+			p.direct = pool{n.tx}
+		} else {
+			p.prepare = func(ctx context.Context, query string) (*sql.Stmt, error) {
+				st, err := s.stmt(ctx, query)
+				if err != nil {
+					return nil, err
+				}
+				return n.tx.StmtContext(ctx, st), nil
+			}
+		}
+		page, err = queries{p}.Holdings(ctx, realm, after, limit, now)
+		return err
+	})
+	return page, err
+}
 
 // Holdings reads a page of accounts, and then what belongs to them, a table at a time.
 func (q queries) Holdings(ctx context.Context, realm, after uuid.UUID, limit int, now time.Time) ([]auth.Holding, error) {

@@ -22,8 +22,14 @@ type rows interface {
 	Close() error
 }
 
-// pool is a direct of connections that are used in turn.
-type pool struct{ db *sql.DB }
+// pool is a direct of connections that are used in turn, or of a transaction on one.
+type pool struct {
+	db interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+		querier
+	}
+}
 
 func (p pool) exec(ctx context.Context, query string, args []any) (int, error) {
 	res, err := p.db.ExecContext(ctx, query, args...)
