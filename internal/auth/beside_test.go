@@ -281,6 +281,44 @@ func TestBeside_GrantAndRole(t *testing.T) {
 	}
 }
 
+// What is used again just as it is about to be deleted for its age stays: a guess that was counted, and a source that signed in.
+func TestBeside_SweepAndUse(t *testing.T) {
+	n := newNode(t)
+	a, b := n.account("ada"), auth.DefaultBudgets()
+	k := auth.BudgetKey{Realm: n.realm.ID, Kind: auth.BudgetAccount, Subject: a.ID.String()}
+	charge := func(at time.Time) func(tx auth.Tx) error {
+		return func(tx auth.Tx) error {
+			_, err := tx.ChargeBudget(n.ctx, k, b.Account, at)
+			return err
+		}
+	}
+	note := func(at time.Time) func(tx auth.Tx) error {
+		return func(tx auth.Tx) error {
+			if err := tx.NoteSource(n.ctx, a.ID, "192.0.2.1", at); err != nil {
+				return err
+			}
+			return tx.HoldAccount(n.ctx, n.realm.ID, a.ID) // with which the other is sent
+		}
+	}
+	at := n.now
+	for name, use := range map[string]func(at time.Time) func(tx auth.Tx) error{"guess": charge, "source": note} {
+		if err := n.store.InTx(n.ctx, use(at)); err != nil {
+			t.Fatal(err)
+		}
+		at = at.Add(10 * 365 * 24 * time.Hour)
+		n.beside(use(at), func() {
+			if _, err := n.store.Sweep(n.ctx, at, 100, 1, b); err != nil {
+				t.Error(err)
+			}
+		})
+		known, err := n.store.KnownSource(n.ctx, a.ID, "192.0.2.1", at)
+		s, failed := n.store.Budget(n.ctx, k)
+		if err != nil || failed != nil || known != (name == "source") || s.Failures != 1 && name == "guess" {
+			t.Errorf("%s: known %v, %d wrong guesses, %v, %v", name, known, s.Failures, err, failed)
+		}
+	}
+}
+
 // An enrolment that begins while an import changes its account stays the one whose code was shown.
 func TestBeside_EnrolmentAndImport(t *testing.T) {
 	n := newNode(t)

@@ -62,14 +62,18 @@ func oldRows(now time.Time, b auth.Budgets) []old {
 	}
 }
 
+// where is the condition for them.
+func (o old) where() string {
+	if o.but != "" {
+		return o.age + " < $1 AND " + o.but
+	}
+	return o.age + " < $1"
+}
+
 // oldest selects something of the oldest of them. The order has the engine walk the index,
 // even where it believes that most rows are old, and that any of the table will do.
 func (o old) oldest(what, limit string) (query string, args []any) {
-	where := o.age + " < $1"
-	if o.but != "" {
-		where += " AND " + o.but
-	}
-	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %s", what, o.table, where, o.age, limit), append([]any{o.before}, o.args...)
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %s", what, o.table, o.where(), o.age, limit), append([]any{o.before}, o.args...)
 }
 
 // look tells whether there is any: those who write need not wait for whoever finds nothing.
@@ -78,10 +82,11 @@ func (o old) look() (query string, args []any) {
 	return "SELECT COALESCE((" + query + "), 0)", args
 }
 
-// drop deletes at most limit of them.
+// drop deletes at most limit of them. Of a row that is used again at the same moment, PostgreSQL looks at the
+// condition once more before it deletes it, but not at what was selected: so it stands outside, too.
 func (o old) drop(limit int) (query string, args []any) {
 	query, args = o.oldest(o.key, fmt.Sprintf("$%d", len(o.args)+2))
-	return fmt.Sprintf("DELETE FROM %s WHERE (%s) IN (%s)", o.table, o.key, query), append(args, limit)
+	return fmt.Sprintf("DELETE FROM %s WHERE (%s) IN (%s) AND %s", o.table, o.key, query, o.where()), append(args, limit)
 }
 
 // Sweep deletes at most limit rows of each kind that nothing can use any more, and
