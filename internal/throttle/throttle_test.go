@@ -35,7 +35,7 @@ func TestPolicy_Until(t *testing.T) {
 		"a window, not full":   {Source, at(59, 0), 0},
 		"a window that ended":  {Source, at(60, -10*time.Minute), 0},
 		"a window, clock back": {Source, at(60, 24*time.Hour), 10 * time.Minute},
-		"off":                  {Policy{}, at(1000, 0), 0},
+		"off":                  {Policy{First: time.Second, Max: time.Minute, Decay: time.Hour, Wall: 100}, at(1000, 0), 0},
 	} {
 		got := max(0, c.policy.Until(c.state, noon).Sub(noon))
 		if got != c.wait {
@@ -46,19 +46,23 @@ func TestPolicy_Until(t *testing.T) {
 
 func TestPolicy_Failures(t *testing.T) {
 	for name, c := range map[string]struct {
+		policy   Policy
 		failures int
 		ago      time.Duration
 		left     int
 	}{
-		"no time":             {8, 0, 8},
-		"less than the decay": {8, time.Hour - time.Second, 8},
-		"one is forgotten":    {8, time.Hour, 7},
-		"all are":             {8, 9 * time.Hour, 0},
-		"short of the wall":   {99, 30 * time.Hour, 69},
-		"the wall stays":      {100, 1000 * time.Hour, 100},
-		"a clock set back":    {8, -24 * time.Hour, 8},
+		"no time":              {Account, 8, 0, 8},
+		"less than the decay":  {Account, 8, time.Hour - time.Second, 8},
+		"one is forgotten":     {Account, 8, time.Hour, 7},
+		"all are":              {Account, 8, 9 * time.Hour, 0},
+		"short of the wall":    {Account, 99, 30 * time.Hour, 69},
+		"the wall stays":       {Account, 100, 1000 * time.Hour, 100},
+		"a clock set back":     {Account, 8, -24 * time.Hour, 8},
+		"a window":             {Source, 8, 10*time.Minute - time.Second, 8},
+		"a window that ended":  {Source, 8, 10 * time.Minute, 0},
+		"a window, clock back": {Source, 8, -24 * time.Hour, 8},
 	} {
-		if got := Account.Failures(State{Failures: c.failures, FirstAt: noon, LastAt: noon}, noon.Add(c.ago)); got != c.left {
+		if got := c.policy.Failures(State{Failures: c.failures, FirstAt: noon, LastAt: noon}, noon.Add(c.ago)); got != c.left {
 			t.Errorf("%s: %d, want %d", name, got, c.left)
 		}
 	}
@@ -173,26 +177,100 @@ func TestGate_FirstComeFirstServed(t *testing.T) {
 	})
 }
 
-func TestGate_WaiterLeaves(t *testing.T) {
-	g := NewGate()
-	one := Policy{Free: 1, First: time.Second, Max: time.Minute, Decay: time.Hour}
-	load := func() (State, error) { return State{}, nil }
-	now := func() time.Time { return noon }
-	leave, _, err := g.Enter(t.Context(), "k", one, now, load)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, _, err := g.Enter(ctx, "k", one, now, load); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a waiter whose time is over: %v", err)
-	}
-	leave(false)
-	again, wait, err := g.Enter(t.Context(), "k", one, now, load)
-	if err != nil || wait != 0 {
-		t.Fatalf("%v %v", wait, err)
-	}
-	again(false)
+// entrant asks for a place in the background: in has what gives it back, once there is one.
+func entrant(ctx context.Context, g *Gate, p Policy, failures *atomic.Int32) (in chan func(bool)) {
+	in = make(chan func(bool), 1)
+	go func() {
+		load := func() (State, error) { return State{Failures: int(failures.Load()), LastAt: noon}, nil }
+		if leave, _, err := g.Enter(ctx, "k", p, func() time.Time { return noon }, load); err == nil {
+			in <- leave
+		}
+	}()
+	synctest.Wait()
+	return in
+}
+
+// A place is free once who had it leaves, and for one: not when somebody else stops waiting for it.
+func TestThreat03_PlacesInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		two := Policy{Free: 2, First: time.Second, Max: time.Minute, Decay: time.Hour}
+		enter := func(ctx context.Context) chan func(bool) { return entrant(ctx, g, two, new(atomic.Int32)) }
+		first, second := enter(t.Context()), enter(t.Context())
+		(<-first)(false)
+		third := enter(t.Context())
+		var impatient [2]context.Context
+		var hangUp [2]context.CancelFunc
+		for i := range impatient {
+			impatient[i], hangUp[i] = context.WithCancel(t.Context())
+		}
+		enter(impatient[0])
+		fourth := enter(t.Context())
+		enter(impatient[1])
+		fifth := enter(t.Context())
+		hangUp[0]()
+		hangUp[1]()
+		synctest.Wait()
+		if len(second) != 1 || len(third) != 1 || len(fourth) != 0 || len(fifth) != 0 {
+			t.Fatalf("in: %d %d %d %d", len(second), len(third), len(fourth), len(fifth))
+		}
+		for _, in := range []chan func(bool){second, third} {
+			(<-in)(false)
+			synctest.Wait()
+		}
+		if len(fourth) != 1 || len(fifth) != 1 {
+			t.Fatalf("behind those who left: %d %d", len(fourth), len(fifth))
+		}
+		(<-fourth)(false)
+		(<-fifth)(false)
+		if len(g.keys) != 0 {
+			t.Errorf("%d keys are left", len(g.keys))
+		}
+	})
+}
+
+// What was read of the counter before a guess ended is read again, also if that guess ended meanwhile.
+func TestThreat03_StaleCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		failures := Account.Free - 1
+		now := func() time.Time { return noon }
+		leave, _, err := g.Enter(t.Context(), "k", Account, now, func() (State, error) { return State{Failures: failures, LastAt: noon}, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, wait, err := g.Enter(t.Context(), "k", Account, now, func() (State, error) {
+			read := State{Failures: failures, LastAt: noon}
+			failures = Account.Free
+			leave(false)
+			return read, nil
+		})
+		if wait != time.Second || err != nil {
+			t.Errorf("one guess more than is free: %v, %v", wait, err)
+		}
+	})
+}
+
+// Who waited behind the last free guess goes on beside the others when that one was right.
+func TestGate_RoomGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate()
+		var failures atomic.Int32
+		failures.Store(int32(Account.Free - 1))
+		owner := entrant(t.Context(), g, Account, &failures)
+		var crowd [3]chan func(bool)
+		for i := range crowd {
+			crowd[i] = entrant(t.Context(), g, Account, &failures)
+		}
+		failures.Store(0)
+		(<-owner)(false)
+		synctest.Wait()
+		for i, in := range crowd {
+			if len(in) != 1 {
+				t.Errorf("number %d still waits", i)
+			}
+		}
+	})
 }
 
 // Those that wait behind a guess that could not be decided are told so, and no other.
