@@ -96,7 +96,7 @@ func TestParseHead(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	hash := good.Hash.String()
-	for _, bad := range []string{"", ":", "12", "12:", ":" + hash, "12:" + hash[1:], "12:" + hash + "0", "-1:" + hash, "+1:" + hash, "012:" + hash,
+	for _, bad := range []string{"", ":", "12", "12:", ":" + hash, "12:" + hash[1:], "12:" + hash + "0", "12:" + hash + "00", "-1:" + hash, "+1:" + hash, "012:" + hash,
 		" 12:" + hash, "12: " + hash[1:], "12:" + strings.ToUpper(hash), "99999999999999999999:" + hash, "12:" + hash + "\n", "1_2:" + hash} {
 		if got, err := ParseHead(bad); err == nil || got != (Head{}) {
 			t.Errorf("%q is read as %v", bad, got)

@@ -92,6 +92,7 @@ func TestGlance(t *testing.T) {
 		{"nothing", func(*rows) {}, nil},
 		{"a cut", func(r *rows) { r.cut(20) }, nil},
 		{"all cut", func(r *rows) { r.events, r.points = nil, nil; r.sign(true) }, nil},
+		{"not signed yet", func(r *rows) { r.points = []Checkpoint{{}} }, nil},
 		{"the middle is not looked at", func(r *rows) { r.at(25).Detail = "x" }, nil},
 		{"the beginning removed", func(r *rows) { r.drop(1, 20) }, []string{"entries 1 to 20: missing"}},
 		{"more than was cut", func(r *rows) { r.cut(20); r.drop(21, 30) }, []string{"entries 21 to 30: missing"}},

@@ -244,9 +244,13 @@ func TestVerify_Anchor(t *testing.T) {
 		}
 	}
 	other := newRows()
-	report, err := Verify(newRows().log(), anchor(other, 60))
-	if err != nil || !like(report.Findings, []string{"entries 1 to 60: not what the given head is of"}) {
-		t.Errorf("another log: %q, %v", texts(report.Findings), err)
+	for _, seq := range []int64{20, 60} { // 20 is where it is cut
+		r := newRows()
+		r.cut(20)
+		report, err := Verify(r.log(), anchor(other, seq))
+		if err != nil || !like(report.Findings, []string{fmt.Sprintf("entries 1 to %d: not what the given head is of", seq)}) {
+			t.Errorf("another log: %q, %v", texts(report.Findings), err)
+		}
 	}
 }
 
