@@ -1,18 +1,32 @@
 package storetest
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/keyring"
 )
 
-// text is a value with all its exported fields.
+// text is a value with all its exported fields. What has a head in it would marshal as that head alone.
 func text(v any) string {
+	switch of := v.(type) {
+	case audit.SealedHead:
+		v = []any{of.Head, hex.EncodeToString(of.Seal)}
+	case audit.Checkpoint:
+		v = []any{of.RealmID, of.Head, of.At, of.Cut, of.Signature}
+	case []audit.Checkpoint:
+		var all []string
+		for _, c := range of {
+			all = append(all, text(c))
+		}
+		v = all
+	}
 	b, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return err.Error()

@@ -223,7 +223,7 @@ func (w *world) sessionByID(id uuid.UUID) auth.SessionRecord {
 	return rec
 }
 
-// same fails unless both are equal in what == cannot see: it compares what %+v prints.
+// same fails unless both are equal in what == cannot see: it compares their texts.
 func (w *world) same(what string, got, want any) {
 	w.Helper()
 	if g, e := text(got), text(want); g != e {
