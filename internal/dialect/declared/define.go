@@ -102,7 +102,7 @@ func (r *reader) define(s *section, taken []auth.Dialect) *Definition {
 // readDefaults reads what a mount has unless it says otherwise.
 func (d *Definition) readDefaults(s *section) {
 	d.defaults = auth.Mount{Dialect: d.Name}
-	d.subject = s.word("subject", "id", "id", "number", "username", "email")
+	d.subject = s.word("subject", "id", "id", "number")
 	d.two = auth.Code(s.word("two_credentials", string(auth.CodeInvalidInput), string(auth.CodeInvalidInput), string(auth.CodeBadCredentials)))
 	m := &d.defaults
 	m.SessionIdle = s.duration("session_idle")
@@ -220,15 +220,9 @@ func (d *Definition) checkUses(s *section) {
 	}
 }
 
-// subjects are what an account is called that has no alias, by the word for it. Usernames
-// and e-mail addresses are one namespace, so either can stand in for the other.
+// subjects are what an account is called that has no alias, by the word for it; by its id, if
+// there is none. A name is no such thing: who gives it up leaves it to another, and the store
+// keeps aliases apart from ids and numbers alone.
 var subjects = map[string]func(auth.Account) string{
-	"number":   func(a auth.Account) string { return fmt.Sprint(a.Number) },
-	"username": func(a auth.Account) string { name, _ := dialect.Names(a); return name },
-	"email": func(a auth.Account) string {
-		if a.Email == "" {
-			return a.Username
-		}
-		return a.Email
-	},
+	"number": func(a auth.Account) string { return fmt.Sprint(a.Number) },
 }

@@ -36,7 +36,7 @@ var wrong = map[string]struct{ from, to, says string }{
 	"half a second": {`access_ttl = "1h"`, `access_ttl = §"1.5s"`, "no time in whole seconds"},
 	"too long":      {`access_ttl = "1h"`, `§access_ttl = "25h"`, "longer than session_max"},
 	"retry of none": {`flow = "refresh"`, `flow = §"refreshes"`, "is not one of sign_in, begin, complete, refresh, renew, logout"},
-	"subject":       {`session_max`, "subject = §\"phone\"\nsession_max", `subject: "phone" is not one of id, number, username, email`},
+	"subject":       {`session_max`, "subject = §\"username\"\nsession_max", `subject: "username" is not one of id, number`},
 	"algorithm":     {`session_max`, "algorithms = [\"RS256\", §\"none\"]\nsession_max", `"none" is not one of RS256, ES256, EdDSA`},
 	"issuer":        {`session_max`, "issuer = §\"https://${host}\"\nsession_max", "${realm} its only placeholder"},
 	"audience":      {`audience = "acme-api"`, `audience = §"a b"`, "printable ASCII without spaces"},

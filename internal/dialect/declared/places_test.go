@@ -76,7 +76,7 @@ func TestPlaces(t *testing.T) {
 	token = token[7:]
 	renewed := h.Send(t, at("POST", "/bare", "", "Authorization", token)).Text(t, "token")
 	who, err := h.Service.Identify(t.Context(), h.RealmID(dialecttest.Realm), auth.Presented{Token: renewed, Bare: true})
-	if err != nil || who.Subject != "ada" || who.Dialect != "places" {
+	if err != nil || who.Subject != "1" || who.Dialect != "places" {
 		t.Errorf("%+v, %v", who, err)
 	}
 	h.Send(t, at("POST", "/bare", "", "Authorization", "Bearer "+token)).Is(t, "a scheme where there is none", http.StatusForbidden)
