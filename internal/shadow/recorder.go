@@ -51,7 +51,8 @@ func (r *recorder) send(w http.ResponseWriter) {
 }
 
 // pass sends the answer of a legacy server. Its headers stand in place of ours of the same
-// name, and its word on which pages may read it in place of ours altogether.
+// name, and its word on which pages may read it in place of ours altogether. Nobody keeps the
+// answer, whatever that server says: it is about a credential.
 func pass(w http.ResponseWriter, a *legacy.Answer) {
 	h := w.Header()
 	for name := range a.Header {
@@ -67,6 +68,9 @@ func pass(w http.ResponseWriter, a *legacy.Answer) {
 	for name, values := range a.Header {
 		h[name] = values
 	}
+	if !noStore(h) {
+		h["Cache-Control"] = []string{"no-store"}
+	}
 	if a.Status != http.StatusNoContent && a.Status != http.StatusNotModified {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
 	}
@@ -75,6 +79,16 @@ func pass(w http.ResponseWriter, a *legacy.Answer) {
 	}
 	w.WriteHeader(a.Status)
 	_, _ = w.Write(a.Body)
+}
+
+// noStore tells whether an answer says already that nobody may keep it.
+func noStore(h http.Header) bool {
+	for directive := range strings.SplitSeq(strings.Join(h["Cache-Control"], ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(directive), "no-store") {
+			return true
+		}
+	}
+	return false
 }
 
 // copied keeps what is read of a body.
