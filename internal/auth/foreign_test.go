@@ -783,3 +783,30 @@ func TestForeign_Algorithms(t *testing.T) {
 	_, err = h.identify(twin)
 	h.wantCode(err, auth.CodeSessionEnded)
 }
+
+// TestForeign_ClockBehind: where the end of a key is still to come by this node's clock, the key of the same kid that was
+// imported in its place is in force all the same, and the realm's own tokens are good.
+func TestForeign_ClockBehind(t *testing.T) {
+	var options auth.Options
+	h := newOldHouse(t, newWorld, func(o *auth.Options) { options = *o })
+	h.account("steve")
+	h.importKey(numbered, "old")
+	h.advance(20 * time.Second)
+	if _, _, err := h.svc.EndForeignKey(h.ctx, h.realm.ID, "old", client); err != nil {
+		t.Fatal(err)
+	}
+	h.advance(time.Second)
+	h.importKeys(auth.NewForeignKeys{
+		Dialect: numbered, Issuer: "a corrected issuer", Until: h.clock().Add(time.Hour),
+		Keys: []keyring.PublicKey{{Kid: "old", Algorithm: keyring.RS256, Key: h.rsa.Public()}},
+	})
+	h.advance(-21 * time.Second)
+	options.Dialects = h.rules()
+	for _, m := range h.mounts {
+		options.Mounts = append(options.Mounts, m)
+	}
+	h.svc = auth.New(options) // a node that has seen neither
+	h.mustIdentify(h.old("1", token.Claims{"iss": "a corrected issuer"}))
+	h.refused("the issuer before", h.old("1"))
+	h.signIn("steve")
+}

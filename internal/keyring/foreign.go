@@ -124,14 +124,18 @@ func openForeign(master seal.Key, f Foreign) (*ForeignKey, error) {
 	return &ForeignKey{f, public}, CheckForeign(f.Algorithm, public)
 }
 
-// addForeign opens the foreign keys. A public one stands in the JWK Set, by its thumbprint if its tokens name none.
+// addForeign opens the foreign keys, newest first. A public one stands in the JWK Set, by its thumbprint if its tokens
+// name none. Of two with one kid the newest counts: the other one has ended, which a clock that is behind does not know yet.
 func (r *Ring) addForeign(master seal.Key, records []Foreign) (published []*key, err error) {
 	for _, record := range records {
 		k, err := openForeign(master, record)
 		if err != nil {
 			return nil, fmt.Errorf("keyring: foreign key %q: %w", record.Name(), err)
 		}
-		if record.Kid != "" && (r.byKid[record.Kid] != nil || r.foreignBy(record.Kid)) {
+		if record.Kid != "" && r.foreignBy(record.Kid) {
+			continue
+		}
+		if record.Kid != "" && r.byKid[record.Kid] != nil {
 			return nil, fmt.Errorf("keyring: foreign key %q has the kid of another key", record.Kid)
 		}
 		r.foreign = append(r.foreign, k)
