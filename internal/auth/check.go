@@ -24,6 +24,8 @@ type attempt struct {
 	began   time.Time // before anything of the account was looked for; zero: not yet
 	// codeLater: the second factor's code has a step of its own, so that it does not follow the password.
 	codeLater bool
+	// alone: the password is to prove the account by itself, which that of an account with a second factor does not.
+	alone bool
 }
 
 // checked is what the check of a password found. It is returned if the password was right, here or for the Elder that answers.
@@ -131,6 +133,9 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 	if err != nil {
 		g.leave()
 		return nil, err
+	}
+	if reason == "" && a.alone && !s.without(&got.rec) {
+		kind, reason = audit.FactorFailed, "factor_required"
 	}
 	if reason != "" {
 		return nil, s.fail(ctx, a, got, kind, reason)
@@ -243,15 +248,23 @@ func (s *Service) Warm(ctx context.Context, realm uuid.UUID) {
 	}
 }
 
+// schemesOf are those of a realm's hashes: if they can't be read, as they were, since that must not show in the time.
+func (s *Service) schemesOf(ctx context.Context, realm uuid.UUID) []string {
+	st, err := s.state(ctx, realm)
+	if err == nil {
+		return st.schemes
+	}
+	if v, ok := s.realms.Load(realm); ok {
+		return v.(*realmState).schemes
+	}
+	return nil
+}
+
 // waitFloor waits until a failed check has taken as long as the slowest one that the
 // realm can make, so that the time says nothing about the account. What the store did for
 // it counts too: an account that is known costs more queries than one that is not.
 func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
-	st, err := s.state(ctx, a.realm)
-	if err != nil {
-		return
-	}
-	floor := float64(s.hasher.Floor(st.schemes)) * float64(got.stretch) * max(1, got.pace)
+	floor := float64(s.hasher.Floor(s.schemesOf(ctx, a.realm))) * float64(got.stretch) * max(1, got.pace)
 	if a.elder != nil { // whether it was asked or not
 		floor += float64(a.elder.Floor())
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/password"
 )
@@ -61,4 +63,20 @@ func TestLogin_TimeOver(t *testing.T) {
 	observer.end = func() { <-ctx.Done() }
 	_, err := w.svc.SignIn(ctx, w.one, auth.Credentials{Name: "ada", Password: goodPassword}, client)
 	w.wantCode(err, auth.CodeUnavailable)
+}
+
+// TestThreat02_RealmUnread: the floor holds also while what is known of the realm can't be read.
+func TestThreat02_RealmUnread(t *testing.T) {
+	var options auth.Options
+	w := newWorld(t, func(o *auth.Options) { options = *o })
+	w.svc = auth.New(options) // which has read nothing yet
+	w.edit("UPDATE realm SET refresh_key = x'00'")
+	floor := options.Hasher.Floor(nil)
+	for range 8 { // a hash that was slow would hide it
+		began := time.Now()
+		_, err := w.svc.SignIn(w.ctx, w.one, auth.Credentials{Name: uuid.NewString(), Password: "a wrong password"}, client)
+		if took := time.Since(began); auth.CodeOf(err) != auth.CodeBadCredentials || took < floor {
+			t.Errorf("%v after %v, the floor is %v", err, took, floor)
+		}
+	}
 }

@@ -177,8 +177,8 @@ func (s *Service) proven(ctx context.Context, tx Tx, p *MergePlan, of uuid.UUID,
 // Join merges the account of a name and a password in a dialect with the one of a live token:
 // whoever has both is one person. The login of the token must be a fresh one: else whoever has
 // stolen it could give himself a password. A wrong password is CodeBadCredentials, and counts
-// as a guess; CodeForbidden for a login that is too old, and for an account with a second
-// factor, which a password alone does not prove.
+// as a guess; so is that of an account with a second factor, which a password alone does not prove.
+// CodeForbidden for a login that is too old.
 func (s *Service) Join(ctx context.Context, realm uuid.UUID, p Presented, d Dialect, c Credentials, cl Client) error {
 	f, err := s.find(ctx, realm, p, s.anew)
 	if err != nil {
@@ -193,15 +193,12 @@ func (s *Service) Join(ctx context.Context, realm uuid.UUID, p Presented, d Dial
 		return Errorf(CodeForbidden, "sign in again: the login of this token is more than %s old", joinWithin)
 	}
 	cl.token = audit.TokenTag(p.Token)
-	got, err := s.check(ctx, attempt{realm: realm, dialect: d, client: cl}, nil, c)
+	got, err := s.check(ctx, attempt{realm: realm, dialect: d, client: cl, alone: true}, nil, c)
 	if err != nil {
 		return err
 	}
 	if got.rec.ID == who.Account {
 		return Errorf(CodeConflict, "this is the account of the token itself")
-	}
-	if got.rec.Elsewhere != "" || s.factorState(got.rec.Factor) == FactorConfirmed {
-		return Errorf(CodeForbidden, "that account has a second factor: sign in to it, and join this one to it")
 	}
 	mine, err := s.store.AccountByID(ctx, realm, who.Account, "")
 	if err != nil {

@@ -161,5 +161,12 @@ func TestJoin_Account(t *testing.T) {
 	secured := w.brought("eve", 9, "two", passTwo, "", true)
 	w.enroll(secured)
 	p, _ = token()
-	w.wantCode(join(p, "two", "eve", passTwo), auth.CodeForbidden)
+	w.wantCode(join(p, "two", "eve", passTwo), auth.CodeBadCredentials)
+	budgets, err = w.svc.BudgetOf(w.ctx, w.realm.ID, secured.ID)
+	if err != nil || len(budgets) != 1 || budgets[0].Failures != 1 {
+		t.Errorf("a right password that does not do by itself: %+v, %v", budgets, err)
+	}
+	if e := w.events(audit.FactorFailed); len(e) != 1 || e[0].Account != secured.ID {
+		t.Errorf("the log: %+v", e)
+	}
 }
