@@ -291,8 +291,11 @@ func TestShadow_ByteForByte(t *testing.T) {
 				t.Errorf("%s: %s: %s is %q, the old server said %q", dialect, what, name, res.Header[name], values)
 			}
 		}
+		if got := res.Header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("%s: %s: Cache-Control is %q", dialect, what, got)
+		}
 		for name := range res.Header {
-			if p.header[name] == nil && name != "X-Content-Type-Options" {
+			if p.header[name] == nil && name != "X-Content-Type-Options" && name != "Cache-Control" {
 				t.Errorf("%s: %s: %s is ours", dialect, what, name)
 			}
 		}
