@@ -222,15 +222,16 @@ func accountPrefix(w *world) {
 // accountPrefixApart finds accounts that are apart in the dialect of the name, each once.
 func accountPrefixApart(w *world) {
 	w.account("anna")
-	a, b := w.person("anna", 90), w.person("annabel", 91)
-	a.Apart, b.Apart = "two", "one"
-	for _, rec := range []auth.AccountRecord{a, b} {
+	a, b, c, d := w.person("anna", 90), w.person("annabel", 91), w.person("annz", 92), w.person("bea", 93)
+	a.Apart, b.Apart, c.Apart, d.Apart = "two", "one", "two", "two"
+	c.Email = "aaa@example.com" // before the prefix
+	for _, rec := range []auth.AccountRecord{a, b, c, d} {
 		w.in(func(tx auth.Tx) error { return tx.InsertAccount(w.ctx, rec, keysOf(rec)) })
 	}
 	w.in(func(tx auth.Tx) error {
 		return tx.AddName(w.ctx, w.realm, a.ID, auth.AccountName{Dialect: "one", Key: "anne"})
 	})
-	for d, want := range map[auth.Dialect][]string{"one": {"annabel", "anne"}, "two": {"anna"}, "three": nil} {
+	for d, want := range map[auth.Dialect][]string{"one": {"annabel", "anne"}, "two": {"anna", "annz"}, "three": nil} {
 		for _, size := range []int{1, 10} {
 			var got []string
 			for after := ""; ; {

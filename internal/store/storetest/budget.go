@@ -59,20 +59,21 @@ func budgetEmpty(w *world) {
 
 func budgetClear(w *world) {
 	k := w.budgetKey(auth.BudgetKnown)
-	factor, source := k, k
-	factor.Kind, source.Subject = auth.BudgetFactor, ""
-	for _, x := range []auth.BudgetKey{k, factor, source} {
+	factor, source, elsewhere, other := k, k, k, w.budgetKey(auth.BudgetKnown)
+	factor.Kind, source.Subject, elsewhere.Source, other.Source = auth.BudgetFactor, "", "192.0.2.2", "192.0.2.3"
+	for _, x := range []auth.BudgetKey{k, factor, source, elsewhere, other} {
 		w.charge(x, throttle.Known, w.now)
 	}
 	one := throttle.State{Failures: 1, FirstAt: w.now, LastAt: w.now}
 	all, err := w.store.BudgetsOf(w.ctx, w.realm, k.Subject)
 	w.wantErr("all", err, nil)
-	if len(all) != 2 || all[k] != one || all[factor] != one {
+	if len(all) != 3 || all[k] != one || all[factor] != one || all[elsewhere] != one {
 		w.Fatalf("got %v", all)
 	}
 	w.in(func(tx auth.Tx) error { return tx.ClearBudget(w.ctx, k) })
 	w.same("cleared", w.budget(k), throttle.State{})
 	w.same("another kind", w.budget(factor), one)
+	w.same("another source", w.budget(elsewhere), one)
 	w.charge(k, throttle.Known, w.now)
 	w.in(func(tx auth.Tx) error { return tx.ClearBudgets(w.ctx, w.realm, k.Subject, auth.BudgetFactor) })
 	w.same("all but one kind", w.budget(k), throttle.State{})
@@ -99,8 +100,13 @@ func budgetWall(w *world) {
 // A counter from the future is moved to now, with the beginning of its window; another is not.
 func budgetRebase(w *world) {
 	k := w.budgetKey(auth.BudgetSource)
-	w.charge(k, throttle.Source, w.now)
-	w.charge(k, throttle.Source, w.now.Add(time.Minute))
+	subject, kind, source := k, k, k
+	subject.Subject, kind.Kind, source.Source = "x", auth.BudgetKnown, "192.0.2.2"
+	others := []auth.BudgetKey{subject, kind, source}
+	for _, x := range append(others, k) {
+		w.charge(x, throttle.Source, w.now)
+		w.charge(x, throttle.Source, w.now.Add(time.Minute))
+	}
 	rebase := func(now time.Time) throttle.State {
 		w.in(func(tx auth.Tx) error { return tx.RebaseBudget(w.ctx, k, now) })
 		return w.budget(k)
@@ -109,6 +115,9 @@ func budgetRebase(w *world) {
 	w.same("one of now", rebase(two.LastAt.Add(-throttle.Skew)), two)
 	w.same("one of the past", rebase(two.LastAt.Add(time.Hour)), two)
 	w.same("one of the future", rebase(two.LastAt.Add(-time.Hour)), two.Rebased(two.LastAt.Add(-time.Hour)))
+	for _, x := range others {
+		w.same("another", w.budget(x), two)
+	}
 }
 
 func budgetList(w *world) {

@@ -70,6 +70,8 @@ func keepPassword(w *world) {
 	set(a.ID, "six", 3)
 	past("none is no password", a.ID, "five", "four")
 	past("another's", b.ID, b.PasswordHash)
+	set(b.ID, "of bert, again", 3)
+	past("another's, who has changed less often", b.ID, "of bert", b.PasswordHash)
 	set(b.ID, "none is kept", 0)
 	past("none is kept", b.ID)
 	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) })
@@ -101,7 +103,7 @@ func changeVersion(w *world) {
 
 func secrets(w *world) {
 	a, b := w.account("anna"), w.account("bert")
-	one, two := newHash(), newHash()
+	one, two, theirs := newHash(), newHash(), newHash()
 	lives := func(account uuid.UUID, hash [32]byte, at time.Time) bool {
 		ok, err := w.store.SecretLives(w.ctx, account, hash, at)
 		w.wantErr("secret", err, nil)
@@ -112,10 +114,11 @@ func secrets(w *world) {
 		w.Fatal("a secret without an end lives for its account alone")
 	}
 	end := w.now.Add(time.Hour)
+	w.in(func(tx auth.Tx) error { return tx.InsertSecret(w.ctx, w.realm, b.ID, theirs, w.now) })
 	w.in(func(tx auth.Tx) error { return tx.ExpireSecrets(w.ctx, a.ID, end) })
 	w.in(func(tx auth.Tx) error { return tx.InsertSecret(w.ctx, w.realm, a.ID, two, w.now) })
-	if !lives(a.ID, one, end.Add(-time.Microsecond)) || lives(a.ID, one, end) || !lives(a.ID, two, end) {
-		w.Fatal("the old secret ends with the overlap, the new one does not")
+	if !lives(a.ID, one, end.Add(-time.Microsecond)) || lives(a.ID, one, end) || !lives(a.ID, two, end) || !lives(b.ID, theirs, end) {
+		w.Fatal("the old secret ends with the overlap, the new one and another's do not")
 	}
 	w.in(func(tx auth.Tx) error { return tx.ExpireSecrets(w.ctx, a.ID, end.Add(time.Hour)) })
 	if lives(a.ID, one, end) || !lives(a.ID, two, end) {

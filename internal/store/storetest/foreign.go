@@ -161,6 +161,7 @@ func foreignRotate(w *world) {
 		"in time":               {retry, false, retry, false, true},
 		"late":                  {retry + time.Microsecond, false, retry, true, false},
 		"on another clock":      {-time.Second, false, retry, false, true},
+		"on a clock far behind": {-retry - time.Microsecond, false, retry, true, false},
 		"the successor is used": {0, true, retry, true, false},
 		"without a retry time":  {0, false, 0, true, false},
 	} {
@@ -188,9 +189,14 @@ func foreignRotate(w *world) {
 	chainless := w.session(a.ID, func(s *auth.Session) { s.Generation = 0 })
 	_, err := w.rotateForeign(chainless.ID, retry, w.now)
 	w.wantErr("without a chain", err, auth.ErrNotFound)
-	elsewhere := w.session(a.ID, func(s *auth.Session) { s.Audience = "other" })
-	_, err = w.rotateForeign(elsewhere.ID, retry, w.now)
-	w.wantErr("of another mount", err, auth.ErrNotFound)
+	for name, change := range map[string]func(s *auth.Session){
+		"audience": func(s *auth.Session) { s.Audience = "other" }, "dialect": func(s *auth.Session) { s.Dialect = "two" },
+	} {
+		_, err = w.rotateForeign(w.session(a.ID, change).ID, retry, w.now)
+		w.wantErr("of another "+name, err, auth.ErrNotFound)
+	}
+	_, err = newWorld(w.T, w.store).rotateForeign(w.session(a.ID).ID, retry, w.now)
+	w.wantErr("of another realm", err, auth.ErrNotFound)
 	for name, d := range w.dying(a.ID) {
 		_, err := w.rotateForeign(d.s.ID, retry, d.at)
 		w.wantErr(name, err, auth.ErrNotFound)
@@ -209,7 +215,7 @@ func foreignRotateRace(w *world) {
 
 func foreignExtend(w *world) {
 	a := w.account("anna")
-	s := w.session(a.ID)
+	s, other := w.session(a.ID), w.session(a.ID)
 	extend := func(realm uuid.UUID, end time.Time) bool {
 		return w.yes(func(tx auth.Tx) (bool, error) {
 			return tx.ExtendSession(w.ctx, realm, s.ID, time.Time{}, end, w.now.Add(time.Minute))
@@ -227,6 +233,7 @@ func foreignExtend(w *world) {
 	if extend(w.realm, s.ExpiresAt.Add(time.Hour)) {
 		w.Fatal("an ended session came back to life")
 	}
+	w.same("another session", w.sessionByID(other.ID).Session, other)
 }
 
 func foreignCutoff(w *world) {
@@ -251,7 +258,9 @@ func foreignCutoff(w *world) {
 	end(newID(), w.now.Add(time.Second)) // all but one session are all that are to come
 	w.same("but one", cutoff(a.ID), w.now.Add(time.Second))
 	w.same("another's", cutoff(b.ID), time.Time{})
-	w.in(func(tx auth.Tx) error { return tx.CutSessions(w.ctx, w.realm, w.realm, w.now.Add(time.Hour)) })
+	for _, at := range []time.Duration{time.Hour, time.Minute} { // the later one stays
+		w.in(func(tx auth.Tx) error { return tx.CutSessions(w.ctx, w.realm, w.realm, w.now.Add(at)) })
+	}
 	w.same("all of the realm", cutoff(b.ID), w.now.Add(time.Hour))
 	w.in(func(tx auth.Tx) error {
 		_, err := tx.EndSessions(w.ctx, newID(), uuid.Nil, "x", w.now)
@@ -292,6 +301,8 @@ func foreignSubject(w *world) {
 	w.in(func(tx auth.Tx) error { return tx.NoteSubjectGone(w.ctx, w.realm, "", "7", w.now.Add(time.Hour)) })
 	w.same("gone", []time.Time{gone("one", "old-1"), gone("two", "old-1"), gone("one", "7"), gone("one", "8")},
 		[]time.Time{w.now, {}, w.now.Add(time.Hour), {}})
+	at, err := w.store.SubjectGone(w.ctx, other, "one", "old-1")
+	w.same("gone in another realm", []any{at, err}, []any{time.Time{}, nil})
 	if named, err := w.store.NameGone(w.ctx, w.realm, "old-1", "one"); err != nil || named {
 		w.Fatalf("a subject is a name: %v, %v", named, err)
 	}
@@ -344,6 +355,9 @@ func foreignKeys(w *world) {
 	}
 	if end(newID(), k.ID) || !end(w.realm, k.ID) || end(w.realm, k.ID) {
 		w.Fatal("a key ends once, in its realm")
+	}
+	if lives(w.realm, k.ID, w.now) || !lives(w.realm, secret.ID, w.now) {
+		w.Fatal("a key that has ended lives by another one")
 	}
 	if ended(newID(), k.ID) != 0 || ended(w.realm, k.ID) != 1 || ended(w.realm, k.ID) != 0 {
 		w.Fatal("its sessions end once, in its realm")

@@ -14,6 +14,7 @@ import (
 var mergeCases = []testCase{
 	{"Names", mergeNames},
 	{"Give", mergeGive},
+	{"GiveSome", mergeGiveSome},
 	{"Budgets", mergeBudgets},
 	{"Apart", mergeApart},
 	{"DropMerged", mergeDrop},
@@ -35,7 +36,16 @@ func mergeNames(w *world) {
 	add := func(of uuid.UUID, d auth.Dialect, key string) func(tx auth.Tx) error {
 		return func(tx auth.Tx) error { return tx.AddName(w.ctx, w.realm, of, auth.AccountName{Dialect: d, Key: key}) }
 	}
+	other := newWorld(w.T, w.store)
+	for _, in := range []*world{w, other} {
+		ann := in.account("ann").ID
+		in.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(in.ctx, in.realm, ann, in.now) })
+	}
 	w.in(add(a.ID, "", "ann"))
+	for in, want := range map[*world]bool{w: false, other: true} {
+		gone, err := w.store.NameGone(w.ctx, in.realm, "ann", "one")
+		w.same("gone, if it is not back in that realm", []any{gone, err}, []any{want, nil})
+	}
 	w.in(add(a.ID, "one", "bert")) // another one's name, in one dialect
 	w.fails(auth.ErrConflict, add(a.ID, "", "bert"))
 	w.fails(auth.ErrConflict, add(b.ID, "one", "bert"))
@@ -49,10 +59,12 @@ func mergeNames(w *world) {
 	drop := func(of uuid.UUID, n auth.AccountName) bool {
 		return w.yes(func(tx auth.Tx) (bool, error) { return tx.DropName(w.ctx, w.realm, of, n) })
 	}
-	if drop(b.ID, auth.AccountName{Key: "ann"}) || !drop(a.ID, auth.AccountName{Key: "ann"}) || drop(a.ID, auth.AccountName{Key: "ann"}) || !drop(a.ID, auth.AccountName{Dialect: "one", Key: "bert"}) {
+	w.in(add(a.ID, "one", "bertie"))
+	w.in(add(a.ID, "three", "bert"))
+	if drop(b.ID, auth.AccountName{Key: "ann"}) || drop(b.ID, auth.AccountName{Dialect: "one", Key: "bert"}) || !drop(a.ID, auth.AccountName{Key: "ann"}) || drop(a.ID, auth.AccountName{Key: "ann"}) || !drop(a.ID, auth.AccountName{Dialect: "one", Key: "bert"}) {
 		w.Fatal("a name goes once, from whom has it")
 	}
-	w.same("names", w.namesOf(a.ID), []auth.AccountName{{Key: "anna"}, {Key: "anna@example.com"}})
+	w.same("names", w.namesOf(a.ID), []auth.AccountName{{Key: "anna"}, {Key: "anna@example.com"}, {Dialect: "one", Key: "bertie"}, {Dialect: "three", Key: "bert"}})
 }
 
 func mergeGive(w *world) {
@@ -127,6 +139,38 @@ func mergeGive(w *world) {
 	w.same("whose own session stays", w.sessionByID(mine.ID).AccountID, a.ID)
 }
 
+// mergeGiveSome: what came to an account since its belongings were read stays there, and so does what is a third one's.
+func mergeGiveSome(w *world) {
+	a, b, c := w.account("anna"), w.account("bert"), w.account("cleo")
+	has := [2]auth.Belongings{}
+	for i := range has {
+		s, token, digest, source := w.session(b.ID), newHash(), newHash(), "192.0.2."+string(rune('1'+i))
+		w.in(func(tx auth.Tx) error {
+			if err := tx.NoteSource(w.ctx, b.ID, source, w.now); err != nil {
+				return err
+			}
+			if err := tx.NoteImported(w.ctx, w.realm, b.ID, digest, "one", w.now); err != nil {
+				return err
+			}
+			_, err := tx.InsertForeignToken(w.ctx, auth.ForeignRecord{RealmID: w.realm, Hash: token, AccountID: b.ID, Dialect: "one", Kind: auth.ForeignBearer, CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour)})
+			return err
+		})
+		has[i] = auth.Belongings{Sessions: []uuid.UUID{s.ID}, Foreign: [][32]byte{token}, Imports: [][32]byte{digest}, Sources: []auth.KnownSource{{Source: source, SeenAt: w.now}}}
+	}
+	theirs, ticket := w.session(c.ID), w.ticket(c.ID, newHash())
+	w.in(func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, ticket) })
+	give := has[0]
+	give.Sessions = append(slices.Clone(give.Sessions), theirs.ID)
+	w.in(func(tx auth.Tx) error { return tx.Give(w.ctx, b.ID, a.ID, give) })
+	w.in(func(tx auth.Tx) error { return tx.GiveTickets(w.ctx, b.ID, ticket.Version, a.ID, 1, w.now) })
+	for i, of := range []auth.AccountRecord{a, b} {
+		got, err := w.store.Belongings(w.ctx, of.ID, w.now)
+		w.same("of "+of.Username, []any{got, err}, []any{has[i], nil})
+	}
+	owner, err := w.store.TicketAccount(w.ctx, w.realm, ticket.Hash)
+	w.same("a third one's session and ticket", []any{w.sessionByID(theirs.ID).AccountID, owner, err}, []any{c.ID, c.ID, nil})
+}
+
 func mergeBudgets(w *world) {
 	a, b := newID(), newID()
 	p := throttle.Policy{Free: 5, First: time.Second, Max: time.Minute, Decay: time.Hour, Wall: 100}
@@ -143,16 +187,18 @@ func mergeBudgets(w *world) {
 	charge(a, auth.BudgetAccount, "", 3, w.now)
 	charge(b, auth.BudgetAccount, "", 4, w.now.Add(time.Minute))
 	charge(b, auth.BudgetKnown, "192.0.2.1", 2, w.now)
+	charge(a, auth.BudgetFactor, "", 1, w.now.Add(time.Minute))
+	charge(b, auth.BudgetFactor, "", 1, w.now)
 	w.in(func(tx auth.Tx) error { return tx.CopyBudgets(w.ctx, w.realm, b, a) })
 	for _, c := range []struct {
 		of     uuid.UUID
 		kind   auth.BudgetKind
 		source string
 		want   int
-		last   time.Time
-	}{{a, auth.BudgetAccount, "", 7, w.now.Add(time.Minute)}, {a, auth.BudgetKnown, "192.0.2.1", 2, w.now}, {b, auth.BudgetAccount, "", 4, w.now.Add(time.Minute)}} {
+		last   time.Time // and the first
+	}{{a, auth.BudgetFactor, "", 2, w.now.Add(time.Minute)}, {a, auth.BudgetAccount, "", 7, w.now.Add(time.Minute)}, {a, auth.BudgetKnown, "192.0.2.1", 2, w.now}, {b, auth.BudgetAccount, "", 4, w.now.Add(time.Minute)}} {
 		s, err := w.store.Budget(w.ctx, auth.BudgetKey{Realm: w.realm, Kind: c.kind, Subject: c.of.String(), Source: c.source})
-		w.same("failures", []any{s.Failures, s.LastAt, err}, []any{c.want, c.last, nil})
+		w.same("failures", []any{s.Failures, s.FirstAt, s.LastAt, err}, []any{c.want, c.last, c.last, nil})
 	}
 }
 
@@ -183,8 +229,8 @@ func mergeDrop(w *world) {
 	w.yes(func(tx auth.Tx) (bool, error) { return tx.RecordSignIn(w.ctx, a.ID, 1, w.now) })
 	at, err := w.store.SignedInAt(w.ctx, a.ID)
 	w.same("signed in", []any{at, err}, []any{w.now, nil})
-	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.DropMerged(w.ctx, w.realm, a.ID) }) || w.yes(func(tx auth.Tx) (bool, error) { return tx.DropMerged(w.ctx, w.realm, a.ID) }) {
-		w.Fatal("an account goes once")
+	if w.yes(func(tx auth.Tx) (bool, error) { return tx.DropMerged(w.ctx, newID(), a.ID) }) || !w.yes(func(tx auth.Tx) (bool, error) { return tx.DropMerged(w.ctx, w.realm, a.ID) }) || w.yes(func(tx auth.Tx) (bool, error) { return tx.DropMerged(w.ctx, w.realm, a.ID) }) {
+		w.Fatal("an account goes once, in its realm")
 	}
 	_, err = w.store.AccountByID(w.ctx, w.realm, a.ID, "")
 	w.wantErr("by id", err, auth.ErrNotFound)
@@ -194,14 +240,17 @@ func mergeDrop(w *world) {
 }
 
 func mergeRecords(w *world) {
-	a := w.account("anna")
+	a, b := w.account("anna"), w.account("bert")
 	one := auth.MergeRecord{ID: newID(), RealmID: w.realm, Keep: a.ID, Other: newID(), At: w.now, Before: []byte{1, 2}}
 	two := one
 	two.ID, two.Other = newID(), newID()
 	w.in(func(tx auth.Tx) error { return tx.InsertMerge(w.ctx, one) })
 	w.in(func(tx auth.Tx) error { return tx.InsertMerge(w.ctx, two) })
+	three := one
+	three.ID, three.Keep, three.Other = newID(), b.ID, newID()
+	w.in(func(tx auth.Tx) error { return tx.InsertMerge(w.ctx, three) })
 	list, err := w.store.Merges(w.ctx, w.realm)
-	w.same("all", []any{list, err}, []any{[]auth.MergeRecord{one, two}, nil})
+	w.same("all", []any{list, err}, []any{[]auth.MergeRecord{one, two, three}, nil})
 	if !w.yes(func(tx auth.Tx) (bool, error) { return tx.UndoneMerge(w.ctx, two, w.now) }) || w.yes(func(tx auth.Tx) (bool, error) { return tx.UndoneMerge(w.ctx, two, w.now) }) {
 		w.Fatal("a merge is undone once")
 	}
@@ -219,4 +268,6 @@ func mergeRecords(w *world) {
 	w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteAccount(w.ctx, w.realm, a.ID, w.now) })
 	_, err = w.store.MergeByID(w.ctx, w.realm, one.ID)
 	w.wantErr("of an account that was deleted", err, auth.ErrNotFound)
+	got, err = w.store.MergeByID(w.ctx, w.realm, three.ID)
+	w.same("another account's", []any{got, err}, []any{three, nil})
 }

@@ -48,10 +48,16 @@ func reserveCount(w *world) {
 	w.end(k, 1) // none was begun
 	first := w.reserves("the first", k, w.now, 1)
 	second := w.reserves("the second", k, w.now, 2)
-	source := k
-	source.Kind = auth.BudgetSource
-	w.reserves("under another key", source, w.now, 1)
+	realm, subject, kind, source := k, k, k, k
+	realm.Realm, subject.Subject, kind.Kind, source.Source = w.newRealm().ID, "x", auth.BudgetSource, "192.0.2.2"
+	others := []auth.BudgetKey{realm, subject, kind, source}
+	for _, other := range others {
+		w.reserves("under another key", other, w.now, 1)
+	}
 	w.end(k, first)
+	for _, other := range others {
+		w.reserves("under another key, where none has ended", other, w.now, 2)
+	}
 	w.reserves("after one", k, w.now, 2)
 	w.end(k, second)
 	w.end(k, second)

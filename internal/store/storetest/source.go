@@ -10,6 +10,7 @@ import (
 
 var sourceCases = []testCase{
 	{"Passwords", sourcePasswords},
+	{"From", sourceFrom},
 	{"Prove", sourceProve},
 	{"Kept", sourceKept},
 	{"Apart", sourceApart},
@@ -73,6 +74,20 @@ func sourcePasswords(w *world) {
 	w.same("another's is", len(w.byID(b.ID).Passwords), 1)
 }
 
+// sourceFrom: where somebody comes from is known of him alone, and for a time.
+func sourceFrom(w *world) {
+	a, b := w.account("anna"), w.account("bert")
+	w.in(func(tx auth.Tx) error { return tx.NoteSource(w.ctx, a.ID, "192.0.2.1", w.now) })
+	for _, c := range []struct {
+		who, source string
+		since       time.Time
+		known       bool
+	}{{a.Username, "192.0.2.1", w.now, true}, {a.Username, "192.0.2.1", w.now.Add(time.Second), false}, {a.Username, "192.0.2.2", w.now, false}, {b.Username, "192.0.2.1", w.now, false}} {
+		_, known, err := w.store.AccountFrom(w.ctx, w.realm, c.who, "one", c.source, c.since)
+		w.same(c.who+" from "+c.source, []any{known, err}, []any{c.known, nil})
+	}
+}
+
 func sourceProve(w *world) {
 	a := w.account("anna")
 	pending, other := w.put(a.ID, w.source("one", "")), w.put(a.ID, w.source("two", ""))
@@ -101,7 +116,7 @@ func sourceKept(w *world) {
 	w.put(a.ID, w.source("one", "of one"))
 	w.put(a.ID, w.source("two", ""))
 	w.put(a.ID, w.source("zoo", "of zoo"))
-	w.in(func(tx auth.Tx) error { return tx.KeepPassword(w.ctx, a.ID, 5, w.now) })
+	w.in(func(tx auth.Tx) error { return tx.KeepPassword(w.ctx, a.ID, 3, w.now) })
 	past, err := w.store.PastPasswords(w.ctx, a.ID)
 	w.wantErr("past", err, nil)
 	w.same("past", past, []string{a.PasswordHash, "of zoo", "of one"})
@@ -218,12 +233,13 @@ func sourceNumberTaken(w *world) {
 }
 
 func sourceRaiseNumbers(w *world) {
-	a := w.account("anna")
+	a, other := w.account("anna"), newWorld(w.T, w.store)
 	for _, least := range []int64{1000, 5} {
 		w.in(func(tx auth.Tx) error { return tx.RaiseNumbers(w.ctx, w.realm, least) })
 	}
 	b, c := w.account("bert"), w.account("cleo")
 	w.same("numbers", []int64{a.Number, b.Number, c.Number}, []int64{1, 1000, 1001})
+	w.same("another realm's", other.account("anna").Number, int64(1))
 }
 
 func sourceElsewhere(w *world) {

@@ -66,10 +66,20 @@ func ticketLive(w *world) {
 }
 
 func ticketRoundTrip(w *world) {
+	theirs := w.ticket(w.account("bert").ID, newHash())
+	w.in(func(tx auth.Tx) error { return tx.InsertTicket(w.ctx, theirs) })
 	t := w.newTicket()
 	got, err := w.try(t.Hash, 5, w.now)
 	w.wantErr("try", err, nil)
 	w.same("ticket", got, t)
+	for _, of := range []auth.Ticket{t, theirs} {
+		var record auth.AccountRecord
+		w.in(func(tx auth.Tx) (err error) {
+			got, record, err = tx.TryTicketIn(w.ctx, w.realm, "one", of.Hash, 5, w.now)
+			return err
+		})
+		w.same("ticket and account", []any{got, record.ID}, []any{of, of.AccountID})
+	}
 	owner, err := w.store.TicketAccount(w.ctx, w.realm, t.Hash)
 	w.wantErr("owner", err, nil)
 	w.same("owner", owner, t.AccountID)
