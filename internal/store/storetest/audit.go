@@ -95,9 +95,11 @@ func auditRoundTrip(w *world) {
 	w.in(func(tx auth.Tx) error { return tx.ResetAuditHead(w.ctx, w.realm, reset) })
 	w.same("reset", w.head(), reset)
 	w.same("with the checkpoints up to it", w.checkpoints(0, 9), []audit.Checkpoint{two, three})
+	before := *w
 	w.realm = w.newRealm().ID
 	w.same("another realm", len(w.events(auth.AuditFilter{})), 0)
 	w.event(audit.SignedIn, uuid.Nil)
+	w.same("and the head of the one before", before.head(), reset)
 	w.same("has its own numbers", w.numbers(auth.AuditFilter{}), []int64{1})
 	w.same("one that does not begin with the realm", w.head().Seal, audit.Broken)
 }

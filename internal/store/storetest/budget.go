@@ -100,9 +100,9 @@ func budgetWall(w *world) {
 // A counter from the future is moved to now, with the beginning of its window; another is not.
 func budgetRebase(w *world) {
 	k := w.budgetKey(auth.BudgetSource)
-	subject, kind, source := k, k, k
-	subject.Subject, kind.Kind, source.Source = "x", auth.BudgetKnown, "192.0.2.2"
-	others := []auth.BudgetKey{subject, kind, source}
+	realm, subject, kind, source := k, k, k, k
+	realm.Realm, subject.Subject, kind.Kind, source.Source = w.newRealm().ID, "x", auth.BudgetKnown, "192.0.2.2"
+	others := []auth.BudgetKey{realm, subject, kind, source}
 	for _, x := range append(others, k) {
 		w.charge(x, throttle.Source, w.now)
 		w.charge(x, throttle.Source, w.now.Add(time.Minute))
