@@ -559,6 +559,7 @@ func TestForeign_SessionClaim(t *testing.T) {
 		"with an issuer":            {bare(token.Claims{"session": id, "csrf": "c1", "iss": oldIssuer}), "c1"},
 		"expired":                   {bare(token.Claims{"session": id, "csrf": "c1", "exp": h.clock().Unix()}), "c1"},
 		"of the session as a token": {id, ""},
+		"of a token as a session":   {bare(token.Claims{"session": h.importTokens(opaque, auth.ForeignBearer, a.ID), "csrf": "c1"}), "c1"},
 	} {
 		if who, err := present(c[0], c[1]); auth.CodeOf(err) != auth.CodeTokenInvalid {
 			t.Errorf("%s: %+v, %v", name, who, err)
@@ -597,6 +598,26 @@ func TestForeign_SessionClaim(t *testing.T) {
 	}
 	_, err = h.identify("not for this dialect at all")
 	h.wantCode(err, auth.CodeTokenInvalid)
+}
+
+// A session that was imported is good as long as the key that signs for it, and ends with it.
+func TestForeign_SessionClaimEndsWithItsKey(t *testing.T) {
+	h := newOldHouse(t, newWorld)
+	a := h.account("steve")
+	secret := []byte("an old secret of at least 32 bytes")
+	key := h.importKeys(auth.NewForeignKeys{Dialect: paired, Until: h.clock().Add(time.Hour), Secret: secret})[0]
+	id := h.importTokens(paired, auth.ForeignSession, a.ID)
+	tok := jws(t, map[string]any{"typ": "JWT", "alg": "HS256"}, token.Claims{"session": id, "csrf": "c"}, secret)
+	p := auth.Presented{Token: tok, CSRF: "c", Bare: true}
+	if _, err := h.svc.Identify(h.ctx, h.realm.ID, p); err != nil {
+		t.Fatal(err)
+	}
+	if list := h.sessions(a.ID); len(list) != 1 || !list[0].ExpiresAt.Equal(key.ExpiresAt) {
+		t.Errorf("%+v", list)
+	}
+	if _, n, err := h.svc.EndForeignKey(h.ctx, h.realm.ID, key.ID.String(), client); err != nil || n != 1 || len(h.sessions(a.ID)) != 0 {
+		t.Errorf("%d sessions ended, %v", n, err)
+	}
 }
 
 func (h *oldHouse) learn(ses auth.Session, tokens ...auth.ForeignToken) {
