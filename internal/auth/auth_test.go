@@ -259,6 +259,37 @@ func TestSignIn_ServiceSecret(t *testing.T) {
 	if _, err := w.svc.SignIn(w.ctx, w.one, creds("robot", string(next)), client); err != nil {
 		t.Fatal(err)
 	}
+	// Sessions live as long as the secret that opened them may: without an overlap they end, too.
+	for overlap, want := range map[time.Duration]bool{time.Nanosecond: true, 0: false} {
+		g, err := w.svc.SignIn(w.ctx, w.one, creds("robot", string(next)), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if next, err = w.svc.RotateSecret(w.ctx, w.realm.ID, a.ID, overlap, client); err != nil {
+			t.Fatal(err)
+		}
+		rec, err := w.store.SessionByID(w.ctx, w.realm.ID, g.Session.ID)
+		if err != nil || rec.EndedAt.IsZero() != want {
+			t.Errorf("with an overlap of %s: %+v, %v", overlap, rec.Session, err)
+		}
+	}
+}
+
+// What only the other kind of account has is refused.
+func TestAccount_OfTheOtherKind(t *testing.T) {
+	w := newWorld(t)
+	person := w.account("steve")
+	robot, _, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: "robot", Kind: auth.KindService}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.svc.RotateSecret(w.ctx, w.realm.ID, person.ID, 0, client)
+	w.wantCode(err, auth.CodeInvalidInput)
+	_, err = w.svc.EnrollFactor(w.ctx, w.realm.ID, robot.ID, client)
+	w.wantCode(err, auth.CodeInvalidInput)
+	w.wantCode(w.svc.SetPassword(w.ctx, w.realm.ID, robot.ID, goodPassword, client), auth.CodeInvalidInput)
+	_, err = w.svc.NewRecoveryCodes(w.ctx, w.realm.ID, person.ID, client) // nothing that they could stand in for
+	w.wantCode(err, auth.CodeConflict)
 }
 
 // turns counts those at hashing.

@@ -146,8 +146,10 @@ func TestThreat14_TOTPReplay(t *testing.T) {
 	w.wantCode(err, auth.CodeFactorInvalid)
 	appending := *w.one
 	appending.AppendCode = true
-	_, err = w.svc.SignIn(w.ctx, &appending, creds("steve", goodPassword+string(code)), client)
-	w.wantCode(err, auth.CodeBadCredentials)
+	for _, pass := range []string{goodPassword + string(code), string(code[1:])} { // spent, and too short for a code
+		_, err = w.svc.SignIn(w.ctx, &appending, creds("steve", pass), client)
+		w.wantCode(err, auth.CodeBadCredentials)
+	}
 	w.advance(30 * time.Second)
 	if _, err := w.svc.SignIn(w.ctx, &appending, creds("steve", goodPassword+string(w.code(uri))), client); err != nil {
 		t.Errorf("a fresh code: %v", err)
