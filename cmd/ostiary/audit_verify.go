@@ -116,7 +116,7 @@ func (c *auditVerify) encode(a *app, d *desk, r *audit.Report) error {
 func (c *auditVerify) print(a *app, realm string, r *audit.Report, took time.Duration) error {
 	fmt.Fprintf(a.out, "realm %s\n", realm)
 	for _, f := range r.Findings {
-		fmt.Fprintln(a.out, f)
+		fmt.Fprintln(a.out, printable(f.String()))
 	}
 	if r.More > 0 {
 		fmt.Fprintf(a.out, "and %d more\n", r.More)

@@ -95,12 +95,16 @@ func TestThreat69_RestoreEndsWhatMayBeSpent(t *testing.T) {
 	if err := os.WriteFile(old, []byte(strings.Repeat("secret of old ", 4)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, kid := range []string{"ended", "alive"} {
+	const alive = "alive; echo $HOME 'x"
+	for _, kid := range []string{"ended", alive} {
 		e.run("", "key", "import", "--secret-file", old, "--algorithm", "HS256", "--kid", kid, "--dialect", "cloudio", "--until", time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	}
 	e.run("", "key", "end", "ended")
 	u := spend(t, e, func() { e.run("", "backup", file, "--recipient", id.Recipient().String()) })
-	e.run("", "key", "end", "alive") // since the backup
+	var last struct{ ID string }
+	if err := json.Unmarshal([]byte(e.run("", "key", "end", alive)), &last); err != nil { // since the backup
+		t.Fatal(err)
+	}
 	key, err := os.ReadFile(filepath.Join(e.data, "master.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +120,7 @@ func TestThreat69_RestoreEndsWhatMayBeSpent(t *testing.T) {
 			at := append([]string{"--data", data}, flags(t)...)
 			run := func(args ...string) string { return must(t, diskPass, append(args, at...)...) }
 			said := run("restore", file, "--identity", identity)
-			for _, want := range []string{"2 accounts", "epoch 1", "2 sessions were ended", "1 account needs new ones", "end those again that were ended since:\n    ostiary key end alive --realm default  # of cloudio, until "} {
+			for _, want := range []string{"2 accounts", "epoch 1", "2 sessions were ended", "1 account needs new ones", "end those again that were ended since:\n    ostiary key end " + last.ID + ` --realm default  # 'alive; echo $HOME '\''x' of cloudio, until `} {
 				if !strings.Contains(said, want) {
 					t.Errorf("the report lacks %q: %s", want, said)
 				}

@@ -193,7 +193,8 @@ func (r *restoration) fill() error {
 		}
 		for _, k := range keys {
 			if k.Alive(time.Now()) {
-				r.others = append(r.others, fmt.Sprintf("ostiary key end %s --realm %s  # of %s, until %s", k.Name(), realm.Name, k.Dialect, stamp(k.ExpiresAt)))
+				r.others = append(r.others, fmt.Sprintf("ostiary key end %s --realm %s  # %s of %s, until %s",
+					k.ID, realm.Name, shellWord(printable(k.Name())), k.Dialect, stamp(k.ExpiresAt)))
 			}
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -93,19 +95,41 @@ func when(t time.Time) *time.Time {
 }
 
 func (a *app) encoder() *json.Encoder {
-	e := json.NewEncoder(a.out)
+	e := json.NewEncoder(printableJSON{a.out})
 	e.SetEscapeHTML(false)
 	return e
+}
+
+// printableJSON writes JSON, in which what printable leaves out is escaped.
+type printableJSON struct{ to io.Writer }
+
+func (p printableJSON) Write(text []byte) (int, error) {
+	out := make([]byte, 0, len(text))
+	for _, r := range string(text) {
+		if r == '\n' || !unprintable(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
+	}
+	if _, err := p.to.Write(out); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
 // printable keeps what was stored from moving the cursor or starting a line of its own.
 func printable(s string) string {
 	var b bytes.Buffer
 	for _, r := range s {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+		if unprintable(r) {
 			r = ' '
 		}
 		b.WriteRune(r)
 	}
 	return b.String()
 }
+
+func unprintable(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }

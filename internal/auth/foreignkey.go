@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -107,8 +108,8 @@ func (s *Service) checkForeign(n NewForeignKeys, now time.Time) error {
 // foreignKeys makes the records of new keys.
 func (s *Service) foreignKeys(realm uuid.UUID, n NewForeignKeys, now time.Time) (keys []keyring.Foreign, err error) {
 	record := func(kid string) (keyring.Foreign, error) {
-		if len(kid) > maxKid || !utf8.ValidString(kid) || strings.ContainsFunc(kid, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return keyring.Foreign{}, fmt.Errorf("kid %.40q: it must be UTF-8 without controls, of at most %d bytes", kid, maxKid)
+		if len(kid) > maxKid || !utf8.ValidString(kid) || strings.ContainsFunc(kid, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return keyring.Foreign{}, fmt.Errorf("kid %.40q: it must be UTF-8 that can be printed, of at most %d bytes", kid, maxKid)
 		}
 		return keyring.Foreign{
 			ID: newID(), RealmID: realm, Kid: kid, Dialect: string(n.Dialect), Issuer: n.Issuer, Audience: n.Audience, CreatedAt: now, ExpiresAt: n.Until,

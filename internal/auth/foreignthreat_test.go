@@ -153,6 +153,15 @@ func TestThreat26_ForeignKid(t *testing.T) {
 			h.refused("kid", jws(t, map[string]any{"typ": "JWT", "alg": alg, "kid": kid}, h.claims("1"), key))
 		}
 	}
+	// Nor is a key taken whose kid moves a cursor, or turns what a terminal shows.
+	for _, kid := range []string{"a\nb", "a\x7f", "a\u009b2J", "a\u202eb", "a\u200bb", "a\u2028b", "a\xff", strings.Repeat("x", 256)} {
+		_, err := h.svc.ImportKeys(h.ctx, h.realm.ID, auth.NewForeignKeys{
+			Dialect: numbered, Issuer: "another", Until: h.clock().Add(time.Hour), Secret: []byte("another old secret of 32 bytes and more"), Kid: kid,
+		}, client)
+		if auth.CodeOf(err) != auth.CodeInvalidInput {
+			t.Errorf("kid %q: %v", kid, err)
+		}
+	}
 	// A kid of ours can't be taken, nor one that is there.
 	own, err := h.svc.ListKeys(h.ctx, h.realm.ID)
 	if err != nil {
