@@ -60,7 +60,8 @@
 // (ostiary key rotate --now) is good here until the set runs out, or until the first token of the new key comes.
 //
 // A JWT is good until it expires, also when its session has ended before: with assertions that is five minutes at most,
-// with the others the life of the token. Introspection.Always shortens it to seconds.
+// with the others the life of the token, which at cloudio is that of a session: 24 hours, unless the mount has an
+// access_ttl. Introspection.Always shortens it to seconds.
 //
 // # Introspection
 //
