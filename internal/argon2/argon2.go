@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"sync/atomic"
 )
 
@@ -50,11 +49,11 @@ type block = [words]uint64
 // secret as the passwords that went through it.
 //
 // Where the system can, the memory is beside the Go heap, so that the collector does not
-// count it: it would let as much garbage pile up as there is memory in here.
+// count it: it would let as much garbage pile up as there is memory in here. Nor does it
+// collect it: whoever drops a Buffer calls Release before.
 type Buffer struct {
 	mem     []block  // the scratch blocks, then the lanes one after another
 	mapping *mapping // of mem; nil if that is of the Go heap
-	dropped runtime.Cleanup
 }
 
 var mapped atomic.Int64
@@ -88,7 +87,6 @@ func (b *Buffer) Key(password, salt []byte, time, memoryKiB uint32, threads uint
 func (b *Buffer) Release() {
 	b.mem = nil
 	if b.mapping != nil {
-		b.dropped.Stop()
 		b.mapping.unmap()
 		b.mapping = nil
 	}
@@ -123,18 +121,14 @@ func (b *Buffer) key(password, salt, secret, data []byte, time, memoryKiB uint32
 	seed := initialHash(password, salt, secret, data, time, memoryKiB, uint32(threads), keyLen)
 	f.start(&seed)
 	f.run()
-	tag := f.tag(keyLen)
-	runtime.KeepAlive(b) // f.mem is gone with it
-	return tag, nil
+	return f.tag(keyLen), nil
 }
 
 // grow makes room for n blocks.
 func (b *Buffer) grow(n int) {
 	if len(b.mem) < n {
 		b.Release() // so that the old memory can go before the new comes
-		if b.mem, b.mapping = mapBlocks(n); b.mapping != nil {
-			b.dropped = b.mapping.unmapWith(b)
-		} else {
+		if b.mem, b.mapping = mapBlocks(n); b.mapping == nil {
 			b.mem = make([]block, n)
 		}
 	}

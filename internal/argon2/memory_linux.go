@@ -1,7 +1,6 @@
 package argon2
 
 import (
-	"runtime"
 	"syscall"
 	"unsafe"
 )
@@ -34,9 +33,4 @@ func mapBlocks(n int) ([]block, *mapping) {
 func (m *mapping) unmap() {
 	_ = syscall.Munmap(m.all)
 	mapped.Add(-int64(m.size))
-}
-
-// unmapWith gives it back with its owner, if that is dropped without a word.
-func (m *mapping) unmapWith(owner *Buffer) runtime.Cleanup {
-	return runtime.AddCleanup(owner, (*mapping).unmap, m)
 }

@@ -156,20 +156,21 @@ func (p *pool) await(t *turn) error {
 // work is a slot that has a job.
 func (p *pool) work(slot *argon2.Buffer, t *turn) {
 	for t != nil {
-		slot = p.run(slot, t)
+		p.run(slot, t)
 		next := p.next(slot, t.took)
 		close(t.done)
 		t = next
 	}
 }
 
-// run runs a job, and returns the slot that is good for the next one. No panic gets past it,
-// of the job or of those who are told of it: this goroutine is nobody else's.
-func (p *pool) run(slot *argon2.Buffer, t *turn) (good *argon2.Buffer) {
+// run runs a job. No panic gets past it, of the job or of those who are told of it: this
+// goroutine is nobody else's.
+func (p *pool) run(slot *argon2.Buffer, t *turn) {
 	start := time.Now()
 	defer func() {
 		if r := recover(); r != nil {
-			good, t.err = new(argon2.Buffer), fmt.Errorf("%w: %v", errPanic, r)
+			slot.Release()
+			t.err = fmt.Errorf("%w: %v", errPanic, r)
 		}
 	}()
 	t.queued.End()
@@ -181,7 +182,6 @@ func (p *pool) run(slot *argon2.Buffer, t *turn) (good *argon2.Buffer) {
 		p.observer.Hashed(t.took)
 	}()
 	t.err = t.job(slot)
-	return slot
 }
 
 // next takes the job that has waited the longest, or frees the slot.

@@ -162,9 +162,18 @@ func TestPool_NoSlotLost(t *testing.T) {
 
 func TestPool_Panic(t *testing.T) {
 	p := newPool(1, time.Second)
-	_, err := p.do(t.Context(), func(*argon2.Buffer) error { panic("out of the blue") })
+	before := argon2.Mapped()
+	_, err := p.do(t.Context(), func(b *argon2.Buffer) error {
+		if _, err := b.Key(nil, nil, 1, 256, 1, 32); err != nil {
+			return err
+		}
+		panic("out of the blue")
+	})
 	if !errors.Is(err, errPanic) {
 		t.Errorf("do: %v", err)
+	}
+	if n := argon2.Mapped() - before; n != 0 {
+		t.Errorf("%d bytes of the slot are not given back", n)
 	}
 	if _, err := p.do(t.Context(), func(*argon2.Buffer) error { return nil }); err != nil {
 		t.Errorf("the slot is lost: %v", err)
