@@ -133,7 +133,12 @@ func TestPostgres_Ended(t *testing.T) {
 // Who reads on a session that the server has ended since it was idle reads on another.
 func TestPostgres_EndedIdle(t *testing.T) {
 	url := pgtest.URL(t)
-	s := createPostgresAt(t, url+map[bool]string{true: "&", false: "?"}[strings.Contains(url, "?")]+"idle_session_timeout=200")
+	createPostgresAt(t, url)
+	s, err := OpenPostgres(t.Context(), url+map[bool]string{true: "&", false: "?"}[strings.Contains(url, "?")]+"idle_session_timeout=200", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	read := func() error { _, err := s.Realms(t.Context()); return err }
 	if err := read(); err != nil {
 		t.Fatal(err)
