@@ -245,11 +245,7 @@ func (s *Service) CutAudit(ctx context.Context, realm Realm, through int64, cl C
 		if err != nil {
 			return deleted, err
 		}
-		if len(page) == 0 {
-			return deleted, errNoEntry(through)
-		}
-		end := page[len(page)-1]
-		done := end.Seq == through
+		done := len(page) > 0 && page[len(page)-1].Seq == through
 		if len(page) < cutBatch && !done {
 			return deleted, errNoEntry(through)
 		}
@@ -257,7 +253,7 @@ func (s *Service) CutAudit(ctx context.Context, realm Realm, through int64, cl C
 		if done || head.Seq > through { // with the first of them: what is wrong may be gone with it
 			then, record = record, nil
 		}
-		n, err := s.cutNow(ctx, realm, end, then)
+		n, err := s.cutNow(ctx, realm, page[len(page)-1], then)
 		deleted += n
 		if err != nil || done {
 			return deleted, err

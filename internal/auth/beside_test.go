@@ -233,25 +233,34 @@ func TestBeside_RoleAndMerge(t *testing.T) {
 	}
 }
 
+// endsOnce takes something away that depends on a role while the role is deleted: the audit log has that once.
+func (n node) endsOnce(entry audit.Event, take func(tx auth.Tx) (bool, error)) {
+	n.t.Helper()
+	entry.ID, entry.RealmID, entry.At = uuid.Must(uuid.NewV7()), n.realm.ID, n.now
+	n.beside(func(tx auth.Tx) error {
+		taken, err := take(tx)
+		if err != nil || !taken {
+			return err
+		}
+		return tx.InsertEvent(n.ctx, entry)
+	}, func() {
+		if err := n.svc.DeleteRole(n.ctx, n.realm.ID, "reader", client); err != nil {
+			n.t.Error(err)
+		}
+	})
+	if got := n.details(entry.Kind); len(got) != 1 {
+		n.t.Errorf("%d entries: %q", len(got), got)
+	}
+}
+
 // What an account loses with its role is in the audit log once.
 func TestBeside_RoleAndMember(t *testing.T) {
 	n := newNode(t)
 	a := n.account("ada")
 	n.has(a, "reader")
-	n.beside(func(tx auth.Tx) error {
-		removed, err := tx.RemoveRole(n.ctx, n.realm.ID, a.ID, "reader")
-		if err != nil || !removed {
-			return err
-		}
-		return tx.InsertEvent(n.ctx, audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: n.realm.ID, At: n.now, Kind: audit.RoleRemoved, Account: a.ID, Detail: "reader"})
-	}, func() {
-		if err := n.svc.DeleteRole(n.ctx, n.realm.ID, "reader", client); err != nil {
-			t.Error(err)
-		}
+	n.endsOnce(audit.Event{Kind: audit.RoleRemoved, Account: a.ID, Detail: "reader"}, func(tx auth.Tx) (bool, error) {
+		return tx.RemoveRole(n.ctx, n.realm.ID, a.ID, "reader")
 	})
-	if got := n.details(audit.RoleRemoved); len(got) != 1 {
-		t.Errorf("%d entries: %q", len(got), got)
-	}
 }
 
 // What a role opened no longer is in the audit log once.
@@ -265,20 +274,9 @@ func TestBeside_GrantAndRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.beside(func(tx auth.Tx) error {
-		revoked, err := tx.RevokeDatasource(n.ctx, n.realm.ID, "reader", "sales")
-		if err != nil || !revoked {
-			return err
-		}
-		return tx.InsertEvent(n.ctx, audit.Event{ID: uuid.Must(uuid.NewV7()), RealmID: n.realm.ID, At: n.now, Kind: audit.DatasourceRevoked, Detail: "reader sales"})
-	}, func() {
-		if err := n.svc.DeleteRole(n.ctx, n.realm.ID, "reader", client); err != nil {
-			t.Error(err)
-		}
+	n.endsOnce(audit.Event{Kind: audit.DatasourceRevoked, Detail: "reader sales"}, func(tx auth.Tx) (bool, error) {
+		return tx.RevokeDatasource(n.ctx, n.realm.ID, "reader", "sales")
 	})
-	if got := n.details(audit.DatasourceRevoked); len(got) != 1 {
-		t.Errorf("%d entries: %q", len(got), got)
-	}
 }
 
 // What is used again just as it is about to be deleted for its age stays: a guess that was counted, and a source that signed in.

@@ -243,9 +243,7 @@ func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.
 // Warm measures what failed logins of a realm will wait for, before there is a load that
 // would make it look longer.
 func (s *Service) Warm(ctx context.Context, realm uuid.UUID) {
-	if st, err := s.state(ctx, realm); err == nil {
-		s.hasher.Floor(st.schemes)
-	}
+	s.hasher.Floor(s.schemesOf(ctx, realm))
 }
 
 // schemesOf are those of a realm's hashes: if they can't be read, as they were, since that must not show in the time.

@@ -86,7 +86,7 @@ func (s *Service) loginStored(ctx context.Context, m *Mount, got *checked, c Cre
 	s.seekTwin(got, c.Password, cl)
 }
 
-// newTicket is a ticket for the account of a login, of this account's state.
+// newTicket is a ticket for the account of a login, good while that is as it was checked.
 func (s *Service) newTicket(m *Mount, got *checked, hash [32]byte) Ticket {
 	now := s.now()
 	return Ticket{

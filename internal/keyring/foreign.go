@@ -128,15 +128,15 @@ func openForeign(master seal.Key, f Foreign) (*ForeignKey, error) {
 // name none. Of two with one kid the newest counts: the other one has ended, which a clock that is behind does not know yet.
 func (r *Ring) addForeign(master seal.Key, records []Foreign) (published []*key, err error) {
 	for _, record := range records {
+		if record.Kid != "" && r.foreignBy(record.Kid) {
+			continue
+		}
 		k, err := openForeign(master, record)
 		if err != nil {
 			return nil, fmt.Errorf("keyring: foreign key %q: %w", record.Name(), err)
 		}
-		if record.Kid != "" && r.foreignBy(record.Kid) {
-			continue
-		}
-		if record.Kid != "" && r.byKid[record.Kid] != nil {
-			return nil, fmt.Errorf("keyring: foreign key %q has the kid of another key", record.Kid)
+		if r.byKid[record.Kid] != nil {
+			return nil, fmt.Errorf("keyring: foreign key %q has the kid of one of the realm's own", record.Kid)
 		}
 		r.foreign = append(r.foreign, k)
 		if record.Algorithm == HS256 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -23,19 +22,7 @@ func (s *Store) Holdings(ctx context.Context, realm, after uuid.UUID, limit int,
 			return err
 		}
 		defer n.Close()
-		p := &prepared{watch: &s.watch, limit: s.limit}
-		if s.direct != nil {
-			p.direct = pool{n.tx}
-		} else {
-			p.prepare = func(ctx context.Context, query string) (*sql.Stmt, error) {
-				st, err := s.stmt(ctx, query)
-				if err != nil {
-					return nil, err
-				}
-				return n.tx.StmtContext(ctx, st), nil
-			}
-		}
-		page, err = queries{p}.Holdings(ctx, realm, after, limit, now)
+		page, err = queries{&prepared{direct: pool{n.tx}, watch: &s.watch, limit: s.limit}}.Holdings(ctx, realm, after, limit, now)
 		return err
 	})
 	return page, err
