@@ -182,6 +182,32 @@ func (p *Process) Address(from int) (address, url string, err error) {
 	return found[1], "http://" + found[1], nil
 }
 
+// Freeze stops the process where it is, until Thaw. The signal is on its way for a while: no thread runs when it returns.
+func (p *Process) Freeze() error {
+	if err := p.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return p.Try(func() error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.Cmd.Process.Pid))
+		if err != nil {
+			return err
+		}
+		for _, thread := range threads {
+			text, err := os.ReadFile(thread)
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(string(text), "\nState:\tT") {
+				return errors.New("it still runs")
+			}
+		}
+		return nil
+	})
+}
+
+// Thaw has it go on.
+func (p *Process) Thaw() error { return p.Cmd.Process.Signal(syscall.SIGCONT) }
+
 // Kill ends it without a warning.
 func (p *Process) Kill() {
 	_ = p.Cmd.Process.Kill() // that it has ended already is well

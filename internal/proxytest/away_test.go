@@ -2,8 +2,6 @@ package proxytest
 
 import (
 	"net/http"
-	"os"
-	"syscall"
 	"testing"
 )
 
@@ -47,14 +45,11 @@ func TestForward_OstiaryHangs(t *testing.T) {
 			p := startProxy(t, running.name, address, h.upstream.address, "_timeout 10s", "_timeout 1s", "server 8s", "server 1s", "35s", "1s")
 			defer p.stop()
 			credential := p.signIn(t, "ada")["nomic"]
-			signal := func(s os.Signal) {
-				if err := ostiary.Cmd.Process.Signal(s); err != nil {
-					t.Fatal(err)
-				}
-			}
 			h.upstream.take()
-			signal(syscall.SIGSTOP)
-			defer signal(syscall.SIGCONT)
+			if err := ostiary.Freeze(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = ostiary.Thaw() }() // so that it can stop
 			for _, place := range []string{"/", "/admin/", "/reports/", "/ostiary/whoami", "/api/auth/token"} {
 				resp, text := ask(t, p.http, http.MethodPost, place, "", credential)
 				if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
@@ -64,7 +59,9 @@ func TestForward_OstiaryHangs(t *testing.T) {
 			if all := h.upstream.take(); len(all) > 0 {
 				t.Errorf("the upstream was asked: %v", all)
 			}
-			signal(syscall.SIGCONT)
+			if err := ostiary.Thaw(); err != nil {
+				t.Fatal(err)
+			}
 			if resp, text := ask(t, p.http, http.MethodGet, "/", "", credential); resp.StatusCode != http.StatusOK {
 				t.Errorf("afterwards: %s %s", resp.Status, text)
 			}
