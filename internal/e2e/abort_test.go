@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -87,4 +89,35 @@ func TestThreat62_AbortedRequests(t *testing.T) {
 		t.Errorf("only %d requests were given up", aborted.Load())
 	}
 	t.Logf("%d given up, %d read", aborted.Load(), read.Load())
+}
+
+// halfClosed is a connection whose client closes his side with the request that he sends.
+type halfClosed struct{ *net.TCPConn }
+
+func (c halfClosed) Write(b []byte) (int, error) {
+	n, err := c.TCPConn.Write(b)
+	return n, errors.Join(err, c.CloseWrite())
+}
+
+// Clients that close their side of the connection once they have asked are answered like all: devices in the field do so.
+func TestHalfClosed(t *testing.T) {
+	h := open(t)
+	h.account(t, hostOne, "ada")
+	h.by = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return halfClosed{c.(*net.TCPConn)}, nil
+	}}
+	for range 20 {
+		k := h.all(t, hostOne, "ada")
+		for of, headers := range k.bearers() {
+			h.is(t, of, 200, "GET", "/ostiary/whoami", "", headers...)
+			h.is(t, of, 200, "GET", "/ostiary/verify", "", headers...)
+		}
+		h.refreshOnce(t, hostOne, "ada", k)
+		h.is(t, "a renewal", 200, "POST", "/api/auth/token", "", "Authorization: Bearer "+k.nomic)
+		h.is(t, "a wrong password", 403, "POST", "/v1/auth", "", "Authorization: Token "+basic("bob", "wrong"))
+	}
 }

@@ -50,7 +50,8 @@ type house struct {
 	staff  map[string]staff      // by place
 	past   map[time.Duration]*house
 	url    string
-	faulty bool // 5xx is what the test expects
+	faulty bool              // 5xx is what the test expects
+	by     http.RoundTripper // how requests are sent; nil: as usual
 }
 
 // staff is a service account that may introspect and revoke, and a person's live token.
@@ -222,7 +223,7 @@ func (h *house) ask(t *testing.T, host, method, path, body string, headers ...st
 		name, value, _ := strings.Cut(header, ": ")
 		r.Header.Add(name, value)
 	}
-	response, err := http.DefaultTransport.RoundTrip(r)
+	response, err := cmp.Or(h.by, http.DefaultTransport).RoundTrip(r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}

@@ -34,25 +34,41 @@ func TestTimed_EndsAtItsDeadline(t *testing.T) {
 	})
 }
 
+// A client's end ends his request, but for one that comes with the request itself: he has said all, and waits for the answer.
 func TestTimed_EndsWithWhatIsAbove(t *testing.T) {
-	for _, deadline := range []time.Time{{}, time.Now().Add(time.Hour)} {
-		above, cancel := context.WithCancel(context.WithValue(t.Context(), exchangeKey{}, "above"))
-		c := &timed{Context: above, deadline: deadline}
-		done := c.Done()
-		if c.Err() != nil || c.Value(exchangeKey{}) != "above" {
-			t.Errorf("%v: %v %v", deadline, c.Err(), c.Value(exchangeKey{}))
-		}
-		cancel()
-		<-done
-		if !errors.Is(c.Err(), context.Canceled) {
-			t.Errorf("%v: %v", deadline, c.Err())
-		}
-		c.end()
-	}
-	unasked, cancel := context.WithCancel(t.Context())
-	c := &timed{Context: unasked, deadline: time.Now().Add(time.Hour)}
-	cancel()
-	if !errors.Is(c.Err(), context.Canceled) {
-		t.Errorf("nobody waited: %v", c.Err())
+	for _, c := range []struct {
+		what          string
+		waited, ended time.Duration
+		deadline      bool
+		want          error
+	}{
+		{"given up", 0, time.Second, true, context.Canceled},
+		{"just not at once", 0, halfClosed, true, context.Canceled},
+		{"at once", 0, halfClosed - 1, true, nil},
+		{"before anybody waited", time.Second, time.Second / 2, true, nil},
+		{"no deadline", 0, halfClosed / 2, false, context.Canceled},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				above, cancel := context.WithCancel(context.WithValue(t.Context(), exchangeKey{}, "above"))
+				defer cancel()
+				time.AfterFunc(c.ended, cancel)
+				now := time.Now()
+				ctx := &timed{Context: above}
+				if c.deadline {
+					ctx.deadline, ctx.patient = now.Add(time.Hour), now.Add(halfClosed)
+				}
+				defer ctx.end()
+				time.Sleep(c.waited)
+				_ = ctx.Done()
+				if err := ctx.Err(); err != nil || ctx.Value(exchangeKey{}) != "above" {
+					t.Errorf("at first: %v %v", err, ctx.Value(exchangeKey{}))
+				}
+				time.Sleep(time.Minute)
+				if err := ctx.Err(); !errors.Is(err, c.want) {
+					t.Errorf("%v, want %v", err, c.want)
+				}
+			})
+		})
 	}
 }
