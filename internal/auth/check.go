@@ -46,10 +46,10 @@ type checked struct {
 
 	secret string // what the audit log calls the service secret that was right, or ""
 
-	began   time.Time     // the first thing that depends on the account
-	queued  time.Duration // the wait for a turn at hashing, which tells nothing of the account
-	stretch int           // of the floor, for this password
-	pace    float64       // of the floor, for a machine as busy as it was; 0: nothing was hashed
+	began  time.Time     // the first thing that depends on the account
+	queued time.Duration // the wait for a turn at hashing, which tells nothing of the account
+	given  Secret        // as the client sent it; the floor is for it
+	pace   float64       // of the floor, for a machine as busy as it was; 0: nothing was hashed
 }
 
 // check verifies a name and a password. Unknown, wrong, disabled and missing are one
@@ -93,7 +93,7 @@ func (s *Service) checkRecord(ctx context.Context, a attempt, rec *AccountRecord
 			rec = nil // and here it is nobody's yet
 		}
 	}
-	got := &checked{began: a.began, stretch: password.Stretch(string(c.Password))}
+	got := &checked{began: a.began, given: c.Password}
 	g, err := s.enter(ctx, a, counted, known, nameOrRaw(c.Name))
 	if CodeOf(err) == CodeThrottled {
 		s.waitFloor(ctx, a, got) // what was read of the account until here took its time
@@ -262,11 +262,11 @@ func (s *Service) schemesOf(ctx context.Context, realm uuid.UUID) []string {
 // realm can make, so that the time says nothing about the account. What the store did for
 // it counts too: an account that is known costs more queries than one that is not.
 func (s *Service) waitFloor(ctx context.Context, a attempt, got *checked) {
-	floor := float64(s.hasher.Floor(s.schemesOf(ctx, a.realm))) * float64(got.stretch) * max(1, got.pace)
+	floor := s.hasher.FloorOf(s.schemesOf(ctx, a.realm), string(got.given), got.pace)
 	if a.elder != nil { // whether it was asked or not
-		floor += float64(a.elder.Floor())
+		floor += a.elder.Floor()
 	}
-	wait := time.NewTimer(time.Duration(floor) - (time.Since(got.began) - got.queued))
+	wait := time.NewTimer(floor - (time.Since(got.began) - got.queued))
 	defer wait.Stop()
 	defer trace.Start(ctx, "hold the answer back").End()
 	if a.client.Decided != nil {

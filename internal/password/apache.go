@@ -12,7 +12,7 @@ import (
 var apache = &format{
 	name: "apr1", prefixes: []string{"apr1"},
 	shape:   pattern.New(`^\$apr1\$(` + saltCh + `{1,8})\$(` + ab64 + `{22})$`),
-	longest: longestCrypt, params: func([]string) ([]int, error) { return nil, nil },
+	longest: longestCrypt, grows: true, params: func([]string) ([]int, error) { return nil, nil },
 	cost: func([]int) (int, error) { return 0, nil },
 	decode: func(_ string, group []string) (func([]byte) (bool, error), error) {
 		salt, want := group[0], group[1]

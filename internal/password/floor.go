@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/text/unicode/norm"
-
 	"github.com/ostiary/ostiary/internal/argon2"
 )
 
@@ -14,7 +12,8 @@ const (
 	floorRuns   = 3           // measurements of a scheme, of which the fastest counts
 	floorBudget = time.Second // no further one after this
 	slowest     = 16          // of a pace: nobody waits longer for a machine that stood still
-	// probe is what a scheme is measured with: as long as a password can be with Stretch 1.
+	mostFloor   = 10 * time.Second
+	// probe is what a scheme is measured with: as long as a password can be that stretches nothing.
 	probe = "an ordinary password of forty characters"
 )
 
@@ -25,31 +24,44 @@ type floors struct {
 	measure sync.Mutex // one measurement at a time: outside the pool, yet bounded
 }
 
-// Floor is how long a failed check takes at most where these schemes are stored
-// (see Scheme; what is unknown of one is skipped), with a margin of as much again, on a
-// machine at rest. A caller that answers no failure before Floor × Stretch × Result.Pace
-// has passed, counted without the wait for a slot (Result.Took), answers all of them alike.
+// Floor is how long a failed check of an ordinary password takes at most where these schemes are
+// stored (see Scheme; what is unknown of one is skipped), with a margin of as much again, on a
+// machine at rest.
 //
 // Each scheme is measured when it is first asked for, which takes up to three
 // checks; call Floor at the start to have the answers ready.
-func (h *Hasher) Floor(schemes []string) time.Duration {
+func (h *Hasher) Floor(schemes []string) time.Duration { return h.FloorOf(schemes, "", 1) }
+
+// FloorOf is Floor for this password, at a machine's pace (see Result), and at most ten seconds. A
+// caller that answers no failure before it has passed, counted without the wait for a slot
+// (Result.Took), answers all of them alike.
+func (h *Hasher) FloorOf(schemes []string, password string, pace float64) time.Duration {
+	long := time.Duration(stretch(password))
 	worst := h.cost("")
 	for _, s := range schemes {
-		worst = max(worst, h.cost(s))
+		d := h.cost(s)
+		if grows(s) {
+			d *= long
+		}
+		worst = max(worst, d)
 	}
-	return 2 * worst
+	d := 2 * worst * time.Duration(len(forms(password)))
+	return min(time.Duration(float64(d)*max(1, pace)), mostFloor)
 }
 
-// Stretch tells how many times longer than Floor the check of this password may
-// take: each form that Verify tries counts, and the length, since SHA-crypt goes
-// through it in every round. It depends on the password alone, and is 1 for an
-// ordinary one.
-func Stretch(password string) int {
-	n := 1 + min(len(password), longestCrypt)/(len(probe)+1)
-	if len(password) <= maxInput && !norm.NFC.IsNormalString(password) {
-		n *= 2
+// stretch tells how many times longer than the probe's the check of a password takes where each round
+// goes through all of it.
+func stretch(password string) int { return 1 + min(len(password), longestCrypt)/(len(probe)+1) }
+
+// grows tells whether the check of a scheme takes longer for a longer password.
+func grows(scheme string) bool {
+	for one := range strings.SplitSeq(scheme, "+") {
+		name, _, _ := strings.Cut(one, "$")
+		if f := formats[name]; f != nil && f.grows {
+			return true
+		}
 	}
-	return n
+	return false
 }
 
 // pace compares what a Default hash took with what it takes at rest. Every check begins with

@@ -28,6 +28,7 @@ type format struct {
 	class    string           // Scheme's way to write the parameters
 	rounded  bool             // Scheme rounds the first parameter up
 	longest  int              // a longer password, in bytes, is never right; 0: any length
+	grows    bool             // each round goes through the whole password
 
 	params func(group []string) ([]int, error)
 	cost   func(p []int) (memoryKiB int, err error) // refuses what is out of range
@@ -151,7 +152,7 @@ func init() {
 	add(&format{
 		name: "md5crypt", prefixes: []string{"1"},
 		shape:   pattern.New(`^\$1\$` + saltCh + `{1,8}\$` + ab64 + `{22}$`),
-		longest: longestCrypt, params: numbers, decode: crypt(md5crypt.Decode),
+		longest: longestCrypt, grows: true, params: numbers, decode: crypt(md5crypt.Decode),
 		cost:   func([]int) (int, error) { return 0, nil },
 		sample: func([]int) string { return "$1$........$" + strings.Repeat(".", 22) },
 	})
@@ -188,7 +189,7 @@ func shaCryptFormat(name, id string, size int) *format {
 	return &format{
 		name: name, prefixes: []string{id},
 		shape: pattern.New(`^\$` + id + `\$(?:rounds=` + number + `\$)?` + saltCh + `{1,16}\$` + ab64 + fmt.Sprintf(`{%d}$`, size)),
-		class: "%d", rounded: true, longest: longestCrypt, decode: crypt(shacrypt.Decode),
+		class: "%d", rounded: true, longest: longestCrypt, grows: true, decode: crypt(shacrypt.Decode),
 		params: func(group []string) ([]int, error) {
 			if group[0] == "" {
 				return []int{5000}, nil

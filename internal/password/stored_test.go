@@ -140,20 +140,31 @@ func floorProblem(t *testing.T) error {
 	return nil
 }
 
-func TestStretch(t *testing.T) {
+func TestFloorOf(t *testing.T) {
+	h := newHasher()
+	long := strings.Repeat("x", longestCrypt)
 	for _, tt := range []struct {
-		password string
-		want     int
+		scheme, password string
+		pace             float64
+		times            time.Duration // of what the scheme's floor is
 	}{
-		{"", 1}, {probe, 1}, {probe + "x", 2}, {"cafe\u0301", 2}, {"caf\u00e9", 1}, {strings.Repeat("x", 511), 13}, {strings.Repeat("x", 1<<20), 13},
+		{"", "", 0, 1}, {"", probe, 1, 1}, {"", long, 1, 1}, {"", "cafe\u0301", 1, 2}, {"", "caf\u00e9", 1, 1}, {"", "", 3, 3},
+		{"argon2id$m=8,t=1,p=1+bcrypt$4", long, 1, 1},
+		{"sha256crypt$1000", probe, 1, 1}, {"sha256crypt$1000", probe + "x", 1, 2}, {"sha256crypt$1000", long, 1, 13}, {"sha256crypt$1000", strings.Repeat("x", 1<<20), 1, 13},
+		{"bcrypt$4+sha512crypt$1000", long, 2, 26}, {"phpass$8", long, 1, 13}, {"md5crypt", long, 1, 13}, {"apr1", long, 1, 13},
 	} {
-		if got := Stretch(tt.password); got != tt.want {
-			t.Errorf("Stretch of %d bytes = %d, want %d", len(tt.password), got, tt.want)
+		scheme := []string{tt.scheme}
+		if got, want := h.FloorOf(scheme, tt.password, tt.pace), tt.times*h.Floor(scheme); got != want {
+			t.Errorf("%q, %d bytes, pace %v: %v, want %v", tt.scheme, len(tt.password), tt.pace, got, want)
 		}
+	}
+	// A stranger's guess at anybody in a realm that has one dear hash.
+	if got := h.FloorOf([]string{"sha512crypt$700000"}, long, slowest); got != 10*time.Second {
+		t.Errorf("the longest floor is %v", got)
 	}
 }
 
-// SHA-crypt hashes the password in every round; Stretch and the margin of Floor must cover
+// SHA-crypt hashes the password in every round; stretch and the margin of Floor must cover
 // that, counted in the blocks that SHA-2 goes through.
 func TestStretch_SHACrypt(t *testing.T) {
 	for _, hash := range []struct{ size, block, end int }{{32, 64, 9}, {64, 128, 17}} {
@@ -172,7 +183,7 @@ func TestStretch_SHACrypt(t *testing.T) {
 		}
 		for n := range longestCrypt + 1 {
 			password := strings.Repeat("x", n)
-			if got, limit := blocks(password), 2*blocks(probe)*Stretch(password); got > limit {
+			if got, limit := blocks(password), 2*blocks(probe)*stretch(password); got > limit {
 				t.Errorf("of %d-byte blocks, %d bytes take %d, more than %d", hash.block, n, got, limit)
 			}
 		}

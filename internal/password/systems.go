@@ -43,7 +43,7 @@ var djangoBcrypt = &format{
 var phpass = &format{
 	name: "phpass", prefixes: []string{"P", "H"},
 	shape: pattern.New(`^\$[PH]\$(` + ab64 + `)(` + saltCh + `{8})(` + ab64 + `{22})$`),
-	class: "%d", longest: longestCrypt,
+	class: "%d", longest: longestCrypt, grows: true,
 	params: func(group []string) ([]int, error) { return []int{strings.Index(itoa64, group[0])}, nil },
 	cost:   func(p []int) (int, error) { return 0, inRange("log2 of the rounds", p[0], 7, maxPhpassCost) },
 	decode: func(_ string, group []string) (func([]byte) (bool, error), error) {
