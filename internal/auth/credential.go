@@ -87,17 +87,9 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	if err := password.Form(string(next)); err != nil {
 		return Errorf(CodeInvalidInput, "new: %v", err)
 	}
-	rec, err := s.store.AccountByID(ctx, realm, who.Account, who.Dialect)
-	if err != nil {
-		return storeError(err)
-	}
 	cl.token = audit.TokenTag(p.Token)
-	a := attempt{realm: realm, dialect: who.Dialect, client: cl}
-	known, err := s.known(ctx, rec.ID, cl)
+	rec, err := s.proveOwn(ctx, realm, who, current, cl)
 	if err != nil {
-		return storeError(err)
-	}
-	if _, err := s.checkRecord(ctx, a, &rec, known, Credentials{Name: rec.Username, Password: current}, nil); err != nil {
 		return err
 	}
 	c, err := s.choose(ctx, rec, "new: ", next)
@@ -121,6 +113,22 @@ func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Present
 	e := s.event(realm, audit.SignInFailed, rec.ID, cl)
 	e.Session, e.Dialect, e.Detail = who.Session, string(who.Dialect), errChanged.Error()
 	return cmp.Or(s.change(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, e) }), err)
+}
+
+// proveOwn reads the account of a live token, and asks for its password. A wrong one is CodeBadCredentials,
+// and counts as a guess.
+func (s *Service) proveOwn(ctx context.Context, realm uuid.UUID, who *Identity, current Secret, cl Client) (AccountRecord, error) {
+	rec, err := s.store.AccountByID(ctx, realm, who.Account, who.Dialect)
+	if err != nil {
+		return AccountRecord{}, storeError(err)
+	}
+	known, err := s.known(ctx, rec.ID, cl)
+	if err != nil {
+		return AccountRecord{}, storeError(err)
+	}
+	a := attempt{realm: realm, dialect: who.Dialect, client: cl}
+	_, err = s.checkRecord(ctx, a, &rec, known, Credentials{Name: rec.Username, Password: current}, nil)
+	return rec, err
 }
 
 // hashError maps what the hashing pool answers.

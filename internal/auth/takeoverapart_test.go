@@ -111,7 +111,7 @@ func TestTakeover_ApartJoined(t *testing.T) {
 	}
 	time.Sleep(200 * time.Millisecond) // for what must not happen
 	w.merged(0)
-	if err := w.svc.Join(w.ctx, w.realm.ID, auth.Presented{Token: string(g.Bearer)}, "one", creds("ada", passOne), client); err != nil {
+	if err := w.svc.Join(w.ctx, w.realm.ID, auth.Presented{Token: string(g.Bearer)}, passOne, "one", creds("ada", passOne), client); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range []auth.Dialect{"one", "two", "three"} {

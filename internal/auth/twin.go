@@ -14,8 +14,6 @@ const (
 	// twinsAtOnce is how many first logins look for a twin at once, and twinLimit for how long.
 	twinsAtOnce = 4
 	twinLimit   = time.Minute
-	// joinWithin is how old a login may be with which another account is joined to its own.
-	joinWithin = 10 * time.Minute
 )
 
 // seekTwin looks, after the first right login with a password of a source, whether another
@@ -175,11 +173,10 @@ func (s *Service) proven(ctx context.Context, tx Tx, p *MergePlan, of uuid.UUID,
 }
 
 // Join merges the account of a name and a password in a dialect with the one of a live token:
-// whoever has both is one person. The login of the token must be a fresh one: else whoever has
-// stolen it could give himself a password. A wrong password is CodeBadCredentials, and counts
-// as a guess; so is that of an account with a second factor, which a password alone does not prove.
-// CodeForbidden for a login that is too old.
-func (s *Service) Join(ctx context.Context, realm uuid.UUID, p Presented, d Dialect, c Credentials, cl Client) error {
+// whoever has both is one person. Current is the password of the latter: else whoever has stolen
+// the token could give himself one. A wrong password is CodeBadCredentials, and counts
+// as a guess; so is that of another account with a second factor, which a password alone does not prove.
+func (s *Service) Join(ctx context.Context, realm uuid.UUID, p Presented, current Secret, d Dialect, c Credentials, cl Client) error {
 	f, err := s.find(ctx, realm, p, s.anew)
 	if err != nil {
 		return err
@@ -189,10 +186,11 @@ func (s *Service) Join(ctx context.Context, realm uuid.UUID, p Presented, d Dial
 	if _, known := s.dialects[d]; !known {
 		return Errorf(CodeInvalidInput, "dialect: %q is none of this server's", d)
 	}
-	if age := s.now().Sub(who.AuthTime); len(who.AMR) == 0 || age > joinWithin || age < -joinWithin {
-		return Errorf(CodeForbidden, "sign in again: the login of this token is more than %s old", joinWithin)
-	}
 	cl.token = audit.TokenTag(p.Token)
+	mine, err := s.proveOwn(ctx, realm, who, current, cl)
+	if err != nil {
+		return err
+	}
 	got, err := s.check(ctx, attempt{realm: realm, dialect: d, client: cl, alone: true}, nil, c)
 	if err != nil {
 		return err
@@ -200,16 +198,12 @@ func (s *Service) Join(ctx context.Context, realm uuid.UUID, p Presented, d Dial
 	if got.rec.ID == who.Account {
 		return Errorf(CodeConflict, "this is the account of the token itself")
 	}
-	mine, err := s.store.AccountByID(ctx, realm, who.Account, "")
-	if err != nil {
-		return storeError(err)
-	}
 	keep, other := keptOf(mine, got.rec)
 	if mine.Apart == got.rec.Apart {
 		keep, other = mine.ID, got.rec.ID
 	}
 	_, err = s.merge(ctx, realm, keep, other, PreferNone, "joined", cl, func(tx Tx, p *MergePlan) error {
-		if err := unchanged(p, got.rec); err != nil {
+		if err := unchanged(p, mine, got.rec); err != nil {
 			return err
 		}
 		ses, err := tx.SessionByID(ctx, realm, who.Session)

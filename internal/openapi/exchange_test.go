@@ -219,10 +219,10 @@ func (c *cast) good(t *testing.T) []exchange {
 		{"POST /ostiary/factor", 403, post("/ostiary/factor", "{}", bearer)},
 		{"POST /ostiary/factor", 409, post("/ostiary/factor", "", c.stepped(t, "zoe"))},
 		{"POST /ostiary/join", 204, post("/ostiary/join", c.brought(t), c.bearer(t, "joan"))},
-		{"POST /ostiary/join", 400, post("/ostiary/join", `{"username":"max","password":"x","dialect":"none"}`, bearer)},
-		{"POST /ostiary/join", 403, post("/ostiary/join", `{"username":"max","password":"wrong","dialect":"senmo"}`, bearer)},
-		{"POST /ostiary/join", 403, post("/ostiary/join", fmt.Sprintf(`{"username":"mia","password":%q,"dialect":"senmo"}`, pass), bearer)},
-		{"POST /ostiary/join", 409, post("/ostiary/join", fmt.Sprintf(`{"username":"max","password":%q,"dialect":"senmo"}`, pass), bearer)},
+		{"POST /ostiary/join", 400, post("/ostiary/join", fmt.Sprintf(`{"current":%q,"username":"max","password":"x","dialect":"none"}`, pass), bearer)},
+		{"POST /ostiary/join", 403, post("/ostiary/join", fmt.Sprintf(`{"current":%q,"username":"max","password":"wrong","dialect":"senmo"}`, pass), bearer)},
+		{"POST /ostiary/join", 403, post("/ostiary/join", fmt.Sprintf(`{"current":%q,"username":"mia","password":%[1]q,"dialect":"senmo"}`, pass), bearer)},
+		{"POST /ostiary/join", 409, post("/ostiary/join", fmt.Sprintf(`{"current":%q,"username":"max","password":%[1]q,"dialect":"senmo"}`, pass), bearer)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", opaque, c.boss)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", jwt, c.boss)},
 		{"POST /ostiary/introspect", 200, form("/ostiary/introspect", nomic, c.boss)},
@@ -280,7 +280,7 @@ func (c *cast) brought(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf(`{"username":%q,"password":%q,"dialect":"senmo"}`, name, pass)
+	return fmt.Sprintf(`{"current":%q,"username":%q,"password":%[1]q,"dialect":"senmo"}`, pass, name)
 }
 
 // crowd opens more sessions than one answer lists; a service's secret is checked fast.

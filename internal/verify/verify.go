@@ -220,6 +220,7 @@ func (s surface) password(ctx context.Context, r *web.Request, in passwordChange
 }
 
 type joinRequest struct {
+	Current  string `json:"current"`
 	Username string `json:"username"`
 	Password string `json:"password"`
 	Dialect  string `json:"dialect"`
@@ -230,10 +231,11 @@ func (s surface) join(ctx context.Context, r *web.Request, in joinRequest) (none
 	if err != nil {
 		return none, err
 	}
-	if in.Username == "" || in.Password == "" || in.Dialect == "" {
-		return none, auth.Errorf(auth.CodeInvalidInput, "username, password and dialect are required")
+	if in.Current == "" || in.Username == "" || in.Password == "" || in.Dialect == "" {
+		return none, auth.Errorf(auth.CodeInvalidInput, "current, username, password and dialect are required")
 	}
-	return none, s.svc.Join(ctx, s.realm, p, auth.Dialect(in.Dialect), auth.Credentials{Name: in.Username, Password: auth.Secret(in.Password)}, r.Client)
+	other := auth.Credentials{Name: in.Username, Password: auth.Secret(in.Password)}
+	return none, s.svc.Join(ctx, s.realm, p, auth.Secret(in.Current), auth.Dialect(in.Dialect), other, r.Client)
 }
 
 func (s surface) jwks(ctx context.Context, r *web.Request, _ web.None) (json.RawMessage, error) {
