@@ -3,6 +3,8 @@ package auth
 import (
 	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -73,13 +75,16 @@ type BudgetKey struct {
 }
 
 // unknownName is what a name that no account has is counted under: an id that looks like
-// none of an account, which are all of version 7.
-func unknownName(name string) uuid.UUID { return uuid.NewSHA1(uuid.Nil, []byte(name)) }
+// none of an account, which are all of version 7. It is keyed, since people type passwords for names: who has
+// the database alone finds out none.
+func (s *Service) unknownName(name string) uuid.UUID {
+	return uuid.NewHash(hmac.New(sha256.New, s.nameKey), uuid.Nil, []byte(name), 8)
+}
 
 // account is whose counter it is; uuid.Nil if it is nobody's.
 func (k BudgetKey) account() uuid.UUID {
 	id, err := uuid.Parse(k.Subject)
-	if err != nil || id.Version() == 5 {
+	if err != nil || id.Version() != 7 {
 		return uuid.Nil
 	}
 	return id
@@ -250,7 +255,7 @@ func (s *Service) ClearSource(ctx context.Context, realm uuid.UUID, address neti
 // ClearName forgets the failed guesses at a name that no account has. CodeConflict if one has
 // it, CodeNotFound if none count. The log does not get the name: it may be anything.
 func (s *Service) ClearName(ctx context.Context, realm uuid.UUID, name string, cl Client) error {
-	k := BudgetKey{Realm: realm, Kind: BudgetAccount, Subject: unknownName(nameOrRaw(name)).String()}
+	k := BudgetKey{Realm: realm, Kind: BudgetAccount, Subject: s.unknownName(nameOrRaw(name)).String()}
 	return s.change(ctx, func(tx Tx) error {
 		if _, err := tx.AccountByName(ctx, realm, nameKey(name), ""); !errors.Is(err, ErrNotFound) {
 			return cmp.Or(err, error(Errorf(CodeConflict, "an account has that name: ostiary account unlock is for it")))

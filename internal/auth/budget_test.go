@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"database/sql"
 	"net/netip"
 	"slices"
 	"strings"
@@ -397,5 +398,27 @@ func TestFactor_RefusedCodeIsNoGuess(t *testing.T) {
 		if d := w.details(audit.FactorFailed); len(d) != 2 || d[1] != "factor_budget_spent" {
 			t.Errorf("%s: %q", name, d)
 		}
+	}
+}
+
+// Whoever types his password for his name gives it to nobody who has the database: what it is counted under is keyed.
+func TestBudget_UnknownNameIsKeyed(t *testing.T) {
+	subject := func() (subject string) {
+		w := newWorld(t, withBudgets)
+		for range 2 {
+			w.wantCode(w.guess("my password", client), auth.CodeBadCredentials)
+		}
+		db, err := sql.Open("sqlite", "file:"+w.store.Info().Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := db.QueryRowContext(w.ctx, "SELECT subject FROM guess_budget WHERE kind = 'account' AND failures = 2").Scan(&subject); err != nil {
+			t.Fatal(err)
+		}
+		return subject
+	}
+	if one := subject(); one == subject() {
+		t.Errorf("two servers count it under %s", one)
 	}
 }

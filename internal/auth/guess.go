@@ -29,7 +29,7 @@ type guess struct {
 // budget, and in the account's. Unknown names have budgets like accounts.
 func (s *Service) enter(ctx context.Context, a attempt, acc *AccountRecord, known bool, name string) (*guess, error) {
 	g := &guess{svc: s, attempt: a}
-	id := unknownName(name)
+	id := s.unknownName(name)
 	if acc != nil {
 		id, g.account = acc.ID, acc.ID
 	}

@@ -178,7 +178,7 @@ func (s *Service) insertNewcomer(ctx context.Context, tx Tx, m *Mount, got *chec
 	if err := tx.PutSource(ctx, m.RealmID, rec.ID, p); err != nil {
 		return err
 	}
-	if err := takeGuesses(ctx, tx, *rec, got.keys); err != nil {
+	if err := s.takeGuesses(ctx, tx, *rec, got.keys); err != nil {
 		return err
 	}
 	e := s.event(m.RealmID, audit.AccountAdopted, rec.ID, cl)
@@ -198,12 +198,12 @@ func (s *Service) insertNewcomer(ctx context.Context, tx Tx, m *Mount, got *chec
 }
 
 // takeGuesses has the guesses that were made at the names of a newcomer count for the account.
-func takeGuesses(ctx context.Context, tx Tx, rec AccountRecord, names []string) error {
+func (s *Service) takeGuesses(ctx context.Context, tx Tx, rec AccountRecord, names []string) error {
 	for _, name := range names {
-		if err := tx.CopyBudgets(ctx, rec.RealmID, unknownName(name), rec.ID); err != nil {
+		if err := tx.CopyBudgets(ctx, rec.RealmID, s.unknownName(name), rec.ID); err != nil {
 			return err
 		}
-		if err := tx.ClearBudgets(ctx, rec.RealmID, unknownName(name).String(), ""); err != nil {
+		if err := tx.ClearBudgets(ctx, rec.RealmID, s.unknownName(name).String(), ""); err != nil {
 			return err
 		}
 	}

@@ -80,6 +80,7 @@ type Options struct {
 type Service struct {
 	store    Store
 	master   seal.Key
+	nameKey  []byte // of unknownName
 	hasher   *password.Hasher
 	now      func() time.Time
 	log      *slog.Logger
@@ -129,6 +130,7 @@ func New(o Options) *Service {
 		s.feed = NewFeed(s.now)
 	}
 	s.store = watched{o.Store, &s.feed.changes, s.observer}
+	s.nameKey = s.master.Derive("names that nobody has")
 	if o.Store != nil {
 		o.Store.UseAuditKey(s.headKey())
 	}

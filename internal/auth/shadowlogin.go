@@ -166,7 +166,7 @@ func (s *Service) beginShadowed(ctx context.Context, m *Mount, got *checked, c C
 		return nil, err
 	}
 	if t.Version = nobodysVersion; got.account() == uuid.Nil || got.rec.strangerAt(m.Dialect) {
-		t.AccountID = unknownName(nameOrRaw(c.Name))
+		t.AccountID = s.unknownName(nameOrRaw(c.Name))
 	}
 	if err := s.change(ctx, func(tx Tx) error { return s.keepTicket(ctx, tx, t, given) }); err != nil {
 		return nil, err
