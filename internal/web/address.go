@@ -11,7 +11,7 @@ import (
 type source struct {
 	client     netip.Addr
 	proxied    bool // the peer is a declared proxy
-	undeclared bool // the peer is not, but sends forwarded headers
+	undeclared bool // the peer is not, but sends what proxies send
 	unclear    bool // the peer is, but its headers name no client, or two
 }
 
@@ -25,7 +25,10 @@ func sourceOf(r *http.Request, trusted []netip.Prefix) source {
 	forwarded, chain := r.Header["Forwarded"], r.Header["X-Forwarded-For"]
 	s := source{client: peer, proxied: contains(trusted, peer)}
 	if !s.proxied {
-		s.undeclared = len(forwarded) > 0 || len(chain) > 0 || len(r.Header["X-Real-Ip"]) > 0
+		s.undeclared = len(forwarded) > 0 || len(chain) > 0
+		for _, name := range [...]string{"X-Real-Ip", "X-Forwarded-Proto", "Cf-Connecting-Ip"} {
+			s.undeclared = s.undeclared || len(r.Header[name]) > 0
+		}
 		return s
 	}
 	var a, b netip.Addr

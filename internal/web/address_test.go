@@ -74,6 +74,8 @@ func TestThreat07_ForwardedAddress(t *testing.T) {
 		{direct, "X-Forwarded-For: 203.0.113.9", "!198.51.100.7"},
 		{direct, "Forwarded: for=203.0.113.9", "!198.51.100.7"},
 		{direct, "X-Real-Ip: 203.0.113.9", "!198.51.100.7"},
+		{direct, "X-Forwarded-Proto: https", "!198.51.100.7"},
+		{direct, "CF-Connecting-IP: 203.0.113.9", "!198.51.100.7"},
 		{"[2001:db8::5]:1", "X-Forwarded-For: 10.0.0.1", "!2001:db8::5"},
 		{direct, "", "198.51.100.7"},
 		{"@", "X-Forwarded-For: 203.0.113.9", "!invalid IP"},
