@@ -101,14 +101,23 @@ func (p places) enter(ctx context.Context) error {
 func (p places) leave() { <-p }
 
 // JWKS returns the realm's public keys (RFC 7517): those that sign, those about to,
-// and those whose tokens may still live; and how long others may keep them.
+// and those whose tokens may still live; and how long others may keep them. While the store is away they are
+// as they were last read, for as long as others might have kept those.
 func (s *Service) JWKS(ctx context.Context, realm uuid.UUID) (set []byte, keep time.Duration, err error) {
+	keep = s.keys.CacheTime()
 	st, err := s.state(ctx, realm)
+	if CodeOf(err) == CodeUnavailable {
+		if v, ok := s.realms.Load(realm); ok {
+			last := v.(*realmState)
+			if keep -= time.Since(last.loaded); keep >= leastCache {
+				st, err = last, nil
+			}
+		}
+	}
 	if err != nil {
 		return nil, 0, err
 	}
 	now := s.now()
-	keep = s.keys.CacheTime()
 	if end := st.ring.NextEnd(now); !end.IsZero() {
 		keep = min(keep, max(leastCache, end.Sub(now)))
 	}
