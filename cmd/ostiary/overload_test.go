@@ -115,12 +115,12 @@ func TestThreat11_CanaryWhileLoginsWait(t *testing.T) {
 
 // Logins that are given up leave the queue; the others are answered, and no memory is lost.
 func TestThreat11_AbortedLogins(t *testing.T) {
-	p, _ := crowded(t, "--hash-wait", "60s", "--hash-slots", "1")
+	p, _ := crowded(t, "--hash-wait", "60s")
 	storm := func() {
 		ctx, abort := context.WithCancel(t.Context())
 		stay, leave := manyLogins(t.Context(), p.url, 100), manyLogins(ctx, p.url, 100)
-		for begun := time.Now(); stay.waiting.Load() == 100 || time.Since(begun) < 300*time.Millisecond; {
-			time.Sleep(time.Millisecond) // who hangs up sooner may only have said all that he has to say
+		for stay.waiting.Load() == 100 {
+			time.Sleep(time.Millisecond)
 		}
 		abort()
 		leave.all.Wait()

@@ -130,8 +130,8 @@ func New(o Options) *Service {
 		s.feed = NewFeed(s.now)
 	}
 	s.store = watched{o.Store, &s.feed.changes, s.observer}
-	s.nameKey = s.master.Derive("names that nobody has")
 	if o.Store != nil {
+		s.nameKey = s.master.Derive("names that nobody has")
 		o.Store.UseAuditKey(s.headKey())
 	}
 	if s.log == nil {

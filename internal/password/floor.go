@@ -37,9 +37,10 @@ func (h *Hasher) Floor(schemes []string) time.Duration { return h.FloorOf(scheme
 // (Result.Took), answers all of them alike.
 func (h *Hasher) FloorOf(schemes []string, password string, pace float64) time.Duration {
 	long := time.Duration(stretch(password))
-	worst := h.cost("")
+	least := h.cost("") // with which every check begins
+	worst := least
 	for _, s := range schemes {
-		d := h.cost(s)
+		d := max(least, h.cost(s))
 		if grows(s) {
 			d *= long
 		}

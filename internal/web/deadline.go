@@ -6,18 +6,19 @@ import (
 	"time"
 )
 
-// halfClosed is how long after its beginning a client's end of a request still means that he has said all that he has to say,
-// and waits for the answer. net/http ends a request's context as soon as it reads that end, and can't tell this client from
-// one who has given up; those come later.
-const halfClosed = 250 * time.Millisecond
+// halfClosed is until when, from its beginning, a request goes on without its client. net/http ends a request's context as soon
+// as it reads the client's end, and can't tell one who has said all that he has to say, and waits for the answer, from one who
+// has given up. The first is answered, unless the server is so busy that it takes longer; the second keeps others waiting for
+// no longer than that.
+const halfClosed = 100 * time.Millisecond
 
-// timed is a request's context: with a deadline, and without the client's end if that comes at once. What ends it is made
+// timed is a request's context: with a deadline, and the client's end, but not before its time. What ends it is made
 // when somebody first waits for it. Most requests are answered before anybody does, and the timer and its place in the
 // context above would be a twentieth of what a verification costs.
 type timed struct {
 	context.Context           // above, without the deadline
 	deadline        time.Time // zero: none of its own, and whatever ends the context above ends this one
-	patient         time.Time // until when that means nothing, nor does it before somebody waits
+	patient         time.Time // before that it does not, nor before somebody waits
 	armed           atomic.Pointer[armed]
 }
 
@@ -33,15 +34,10 @@ func (t *timed) arm() *armed {
 	}
 	a := new(armed)
 	whole, cancel := context.WithDeadline(context.WithoutCancel(t.Context), t.deadline)
-	a.Context, a.cancel = whole, cancel
-	if t.Context.Err() == nil {
-		alone := context.AfterFunc(t.Context, func() {
-			if !time.Now().Before(t.patient) {
-				cancel()
-			}
-		})
-		a.cancel = func() { alone(); cancel() }
-	}
+	alone := context.AfterFunc(t.Context, func() {
+		time.AfterFunc(time.Until(t.patient), cancel) // at once, if that is over
+	})
+	a.Context, a.cancel = whole, func() { alone(); cancel() }
 	if !t.armed.CompareAndSwap(nil, a) {
 		a.cancel()
 		return t.armed.Load()

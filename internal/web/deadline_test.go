@@ -34,39 +34,37 @@ func TestTimed_EndsAtItsDeadline(t *testing.T) {
 	})
 }
 
-// A client's end ends his request, but for one that comes with the request itself: he has said all, and waits for the answer.
+// A client's end ends his request, but not at once: he may have said all, and wait for the answer.
 func TestTimed_EndsWithWhatIsAbove(t *testing.T) {
 	for _, c := range []struct {
-		what          string
-		waited, ended time.Duration
-		deadline      bool
-		want          error
+		what                string
+		waited, ended, over time.Duration // over: when the request is
+		plain               bool          // without a deadline
 	}{
-		{"given up", 0, time.Second, true, context.Canceled},
-		{"just not at once", 0, halfClosed, true, context.Canceled},
-		{"at once", 0, halfClosed - 1, true, nil},
-		{"before anybody waited", time.Second, time.Second / 2, true, nil},
-		{"no deadline", 0, halfClosed / 2, false, context.Canceled},
+		{what: "given up", ended: time.Second, over: time.Second},
+		{what: "with the request", ended: time.Nanosecond, over: halfClosed},
+		{what: "just before its time", ended: halfClosed - 1, over: halfClosed},
+		{what: "before anybody waited", waited: time.Second, ended: time.Second / 2, over: time.Second},
+		{what: "no deadline", ended: halfClosed / 2, over: halfClosed / 2, plain: true},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				above, cancel := context.WithCancel(context.WithValue(t.Context(), exchangeKey{}, "above"))
 				defer cancel()
 				time.AfterFunc(c.ended, cancel)
-				now := time.Now()
+				began := time.Now()
 				ctx := &timed{Context: above}
-				if c.deadline {
-					ctx.deadline, ctx.patient = now.Add(time.Hour), now.Add(halfClosed)
+				if !c.plain {
+					ctx.deadline, ctx.patient = began.Add(time.Hour), began.Add(halfClosed)
 				}
 				defer ctx.end()
 				time.Sleep(c.waited)
-				_ = ctx.Done()
 				if err := ctx.Err(); err != nil || ctx.Value(exchangeKey{}) != "above" {
-					t.Errorf("at first: %v %v", err, ctx.Value(exchangeKey{}))
+					t.Errorf("before anybody waits: %v %v", err, ctx.Value(exchangeKey{}))
 				}
-				time.Sleep(time.Minute)
-				if err := ctx.Err(); !errors.Is(err, c.want) {
-					t.Errorf("%v, want %v", err, c.want)
+				<-ctx.Done()
+				if took := time.Since(began); took != c.over || !errors.Is(ctx.Err(), context.Canceled) {
+					t.Errorf("%v after %v, want %v", ctx.Err(), took, c.over)
 				}
 			})
 		})
