@@ -304,4 +304,4 @@ func (im *Importer) SetFile(sum string) { im.o.File = sum }
 func (im *Importer) FileSum() string { return im.o.File }
 
 // Cost is about how long a failed login takes where a password is of a cost class.
-func (im *Importer) Cost(scheme string) time.Duration { return im.s.hasher.Floor([]string{scheme}) / 2 }
+func (im *Importer) Cost(scheme string) time.Duration { return im.s.hasher.Cost(scheme) }

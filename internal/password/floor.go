@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	floorRuns   = 3           // measurements of a scheme, of which the fastest counts
-	floorBudget = time.Second // no further one after this
-	slowest     = 16          // of a pace: nobody waits longer for a machine that stood still
-	mostFloor   = 10 * time.Second
+	floorRuns   = 3                // measurements of a scheme, of which the fastest counts
+	floorBudget = time.Second      // no further one after this
+	slowest     = 16               // of a pace: nobody waits longer for a machine that stood still
+	mostFloor   = 10 * time.Second // nobody waits for more than that
 	// probe is what a scheme is measured with: as long as a password can be that stretches nothing.
 	probe = "an ordinary password of forty characters"
 )
@@ -37,10 +37,9 @@ func (h *Hasher) Floor(schemes []string) time.Duration { return h.FloorOf(scheme
 // (Result.Took), answers all of them alike.
 func (h *Hasher) FloorOf(schemes []string, password string, pace float64) time.Duration {
 	long := time.Duration(stretch(password))
-	least := h.cost("") // with which every check begins
-	worst := least
+	worst := h.Cost("")
 	for _, s := range schemes {
-		d := max(least, h.cost(s))
+		d := h.Cost(s)
 		if grows(s) {
 			d *= long
 		}
@@ -49,6 +48,10 @@ func (h *Hasher) FloorOf(schemes []string, password string, pace float64) time.D
 	d := 2 * worst * time.Duration(len(forms(password)))
 	return min(time.Duration(float64(d)*max(1, pace)), mostFloor)
 }
+
+// Cost is what a failed check of an ordinary password takes where hashes of a scheme are stored: never less than without
+// one, "", with which every check begins.
+func (h *Hasher) Cost(scheme string) time.Duration { return max(h.cost(""), h.cost(scheme)) }
 
 // stretch tells how many times longer than the probe's the check of a password takes where each round
 // goes through all of it.

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// halfClosed is until when, from its beginning, a request goes on without its client. net/http ends a request's context as soon
-// as it reads the client's end, and can't tell one who has said all that he has to say, and waits for the answer, from one who
-// has given up. The first is answered, unless the server is so busy that it takes longer; the second keeps others waiting for
-// no longer than that.
+// halfClosed is how long a request goes on without its client, from when it first waits for something. net/http ends a request's
+// context as soon as it reads the client's end, and can't tell one who has said all that he has to say, and waits for the answer,
+// from one who has given up. The first is answered, unless the server is so busy that it takes longer; the second keeps others
+// waiting for no longer than that.
 const halfClosed = 100 * time.Millisecond
 
 // timed is a request's context: with a deadline, and the client's end, but not before its time. What ends it is made
@@ -18,7 +18,6 @@ const halfClosed = 100 * time.Millisecond
 type timed struct {
 	context.Context           // above, without the deadline
 	deadline        time.Time // zero: none of its own, and whatever ends the context above ends this one
-	patient         time.Time // before that it does not, nor before somebody waits
 	armed           atomic.Pointer[armed]
 }
 
@@ -34,8 +33,9 @@ func (t *timed) arm() *armed {
 	}
 	a := new(armed)
 	whole, cancel := context.WithDeadline(context.WithoutCancel(t.Context), t.deadline)
+	patient := time.Now().Add(halfClosed)
 	alone := context.AfterFunc(t.Context, func() {
-		time.AfterFunc(time.Until(t.patient), cancel) // at once, if that is over
+		time.AfterFunc(time.Until(patient), cancel) // at once, if that is over
 	})
 	a.Context, a.cancel = whole, func() { alone(); cancel() }
 	if !t.armed.CompareAndSwap(nil, a) {

@@ -74,11 +74,9 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !m.options.Introduced {
 		from = sourceOf(r, m.options.TrustedProxies)
 	}
-	x := &exchange{
-		span: m.span(r), w: w, now: m.options.Now, crowd: m.crowd,
-		timed:  timed{Context: r.Context(), deadline: start.Add(m.options.Timeout), patient: start.Add(halfClosed)},
-		client: auth.Client{Address: from.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Shared: from.undeclared || from.unclear},
-	}
+	x := &exchange{span: m.span(r), timed: timed{Context: r.Context(), deadline: start.Add(m.options.Timeout)}, w: w, now: m.options.Now, crowd: m.crowd, client: auth.Client{
+		Address: from.client, UserAgent: Printable(r.UserAgent(), 256), RequestID: id, Shared: from.undeclared || from.unclear,
+	}}
 	if from.undeclared {
 		m.warn.Do(func() {
 			m.log.LogAttrs(x, slog.LevelWarn, "a peer that is no declared proxy sends forwarded headers; they are not believed (see trusted_proxy)",
