@@ -263,20 +263,50 @@ func TestBeside_RoleAndMember(t *testing.T) {
 	})
 }
 
+// opens has a role open a datasource, which it makes.
+func (n node) opens(role, datasource string) {
+	n.t.Helper()
+	err := n.svc.CreateDatasource(n.ctx, n.realm.ID, datasource, client)
+	if err == nil {
+		err = n.svc.GrantDatasource(n.ctx, n.realm.ID, role, datasource, client)
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 // What a role opened no longer is in the audit log once.
 func TestBeside_GrantAndRole(t *testing.T) {
 	n := newNode(t)
 	n.has(n.account("ada"), "reader")
-	err := n.svc.CreateDatasource(n.ctx, n.realm.ID, "sales", client)
-	if err == nil {
-		err = n.svc.GrantDatasource(n.ctx, n.realm.ID, "reader", "sales", client)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	n.opens("reader", "sales")
 	n.endsOnce(audit.Event{Kind: audit.DatasourceRevoked, Detail: "reader sales"}, func(tx auth.Tx) (bool, error) {
 		return tx.RevokeDatasource(n.ctx, n.realm.ID, "reader", "sales")
 	})
+}
+
+// So is a grant that ends at both ends.
+func TestBeside_DatasourceAndRole(t *testing.T) {
+	n := newNode(t)
+	n.has(n.account("ada"), "reader")
+	n.opens("reader", "sales")
+	n.endsOnce(audit.Event{Kind: audit.DatasourceRevoked, Detail: "reader sales"}, func(tx auth.Tx) (bool, error) {
+		roles, err := tx.DeleteDatasource(n.ctx, n.realm.ID, "sales")
+		return len(roles) == 1, err
+	})
+}
+
+// Who was deleted with all that he had loses no role after that.
+func TestBeside_AccountAndRole(t *testing.T) {
+	n := newNode(t)
+	a := n.account("ada")
+	n.has(a, "reader")
+	n.endsOnce(audit.Event{Kind: audit.AccountDeleted, Account: a.ID}, func(tx auth.Tx) (bool, error) {
+		return tx.DeleteAccount(n.ctx, n.realm.ID, a.ID, n.now)
+	})
+	if got := n.details(audit.RoleRemoved); len(got) != 0 {
+		t.Errorf("the roles %q were taken from nobody", got)
+	}
 }
 
 // What is used again just as it is about to be deleted for its age stays: a guess that was counted, and a source that signed in.

@@ -69,61 +69,31 @@ func (s *Service) DeleteRole(ctx context.Context, realm uuid.UUID, name string, 
 		return Errorf(CodeInvalidInput, "the role %q is the server's own and stays", name)
 	}
 	return s.changeAccess(ctx, realm, audit.RoleDeleted, uuid.Nil, name, cl, func(tx Tx) (bool, error) {
-		if err := tx.HoldRole(ctx, realm, name); err != nil {
+		accounts, datasources, err := tx.DeleteRole(ctx, realm, name)
+		if err != nil {
 			return false, gone(err, "role", name)
 		}
-		if err := s.takeRole(ctx, tx, realm, name, cl); err != nil {
-			return false, err
+		for _, id := range accounts {
+			e := s.event(realm, audit.RoleRemoved, id, cl)
+			e.Detail = name
+			if err := tx.InsertEvent(ctx, e); err != nil {
+				return false, err
+			}
 		}
-		grants := func(after string) ([]string, error) { return tx.RoleDatasources(ctx, realm, name, after, losers) }
-		err := s.closeAll(ctx, tx, realm, grants, func(datasource string) string { return name + " " + datasource }, cl)
-		if err != nil {
-			return false, err
+		for _, datasource := range datasources {
+			if err := s.grantEnded(ctx, tx, realm, name, datasource, cl); err != nil {
+				return false, err
+			}
 		}
-		return tx.DeleteRole(ctx, realm, name)
+		return true, nil
 	})
 }
 
-// losers is how many of those that lose something are read at a time.
-const losers = 500
-
-// takeRole records that all accounts lose a role that is about to go.
-func (s *Service) takeRole(ctx context.Context, tx Tx, realm uuid.UUID, role string, cl Client) error {
-	after := uuid.Nil
-	for {
-		page, err := tx.RoleAccounts(ctx, realm, role, after, losers)
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		for _, a := range page {
-			e := s.event(realm, audit.RoleRemoved, a.ID, cl)
-			e.Detail = role
-			if err := tx.InsertEvent(ctx, e); err != nil {
-				return err
-			}
-			after = a.ID
-		}
-	}
-}
-
-// closeAll records that grants end with a role or a datasource that is about to go: read
-// names the other sides, and detail makes "role datasource" of one.
-func (s *Service) closeAll(ctx context.Context, tx Tx, realm uuid.UUID, read func(after string) ([]string, error), detail func(string) string, cl Client) error {
-	after := ""
-	for {
-		page, err := read(after)
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		for _, name := range page {
-			e := s.event(realm, audit.DatasourceRevoked, uuid.Nil, cl)
-			e.Detail = detail(name)
-			if err := tx.InsertEvent(ctx, e); err != nil {
-				return err
-			}
-			after = name
-		}
-	}
+// grantEnded records that a grant ends with its role or its datasource.
+func (s *Service) grantEnded(ctx context.Context, tx Tx, realm uuid.UUID, role, datasource string, cl Client) error {
+	e := s.event(realm, audit.DatasourceRevoked, uuid.Nil, cl)
+	e.Detail = role + " " + datasource
+	return tx.InsertEvent(ctx, e)
 }
 
 // CreateDatasource makes a datasource. CodeConflict if it is there.
@@ -144,15 +114,16 @@ func (s *Service) CreateDatasource(ctx context.Context, realm uuid.UUID, name st
 // CodeNotFound if there is none.
 func (s *Service) DeleteDatasource(ctx context.Context, realm uuid.UUID, name string, cl Client) error {
 	return s.changeAccess(ctx, realm, audit.DatasourceDeleted, uuid.Nil, name, cl, func(tx Tx) (bool, error) {
-		if err := tx.HoldDatasource(ctx, realm, name); err != nil {
+		roles, err := tx.DeleteDatasource(ctx, realm, name)
+		if err != nil {
 			return false, gone(err, "datasource", name)
 		}
-		grants := func(after string) ([]string, error) { return tx.DatasourceRoles(ctx, realm, name, after, losers) }
-		err := s.closeAll(ctx, tx, realm, grants, func(role string) string { return role + " " + name }, cl)
-		if err != nil {
-			return false, err
+		for _, role := range roles {
+			if err := s.grantEnded(ctx, tx, realm, role, name, cl); err != nil {
+				return false, err
+			}
 		}
-		return tx.DeleteDatasource(ctx, realm, name)
+		return true, nil
 	})
 }
 

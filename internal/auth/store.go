@@ -197,9 +197,6 @@ type RoleReader interface {
 	HasDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error)
 	// RoleAccounts lists the accounts that have a role, by id.
 	RoleAccounts(ctx context.Context, realm uuid.UUID, role string, after uuid.UUID, limit int) ([]Account, error)
-	// RoleDatasources lists what a role opens, and DatasourceRoles what opens a datasource, by name.
-	RoleDatasources(ctx context.Context, realm uuid.UUID, role, after string, limit int) ([]string, error)
-	DatasourceRoles(ctx context.Context, realm uuid.UUID, datasource, after string, limit int) ([]string, error)
 }
 
 // RoleWriter writes who may do what. The bools report whether anything changed.
@@ -207,16 +204,14 @@ type RoleWriter interface {
 	// InsertRole and InsertDatasource return ErrConflict if the name is taken.
 	InsertRole(ctx context.Context, realm uuid.UUID, name string, now time.Time) error
 	InsertDatasource(ctx context.Context, realm uuid.UUID, name string, now time.Time) error
-	// HoldRole and HoldDatasource hold off, until the commit, that it is given to anybody
-	// or deleted. ErrNotFound if there is none.
-	HoldRole(ctx context.Context, realm uuid.UUID, name string) error
-	HoldDatasource(ctx context.Context, realm uuid.UUID, name string) error
-	// DeleteRole and DeleteDatasource remove what was given with them, too.
-	DeleteRole(ctx context.Context, realm uuid.UUID, name string) (bool, error)
-	DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error)
+	// DeleteRole and DeleteDatasource remove what was given with them, too, and return that: the
+	// accounts that had the role, and what it opened; the roles that opened the datasource. All are
+	// sorted, and none is returned to anybody else. ErrNotFound if there is none.
+	DeleteRole(ctx context.Context, realm uuid.UUID, name string) (accounts []uuid.UUID, datasources []string, err error)
+	DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (roles []string, err error)
 	// AddRole and GrantDatasource return ErrNotFound if the realm lacks what they join, and
-	// hold off its deletion until the commit. So do RemoveRole and RevokeDatasource, and
-	// RemoveRole returns ErrNotFound if there is no such account.
+	// hold off its deletion until the commit. So does RemoveRole, which returns ErrNotFound if
+	// there is no such account.
 	AddRole(ctx context.Context, realm, account uuid.UUID, role string, now time.Time) (bool, error)
 	RemoveRole(ctx context.Context, realm, account uuid.UUID, role string) (bool, error)
 	GrantDatasource(ctx context.Context, realm uuid.UUID, role, datasource string, now time.Time) (bool, error)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -70,16 +71,6 @@ func (q queries) RoleAccounts(ctx context.Context, realm uuid.UUID, role string,
 		WHERE h.realm_id = $1 AND h.role = $2 AND h.account_id > $3 ORDER BY h.account_id LIMIT $4`, realm[:], role, after[:], limit)
 }
 
-func (q queries) RoleDatasources(ctx context.Context, realm uuid.UUID, role, after string, limit int) ([]string, error) {
-	return list(ctx, q.prepared, oneText, `SELECT datasource FROM role_datasource
-		WHERE realm_id = $1 AND role = $2 AND datasource > $3 ORDER BY datasource LIMIT $4`, realm[:], role, after, limit)
-}
-
-func (q queries) DatasourceRoles(ctx context.Context, realm uuid.UUID, datasource, after string, limit int) ([]string, error) {
-	return list(ctx, q.prepared, oneText, `SELECT role FROM role_datasource
-		WHERE realm_id = $1 AND datasource = $2 AND role > $3 ORDER BY role LIMIT $4`, realm[:], datasource, after, limit)
-}
-
 func oneText(row scanner) (s string, err error) {
 	err = row.Scan(&s)
 	return s, err
@@ -95,25 +86,32 @@ func (q queries) InsertDatasource(ctx context.Context, realm uuid.UUID, name str
 	return err
 }
 
-func (q queries) DeleteRole(ctx context.Context, realm uuid.UUID, name string) (bool, error) {
-	n, err := q.exec(ctx, "DELETE FROM role WHERE realm_id = $1 AND name = $2", realm[:], name)
-	if err != nil || n == 0 {
-		return false, err
+// DeleteRole and DeleteDatasource tell what the statement itself has deleted: of two that delete both ends
+// of a grant at once, each would read it, and one alone ends it.
+func (q queries) DeleteRole(ctx context.Context, realm uuid.UUID, name string) (accounts []uuid.UUID, datasources []string, err error) {
+	if err := must(q.exec(ctx, "DELETE FROM role WHERE realm_id = $1 AND name = $2", realm[:], name)); err != nil {
+		return nil, nil, err
 	}
-	if _, err := q.exec(ctx, "DELETE FROM account_role WHERE realm_id = $1 AND role = $2", realm[:], name); err != nil {
-		return false, err
+	accounts, err = list(ctx, q.prepared, func(row scanner) (id uuid.UUID, err error) {
+		err = row.Scan(&id)
+		return id, err
+	}, "DELETE FROM account_role WHERE realm_id = $1 AND role = $2 RETURNING account_id", realm[:], name)
+	if err != nil {
+		return nil, nil, err
 	}
-	_, err = q.exec(ctx, "DELETE FROM role_datasource WHERE realm_id = $1 AND role = $2", realm[:], name)
-	return true, err
+	datasources, err = list(ctx, q.prepared, oneText, "DELETE FROM role_datasource WHERE realm_id = $1 AND role = $2 RETURNING datasource", realm[:], name)
+	slices.SortFunc(accounts, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	slices.Sort(datasources)
+	return accounts, datasources, err
 }
 
-func (q queries) DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (bool, error) {
-	n, err := q.exec(ctx, "DELETE FROM datasource WHERE realm_id = $1 AND name = $2", realm[:], name)
-	if err != nil || n == 0 {
-		return false, err
+func (q queries) DeleteDatasource(ctx context.Context, realm uuid.UUID, name string) (roles []string, err error) {
+	if err := must(q.exec(ctx, "DELETE FROM datasource WHERE realm_id = $1 AND name = $2", realm[:], name)); err != nil {
+		return nil, err
 	}
-	_, err = q.exec(ctx, "DELETE FROM role_datasource WHERE realm_id = $1 AND datasource = $2", realm[:], name)
-	return true, err
+	roles, err = list(ctx, q.prepared, oneText, "DELETE FROM role_datasource WHERE realm_id = $1 AND datasource = $2 RETURNING role", realm[:], name)
+	slices.Sort(roles)
+	return roles, err
 }
 
 // AddRole touches the account and the role before it joins them: where several write at
@@ -138,8 +136,7 @@ func (q queries) HoldDatasource(ctx context.Context, realm uuid.UUID, name strin
 	return must(q.exec(ctx, "UPDATE datasource SET created_at = created_at WHERE realm_id = $1 AND name = $2", realm[:], name))
 }
 
-// RemoveRole touches both likewise: a merge that has read the role would otherwise give it to the account that is
-// kept, and who deletes the role would record once more that the account has lost it.
+// RemoveRole touches both likewise: a merge that has read the role would otherwise give it to the account that is kept.
 func (q queries) RemoveRole(ctx context.Context, realm, account uuid.UUID, role string) (bool, error) {
 	if err := q.HoldAccount(ctx, realm, account); err != nil {
 		return false, err
@@ -166,18 +163,7 @@ func (q queries) GrantDatasource(ctx context.Context, realm uuid.UUID, role, dat
 	return n > 0, err
 }
 
-// RevokeDatasource touches both, too: who deletes one of them would otherwise record the end of the grant once more.
 func (q queries) RevokeDatasource(ctx context.Context, realm uuid.UUID, role, datasource string) (bool, error) {
-	err := q.HoldRole(ctx, realm, role)
-	if err == nil {
-		err = q.HoldDatasource(ctx, realm, datasource)
-	}
-	if errors.Is(err, auth.ErrNotFound) { // it opens nothing
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
 	n, err := q.exec(ctx, "DELETE FROM role_datasource WHERE realm_id = $1 AND role = $2 AND datasource = $3", realm[:], role, datasource)
 	return n > 0, err
 }

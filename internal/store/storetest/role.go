@@ -50,12 +50,18 @@ func (w *world) grant(role, datasource string) bool {
 
 func (w *world) deleteRole(name string) bool {
 	w.Helper()
-	return w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteRole(w.ctx, w.realm, name) })
+	return w.yes(func(tx auth.Tx) (bool, error) {
+		_, _, err := tx.DeleteRole(w.ctx, w.realm, name)
+		return notFound(err)
+	})
 }
 
 func (w *world) deleteDatasource(name string) bool {
 	w.Helper()
-	return w.yes(func(tx auth.Tx) (bool, error) { return tx.DeleteDatasource(w.ctx, w.realm, name) })
+	return w.yes(func(tx auth.Tx) (bool, error) {
+		_, err := tx.DeleteDatasource(w.ctx, w.realm, name)
+		return notFound(err)
+	})
 }
 
 // roles are those of a realm that not every realm has.
@@ -210,18 +216,6 @@ func roleMissing(w *world) {
 			return err
 		})
 	}
-	for _, hold := range []func(tx auth.Tx) error{
-		func(tx auth.Tx) error { return tx.HoldRole(w.ctx, w.realm, "theirs") },
-		func(tx auth.Tx) error { return tx.HoldDatasource(w.ctx, w.realm, "theirs") },
-	} {
-		w.fails(auth.ErrNotFound, hold)
-	}
-	w.in(func(tx auth.Tx) error {
-		if err := tx.HoldRole(w.ctx, w.realm, "reader"); err != nil {
-			return err
-		}
-		return tx.HoldDatasource(w.ctx, w.realm, "sales")
-	})
 	// What was refused is not there either when the names come to be.
 	w.role("nobody", "theirs")
 	w.datasource("nothing", "theirs")

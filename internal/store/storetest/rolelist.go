@@ -33,17 +33,21 @@ func rolePages(w *world) {
 		w.same("datasources", pages(w, size, "", func(after string) ([]auth.Datasource, error) {
 			return w.store.Datasources(w.ctx, w.realm, after, size)
 		}, func(d auth.Datasource) string { return d.Name }), names)
-		itself := func(name string) string { return name }
-		w.same("what a role opens", pages(w, size, "", func(after string) ([]string, error) {
-			return w.store.RoleDatasources(w.ctx, w.realm, "a", after, size)
-		}, itself), names)
-		w.same("what opens a datasource", pages(w, size, "", func(after string) ([]string, error) {
-			return w.store.DatasourceRoles(w.ctx, w.realm, "a", after, size)
-		}, itself), names)
 		w.same("members", pages(w, size, uuid.Nil, func(after uuid.UUID) ([]auth.Account, error) {
 			return w.store.RoleAccounts(w.ctx, w.realm, "a", after, size)
 		}, func(a auth.Account) uuid.UUID { return a.ID }), want)
 	}
+	w.in(func(tx auth.Tx) error {
+		opened, err := tx.DeleteDatasource(w.ctx, w.realm, "a")
+		w.same("what opened a datasource", opened, names)
+		return err
+	})
+	w.in(func(tx auth.Tx) error {
+		members, opens, err := tx.DeleteRole(w.ctx, w.realm, "a")
+		w.same("what a role opened", opens, slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "a" }))
+		w.same("who had it", members, want)
+		return err
+	})
 }
 
 // pages reads all pages of a list and returns the keys that they are ordered by.

@@ -26,7 +26,7 @@ func raceRoleAndMember(w *world) {
 		w.race(len(people)+1, func(i int) (bool, error) {
 			return notFound(w.store.InTx(w.ctx, func(tx auth.Tx) (err error) {
 				if i == len(people) {
-					_, err = tx.DeleteRole(w.ctx, w.realm, "reader")
+					_, _, err = tx.DeleteRole(w.ctx, w.realm, "reader")
 				} else {
 					_, err = tx.AddRole(w.ctx, w.realm, people[i].ID, "reader", w.now)
 				}
@@ -76,7 +76,7 @@ func raceGrant(w *world) {
 			return notFound(w.store.InTx(w.ctx, func(tx auth.Tx) (err error) {
 				switch i {
 				case 3 * len(pairs):
-					_, err = tx.DeleteRole(w.ctx, w.realm, "reader")
+					_, _, err = tx.DeleteRole(w.ctx, w.realm, "reader")
 				case 3*len(pairs) + 1:
 					_, err = tx.DeleteDatasource(w.ctx, w.realm, "sales")
 				default:
