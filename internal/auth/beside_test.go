@@ -34,15 +34,20 @@ func newNode(t *testing.T, options ...func(*auth.Options)) node {
 }
 
 // beside runs second while a transaction has done what first does, and commits that when
-// second waits for it.
+// second waits for it, or has not waited at all.
 func (n node) beside(first func(tx auth.Tx) error, second func()) {
 	n.t.Helper()
-	inside, stored := make(chan struct{}), make(chan error)
+	inside, over, stored := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		stored <- n.store.InTx(auth.Alone(n.ctx), func(tx auth.Tx) error {
 			err := first(tx)
 			close(inside)
 			for waiting := 0; waiting == 0 && err == nil; time.Sleep(time.Millisecond) {
+				select {
+				case <-over:
+					return nil
+				default:
+				}
 				err = n.db.QueryRow("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting)
 			}
 			return err
@@ -50,6 +55,7 @@ func (n node) beside(first func(tx auth.Tx) error, second func()) {
 	}()
 	<-inside
 	second()
+	close(over)
 	if err := <-stored; err != nil {
 		n.t.Fatal(err)
 	}

@@ -221,7 +221,7 @@ func (s *Service) seen(k BudgetKey, state throttle.State) (Budget, bool) {
 // Unlock forgets all failed guesses at an account's password and second factor.
 func (s *Service) Unlock(ctx context.Context, realm, account uuid.UUID, cl Client) error {
 	return s.change(ctx, func(tx Tx) error {
-		if _, err := tx.AccountByID(ctx, realm, account, ""); err != nil {
+		if err := tx.HoldAccount(ctx, realm, account); err != nil { // another one may become of it, with all that counts for it
 			return err
 		}
 		if err := tx.ClearBudgets(ctx, realm, account.String(), ""); err != nil {
