@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -72,5 +73,20 @@ func TestBeside_UnlockAndMerge(t *testing.T) {
 	})
 	if got := m.wrong(m.keep.ID)[auth.BudgetAccount]; got != 1 || len(m.events(audit.AccountUnlocked)) != 0 {
 		t.Errorf("%d wrong guesses, and %d entries about an unlocking", got, len(m.events(audit.AccountUnlocked)))
+	}
+}
+
+// Tokens are not imported for an account of which another one has become: nobody could sign in by them.
+func TestBeside_TokensAndMerge(t *testing.T) {
+	m := newMergingNode(t)
+	token := auth.ForeignRecord{
+		Hash: [32]byte{1}, AccountID: m.other.ID, Dialect: "two", Kind: auth.ForeignBearer, CreatedAt: m.now, ExpiresAt: m.now.Add(time.Hour),
+	}
+	m.besideMerge(func() {
+		_, err := m.svc.ImportTokens(m.ctx, m.realm.ID, []auth.ForeignRecord{token}, client)
+		m.wantCode(err, auth.CodeConflict)
+	})
+	if r, err := m.store.ForeignToken(m.ctx, m.realm.ID, token.Hash); err == nil {
+		t.Errorf("it was imported for account %s, which is gone", r.AccountID)
 	}
 }

@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,10 +67,14 @@ func kindText(k ForeignKind) string {
 }
 
 // ImportTokens stores tokens that CheckImported has found to be good, all or none, and counts
-// those that are new. CodeConflict if one is there as something else, or of another account.
+// those that are new. CodeConflict if one is there as something else, or of another account, or if
+// an account is gone by now.
 func (s *Service) ImportTokens(ctx context.Context, realm uuid.UUID, tokens []ForeignRecord, cl Client) (n int, err error) {
 	err = s.change(ctx, func(tx Tx) error {
 		n = 0
+		if err := holdOwners(ctx, tx, realm, tokens); err != nil {
+			return err
+		}
 		for _, r := range tokens {
 			r.RealmID, r.Session, r.SpentAt = realm, uuid.Nil, time.Time{}
 			fresh, err := tx.InsertForeignToken(ctx, r)
@@ -96,6 +102,26 @@ func (s *Service) ImportTokens(ctx context.Context, realm uuid.UUID, tokens []Fo
 		return tx.InsertEvent(ctx, e)
 	})
 	return n, err
+}
+
+// holdOwners sees that the accounts of tokens are there, and stay so until the commit: a token of one
+// that was merged into another one meanwhile would be nobody's.
+func holdOwners(ctx context.Context, tx Tx, realm uuid.UUID, tokens []ForeignRecord) error {
+	ids := make([]uuid.UUID, len(tokens))
+	for i, r := range tokens {
+		ids[i] = r.AccountID
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }) // in one order: two that hold rows can't hold each other up
+	for _, id := range slices.Compact(ids) {
+		err := tx.HoldAccount(ctx, realm, id)
+		if errors.Is(err, ErrNotFound) {
+			return Errorf(CodeConflict, "account %s was merged into another one, or deleted, meanwhile: begin again", id)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SubjectAccount finds the account that has an alias: what it is called without one is this
