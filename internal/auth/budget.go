@@ -84,11 +84,14 @@ func (s *Service) unknownName(name string) uuid.UUID {
 // account is whose counter it is; uuid.Nil if it is nobody's.
 func (k BudgetKey) account() uuid.UUID {
 	id, err := uuid.Parse(k.Subject)
-	if err != nil || id.Version() != 7 {
+	if err != nil || !isAccount(id) {
 		return uuid.Nil
 	}
 	return id
 }
+
+// isAccount tells an account's id from that of a name that nobody has, and from none.
+func isAccount(id uuid.UUID) bool { return id.Version() == 7 }
 
 // Budget is a counter that somebody may have to wait for.
 type Budget struct {

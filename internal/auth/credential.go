@@ -78,6 +78,10 @@ func (s *Service) RotateSecret(ctx context.Context, realm, id uuid.UUID, overlap
 // current its password. The account's other sessions end. A wrong current password
 // is CodeBadCredentials and counts as a guess.
 func (s *Service) ChangePassword(ctx context.Context, realm uuid.UUID, p Presented, current, next Secret, cl Client) error {
+	return notOvertaken(func() error { return s.changePassword(ctx, realm, p, current, next, cl) })
+}
+
+func (s *Service) changePassword(ctx context.Context, realm uuid.UUID, p Presented, current, next Secret, cl Client) error {
 	f, err := s.find(ctx, realm, p, s.anew)
 	if err != nil {
 		return err

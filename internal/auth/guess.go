@@ -175,8 +175,18 @@ func (e errThrottled) Error() string {
 	return fmt.Sprintf("too many wrong passwords for account %s from sources that never signed it in: %s", id, remedy)
 }
 
-// charge counts the guess as wrong, and records it where a budget is spent by that.
+// charge counts the guess as wrong, and records it where a budget is spent by that. errOvertaken if
+// the account has been merged into another one, which took its counters along, or was deleted.
 func (g *guess) charge(ctx context.Context, tx Tx) error {
+	if isAccount(g.account) {
+		err := tx.HoldAccount(ctx, g.attempt.realm, g.account)
+		if errors.Is(err, ErrNotFound) {
+			return errOvertaken
+		}
+		if err != nil {
+			return err
+		}
+	}
 	now := g.svc.now()
 	for _, k := range g.keys {
 		p := g.svc.budgets.policy(k.Kind)

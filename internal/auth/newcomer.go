@@ -34,8 +34,8 @@ const (
 	refusedTaken    refusedAdoption = "subject_in_use"
 )
 
-// errOvertaken is that another login has taken over the same account meanwhile. It says nothing
-// of the store: the guess is tried again, and those that wait for it go on.
+// errOvertaken is that another login has taken over the same account meanwhile, or that it was merged
+// or deleted. It says nothing of the store: the guess is tried again, and those that wait for it go on.
 var errOvertaken error = reason("overtaken")
 
 // overtaken runs a login again while others take over its account, or change it.
@@ -47,6 +47,12 @@ func overtaken[T any](login func() (T, error)) (out T, err error) {
 	}
 	return out, &Error{Code: CodeUnavailable, RetryAfter: time.Second,
 		Cause: errors.New("the account was changed meanwhile, again and again: try again")}
+}
+
+// notOvertaken is overtaken for what has no answer but an error.
+func notOvertaken(try func() error) error {
+	_, err := overtaken(func() (none struct{}, err error) { return none, try() })
+	return err
 }
 
 // newcomer makes the account of somebody who is not here yet of what an Elder says.

@@ -160,7 +160,7 @@ func (s *Service) issueTicket(ctx context.Context, m *Mount, a attempt, got *che
 func (s *Service) CompleteSignIn(ctx context.Context, m *Mount, ticket, code Secret, cl Client) (*Grant, error) {
 	whole, cancel := unhurried(ctx)
 	defer cancel()
-	g, err := s.completeSignIn(whole, m, ticket, code, cl)
+	g, err := overtaken(func() (*Grant, error) { return s.completeSignIn(whole, m, ticket, code, cl) })
 	s.observer.Login(m.Dialect, outcome(OutcomeSignedIn, err))
 	use(ctx, UsedSignedIn, err)
 	return g, err

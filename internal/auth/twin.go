@@ -177,6 +177,10 @@ func (s *Service) proven(ctx context.Context, tx Tx, p *MergePlan, of uuid.UUID,
 // the token could give himself one. A wrong password is CodeBadCredentials, and counts
 // as a guess; so is that of another account with a second factor, which a password alone does not prove.
 func (s *Service) Join(ctx context.Context, realm uuid.UUID, p Presented, current Secret, d Dialect, c Credentials, cl Client) error {
+	return notOvertaken(func() error { return s.join(ctx, realm, p, current, d, c, cl) })
+}
+
+func (s *Service) join(ctx context.Context, realm uuid.UUID, p Presented, current Secret, d Dialect, c Credentials, cl Client) error {
 	f, err := s.find(ctx, realm, p, s.anew)
 	if err != nil {
 		return err
