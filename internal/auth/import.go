@@ -49,6 +49,7 @@ type ImportEntry struct {
 	account ImportedAccount
 	notes   importNotes
 	number  bool      // is given
+	apart   Dialect   // where its names are good, as it says, or the first pass
 	target  uuid.UUID // the account that it changes
 	problem *importProblem
 }
@@ -180,7 +181,7 @@ func (im *Importer) prepare(e *ImportEntry) error {
 	if err != nil {
 		return err
 	}
-	e.number = m.Number != nil
+	e.number, e.apart = m.Number != nil, Dialect(m.Apart)
 	return im.account(&m, &e.account, &e.notes)
 }
 

@@ -41,8 +41,8 @@ func (im *Importer) Add(ctx context.Context, entries []*ImportEntry) (problems [
 		return nil, nil
 	}
 	for _, e := range live {
-		if _, set := im.apart[e.Line]; set && e.account.Apart == "" {
-			e.account.Apart = e.account.Source
+		if _, set := im.apart[e.Line]; set && e.apart == "" {
+			e.apart = e.account.Source
 		}
 	}
 	if !im.untouched { // those that are there cost no transaction
@@ -154,6 +154,9 @@ func (b *importBatch) run(entries []*ImportEntry) error {
 	}
 	if err := b.look(); err != nil {
 		return err
+	}
+	for _, e := range entries { // what an earlier try has found is no longer so
+		e.account.Apart, e.target = e.apart, uuid.Nil
 	}
 	var found *findings
 	if !b.quick {
