@@ -17,8 +17,10 @@ import (
 // Sign makes a JWT of a grant: the dialect's own claims, and iss, sub, iat, exp and jti
 // (RFC 7519, section 4.1). exp is the mount's AccessTTL from now, or the end of the
 // session if that comes first, but after iat in any case; a dialect that promises another
-// one sets it itself.
+// one sets it itself. What was granted is stored by then: it is signed whether or not the client seems to wait.
 func (s *Service) Sign(ctx context.Context, g *Grant, own token.Claims) (string, error) {
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
 	st, err := s.state(ctx, g.Session.RealmID)
 	if err != nil {
 		return "", err
