@@ -1,11 +1,9 @@
 package auth
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -111,17 +109,11 @@ func holdOwners(ctx context.Context, tx Tx, realm uuid.UUID, tokens []ForeignRec
 	for i, r := range tokens {
 		ids[i] = r.AccountID
 	}
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }) // in one order: two that hold rows can't hold each other up
-	for _, id := range slices.Compact(ids) {
-		err := tx.HoldAccount(ctx, realm, id)
-		if errors.Is(err, ErrNotFound) {
-			return Errorf(CodeConflict, "account %s was merged into another one, or deleted, meanwhile: begin again", id)
-		}
-		if err != nil {
-			return err
-		}
+	err := holdAccounts(ctx, tx, realm, ids...)
+	if errors.Is(err, ErrNotFound) {
+		return Errorf(CodeConflict, "%v: it was merged into another one, or deleted, meanwhile: begin again", err)
 	}
-	return nil
+	return err
 }
 
 // SubjectAccount finds the account that has an alias: what it is called without one is this

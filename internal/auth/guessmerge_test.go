@@ -59,6 +59,30 @@ func TestGuess_OwnMergedMeanwhile(t *testing.T) {
 	})
 }
 
+// A service account that is deleted while its secret is found to be wrong is as one that is not there.
+func TestCaller_DeletedMeanwhile(t *testing.T) {
+	st := &meanwhile{}
+	w := newWorld(t, withBudgets, func(o *auth.Options) { st.Store, o.Store = o.Store, st })
+	robot, _, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: "robot", Kind: auth.KindService}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, wrong, err := w.svc.CreateAccount(w.ctx, w.realm.ID, auth.NewAccount{Username: "another", Kind: auth.KindService}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.first = func() {
+		if err := w.svc.DeleteAccount(w.ctx, w.realm.ID, robot.ID, client); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err = w.svc.Caller(w.ctx, w.realm.ID, []auth.Credentials{{Name: "robot", Password: wrong}}, "introspect", client)
+	w.wantCode(err, auth.CodeBadCredentials)
+	if all := w.events(audit.SignInFailed); st.first != nil || len(all) != 1 || all[0].Detail == "" {
+		t.Errorf("the log has %+v", all)
+	}
+}
+
 // A wrong code that is being stored while its account is merged counts for the factor that goes along.
 func TestBeside_CodeAndMerge(t *testing.T) {
 	m := newMergingNode(t)

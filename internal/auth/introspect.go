@@ -134,7 +134,9 @@ func (s *Service) Caller(ctx context.Context, realm uuid.UUID, readings []Creden
 	if wrong == nil {
 		return Account{}, Because(CodeBadCredentials, "not a service account's secret")
 	}
-	checked, err := s.check(ctx, attempt{realm: realm, client: cl, began: began}, nil, *wrong)
+	checked, err := overtaken(func() (*checked, error) {
+		return s.check(ctx, attempt{realm: realm, client: cl, began: began}, nil, *wrong)
+	})
 	if err != nil {
 		return Account{}, err
 	}

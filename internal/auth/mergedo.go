@@ -66,18 +66,23 @@ func (s *Service) merge(ctx context.Context, realm, keep, other uuid.UUID, prefe
 	return id, err
 }
 
-// holdBoth holds what a merge changes, in one order: two that hold rows can't hold each other up.
+// holdBoth holds what a merge changes: the realm, and both accounts, which may be one.
 func holdBoth(ctx context.Context, tx Tx, realm, a, b uuid.UUID) error {
 	if err := tx.HoldRealm(ctx, realm); err != nil {
 		return err
 	}
-	if bytes.Compare(a[:], b[:]) > 0 {
-		a, b = b, a
+	return holdAccounts(ctx, tx, realm, a, b)
+}
+
+// holdAccounts holds accounts in one order: two that hold rows can't hold each other up. An error names the account.
+func holdAccounts(ctx context.Context, tx Tx, realm uuid.UUID, ids ...uuid.UUID) error {
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	for _, id := range slices.Compact(ids) {
+		if err := tx.HoldAccount(ctx, realm, id); err != nil {
+			return fmt.Errorf("account %s: %w", id, err)
+		}
 	}
-	if err := tx.HoldAccount(ctx, realm, a); err != nil || a == b {
-		return err
-	}
-	return tx.HoldAccount(ctx, realm, b)
+	return nil
 }
 
 // merging is a merge in its transaction.

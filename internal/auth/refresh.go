@@ -105,8 +105,10 @@ func (s *Service) noteOnce(ctx context.Context, what string, e audit.Event) erro
 	return err
 }
 
-// RefreshToken makes the refresh token of a grant's generation.
+// RefreshToken makes the refresh token of a grant's generation, whether or not the client seems to wait, as Sign does.
 func (s *Service) RefreshToken(ctx context.Context, g *Grant) (Secret, error) {
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
 	st, err := s.state(ctx, g.Session.RealmID)
 	if err != nil {
 		return "", err

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -184,6 +185,20 @@ func TestRefresh_SeesEndedSessionsAtOnce(t *testing.T) {
 			_, err := w.refresh(token)
 			w.wantCode(err, auth.CodeTokenInvalid)
 		})
+	}
+}
+
+// What was granted is handed out though its client seems to have gone: he may have closed his side alone, and wait.
+func TestRefreshToken_ClientGone(t *testing.T) {
+	var options auth.Options
+	w := newWorld(t, func(o *auth.Options) { options = *o })
+	w.account("ada")
+	g := w.signIn("ada")
+	gone, leave := context.WithCancel(w.ctx)
+	leave()
+	text, err := auth.New(options).RefreshToken(gone, g) // by a node that has the realm still to read
+	if err != nil || text != w.refreshToken(g) {
+		t.Errorf("%v, and the token is another one: %v", err, text != w.refreshToken(g))
 	}
 }
 

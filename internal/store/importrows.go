@@ -48,7 +48,7 @@ func (q queries) InsertAccounts(ctx context.Context, realm uuid.UUID, accounts [
 	}
 	slices.Sort(r.roles)
 	for _, role := range slices.Compact(r.roles) {
-		if err := q.HoldRole(ctx, realm, role); err != nil {
+		if err := q.holdRole(ctx, realm, role); err != nil {
 			return err
 		}
 	}

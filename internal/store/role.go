@@ -120,7 +120,7 @@ func (q queries) AddRole(ctx context.Context, realm, account uuid.UUID, role str
 	if err := q.HoldAccount(ctx, realm, account); err != nil {
 		return false, err
 	}
-	if err := q.HoldRole(ctx, realm, role); err != nil {
+	if err := q.holdRole(ctx, realm, role); err != nil {
 		return false, err
 	}
 	n, err := q.exec(ctx, `INSERT INTO account_role (account_id, role, realm_id, created_at) VALUES ($1, $2, $3, $4)
@@ -128,11 +128,11 @@ func (q queries) AddRole(ctx context.Context, realm, account uuid.UUID, role str
 	return n > 0, err
 }
 
-func (q queries) HoldRole(ctx context.Context, realm uuid.UUID, name string) error {
+func (q queries) holdRole(ctx context.Context, realm uuid.UUID, name string) error {
 	return must(q.exec(ctx, "UPDATE role SET created_at = created_at WHERE realm_id = $1 AND name = $2", realm[:], name))
 }
 
-func (q queries) HoldDatasource(ctx context.Context, realm uuid.UUID, name string) error {
+func (q queries) holdDatasource(ctx context.Context, realm uuid.UUID, name string) error {
 	return must(q.exec(ctx, "UPDATE datasource SET created_at = created_at WHERE realm_id = $1 AND name = $2", realm[:], name))
 }
 
@@ -141,7 +141,7 @@ func (q queries) RemoveRole(ctx context.Context, realm, account uuid.UUID, role 
 	if err := q.HoldAccount(ctx, realm, account); err != nil {
 		return false, err
 	}
-	if err := q.HoldRole(ctx, realm, role); err != nil {
+	if err := q.holdRole(ctx, realm, role); err != nil {
 		if errors.Is(err, auth.ErrNotFound) { // nobody has it
 			err = nil
 		}
@@ -152,10 +152,10 @@ func (q queries) RemoveRole(ctx context.Context, realm, account uuid.UUID, role 
 }
 
 func (q queries) GrantDatasource(ctx context.Context, realm uuid.UUID, role, datasource string, now time.Time) (bool, error) {
-	if err := q.HoldRole(ctx, realm, role); err != nil {
+	if err := q.holdRole(ctx, realm, role); err != nil {
 		return false, err
 	}
-	if err := q.HoldDatasource(ctx, realm, datasource); err != nil {
+	if err := q.holdDatasource(ctx, realm, datasource); err != nil {
 		return false, err
 	}
 	n, err := q.exec(ctx, `INSERT INTO role_datasource (realm_id, role, datasource, created_at) VALUES ($1, $2, $3, $4)
