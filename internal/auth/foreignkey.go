@@ -188,6 +188,7 @@ func (s *Service) ListForeignKeys(ctx context.Context, realm uuid.UUID) ([]keyri
 // tokens signed by it have become: who has it may have signed them. It counts the sessions.
 func (s *Service) EndForeignKey(ctx context.Context, realm uuid.UUID, name string, cl Client) (k keyring.Foreign, sessions int, err error) {
 	now := s.keyTime()
+	end := now.Add(-clockSkew) // so that it has ended for a node that is behind, too
 	err = s.change(ctx, func(tx Tx) error {
 		if err := tx.HoldRealm(ctx, realm); err != nil {
 			return err
@@ -203,7 +204,7 @@ func (s *Service) EndForeignKey(ctx context.Context, realm uuid.UUID, name strin
 			return ErrNotFound
 		}
 		k = keys[i]
-		if _, err := tx.EndForeignKey(ctx, realm, k.ID, now); err != nil {
+		if _, err := tx.EndForeignKey(ctx, realm, k.ID, end); err != nil {
 			return err
 		}
 		if sessions, err = tx.EndKeySessions(ctx, realm, k.ID, "key_ended", now); err != nil {
@@ -219,6 +220,6 @@ func (s *Service) EndForeignKey(ctx context.Context, realm uuid.UUID, name strin
 	if err == nil {
 		_, _ = s.reload(ctx, realm)
 	}
-	k.ExpiresAt = now
+	k.ExpiresAt = end
 	return k, sessions, err
 }

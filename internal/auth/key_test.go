@@ -121,7 +121,7 @@ func TestKeys_Events(t *testing.T) {
 		"test: " + first.Kid + " RS256 2048 signs 2026-03-01T12:00:00Z",
 		"schedule: " + scheduled[1].Kid + " ES256 signs 2026-03-01T12:00:00Z",
 		"schedule: " + scheduled[0].Kid + " ES256 signs 2026-05-31T12:00:00Z",
-		client.Actor + ": " + hasty.Kid + " RS256 3072 signs 2026-05-30T12:00:00Z now",
+		client.Actor + ": " + hasty.Kid + " RS256 3072 signs 2026-05-30T11:59:00Z now",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

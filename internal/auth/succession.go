@@ -42,12 +42,14 @@ func succeed(keys []keyring.Record, now, from time.Time, life time.Duration) suc
 	return next
 }
 
-// replace lets a new key stand in for the others, which are refused from now on.
+// replace lets a new key stand in for the others, which are refused from now on: also where it is not
+// that late yet, by a clock that is behind.
 func replace(keys []keyring.Record, now time.Time) succession {
-	next := succession{from: now, ends: map[uuid.UUID]time.Time{}, now: true}
+	everywhere := now.Add(-clockSkew)
+	next := succession{from: everywhere, ends: map[uuid.UUID]time.Time{}, now: true}
 	for _, k := range keys {
-		if alive(k, now) {
-			next.ends[k.ID] = now
+		if alive(k, everywhere) {
+			next.ends[k.ID] = everywhere
 		}
 	}
 	return next
