@@ -280,7 +280,7 @@ func (g *guess) inTx(ctx context.Context, fn func(tx Tx) error) error {
 		}
 		return nil
 	})
-	if err == nil {
+	if err == nil || errors.Is(err, ErrUnknown) { // places that may have been given back are left to be forgotten: others would be given back for them
 		g.shared = left
 	}
 	g.undone = g.undone || unavailable(err)

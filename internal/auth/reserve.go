@@ -43,6 +43,9 @@ type Reservation interface {
 // ErrNoRoom is what a Reserver answers when a guess has to wait for those in flight.
 var ErrNoRoom = errors.New("no room for another guess")
 
+// ErrUnknown is wrapped by the error of a transaction of which it is not known whether it was stored.
+var ErrUnknown = errors.New("whether it has happened is not known")
+
 const (
 	// firstWait and longestWait are how often a guess asks for a place.
 	firstWait   = 20 * time.Millisecond
@@ -145,7 +148,7 @@ func giveBack(r Reservation) {
 			ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
 			err := r.Leave(ctx)
 			cancel()
-			if err == nil {
+			if err == nil || errors.Is(err, ErrUnknown) { // see guess.inTx
 				return
 			}
 		}

@@ -371,5 +371,5 @@ func (b *batch) resolve() (err error) {
 		b.refuse(err) // they need not wait for this
 	}
 	return &auth.Error{Code: auth.CodeUnavailable, RetryAfter: time.Second,
-		Cause: fmt.Errorf("the database went away during a commit: whether it has happened is not known: %w", err)}
+		Cause: fmt.Errorf("the database went away during a commit: %w: %w", auth.ErrUnknown, err)}
 }
