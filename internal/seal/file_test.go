@@ -3,6 +3,7 @@ package seal
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -85,6 +86,28 @@ func TestLoadOrCreate(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("left behind: %v, %v", entries, err)
+	}
+}
+
+// A key that is there is only read: what holds a mounted secret can't be written to.
+func TestLoadOrCreate_WhereNothingCanBeMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "master.key")
+	key, _, err := LoadOrCreate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	open := fmt.Sprintf("/proc/self/fd/%d", f.Fd()) // a directory where root, too, makes no file
+	if _, err := os.Stat(open); err != nil {
+		t.Skip(err)
+	}
+	got, created, err := LoadOrCreate(open)
+	if err != nil || created || got.Fingerprint() != key.Fingerprint() {
+		t.Errorf("created %v, %v, %s for %s", created, err, got.Fingerprint(), key.Fingerprint())
 	}
 }
 
@@ -171,7 +194,7 @@ func TestSweep_Leftovers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "master.key")
 	left := filepath.Join(dir, ".master.key-123")
-	kept := []string{".master.key-", ".master.key-old", ".master.key", "master.key-123", ".other.key-123"}
+	kept := []string{".master.key-", ".master.key-old", ".master.key", "master.key-123", ".other.key-123", "123"}
 	for _, name := range append(kept, filepath.Base(left)) {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)

@@ -98,6 +98,26 @@ func TestOpen_Refuses(t *testing.T) {
 	}
 }
 
+// Who has one server's database has not got the key of another's: no two are made alike.
+func TestNew_IsRandom(t *testing.T) {
+	seen := map[string]bool{}
+	for range 100 {
+		key := New()
+		if text := key.text(); seen[text] {
+			t.Fatal("two new keys are one")
+		} else {
+			seen[text] = true
+		}
+	}
+}
+
+// Without a master key there is no fingerprint that a database could be bound to.
+func TestFingerprint_ZeroKey(t *testing.T) {
+	if got := (Key{}).Fingerprint(); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestSeal_ZeroKeyPanics(t *testing.T) {
 	for name, use := range map[string]func(){
 		"Seal":   func() { Key{}.Seal(nil, "row") },
