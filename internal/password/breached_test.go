@@ -65,6 +65,16 @@ func TestBreached_File(t *testing.T) {
 	}
 }
 
+// A hash that was seen no times at all is padding in a file, too.
+func TestBreached_FilePadding(t *testing.T) {
+	for count, want := range map[string]bool{"0": false, "00": false, "10": true, "1": true} {
+		b := file(t, strings.Join(hashes(5, stolen), ":"+count+"\n")+":"+count+"\n")
+		if found, err := b.Has(stolen); found != want || err != nil {
+			t.Errorf("seen %s times: %v %v", count, found, err)
+		}
+	}
+}
+
 func TestBreached_Directory(t *testing.T) {
 	dir := t.TempDir()
 	b := NewBreached(dir)
@@ -129,6 +139,9 @@ func TestBreached_Malformed(t *testing.T) {
 		"NTLM":          strings.ReplaceAll(good, ":1\n", "\n"),
 		"of a range":    strings.ReplaceAll("\n"+good, "\n0", "\n"),
 		"no counts":     strings.ReplaceAll(good, ":1", ""),
+		"empty counts":  strings.ReplaceAll(good, ":1", ":"),
+		"long counts":   strings.ReplaceAll(good, ":1", ":"+strings.Repeat("1", 20)),
+		"other counts":  strings.ReplaceAll(good, ":1", ":many"),
 		"reversed":      strings.Join(lines, "\n"),
 		"out of order":  strings.Join(swapped, ""),
 		"one long line": strings.Repeat("A", 100_000),

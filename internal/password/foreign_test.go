@@ -150,6 +150,7 @@ func TestForeign_Templates(t *testing.T) {
 		{"md5(md5({password}){salt})", hex("md5", hex("md5", horse)+"Salz")},
 		{"md5(md5({salt})md5({password}))", hex("md5", hex("md5", "Salz")+hex("md5", horse))},
 		{"sha1({salt}sha1({salt}sha1({password})))", hex("sha1", "Salz"+hex("sha1", "Salz"+hex("sha1", horse)))},
+		{"md5(md5(md5(md5({password}{salt}))))", hex("md5", hex("md5", hex("md5", hex("md5", horse+"Salz"))))},
 		{"sha384(pepper{hex:247b00}{password}{salt}{password})", hex("sha384", "pepper${\x00"+horse+"Salz"+horse)},
 		{"sha224({salt}{password})", strings.ToUpper(hex("sha224", "Salz"+horse))},
 	} {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-crypt/crypt/algorithm/shacrypt"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/ostiary/ostiary/internal/argon2"
@@ -178,6 +179,29 @@ func TestThreat09_Truncation(t *testing.T) {
 	for _, n := range []int{71, 73, 129, 256} {
 		if res := verify(t, h, phc, strings.Repeat("x", n)); res.OK {
 			t.Errorf("%d bytes match by their first 72", n)
+		}
+	}
+	// crypt(3) refuses what these are too long for, and so does the check.
+	long := strings.Repeat("x", longestCrypt)
+	for name, hash := range map[string]func(string) string{
+		"apr1": func(password string) string { return "$apr1$saltsalt$" + string(apr1(password, "saltsalt")) },
+		"sha512crypt": func(password string) string {
+			made, err := shacrypt.New(shacrypt.WithSHA512(), shacrypt.WithIterations(1000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := made.Hash(password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d.Encode()
+		},
+	} {
+		if !verify(t, h, hash(long), long).OK {
+			t.Errorf("%s: %d bytes: the right password does not match", name, len(long))
+		}
+		if verify(t, h, hash(long+"x"), long+"x").OK {
+			t.Errorf("%s: %d bytes match", name, len(long)+1)
 		}
 	}
 	// Our own hashes tell apart passwords that differ late.
