@@ -224,6 +224,8 @@ func (s *Service) verify(ctx context.Context, a attempt, got *checked, exists bo
 // fail records a failed login, charges the guess, and answers not before the floor.
 // Why is for the audit log alone; the client learns CodeBadCredentials.
 func (s *Service) fail(ctx context.Context, a attempt, got *checked, kind audit.Kind, why string) error {
+	ctx, cancel := counting(ctx)
+	defer cancel()
 	e := s.event(a.realm, kind, got.account(), a.client)
 	e.Dialect, e.Detail = string(a.dialect), why
 	err := got.guess.inTx(ctx, func(tx Tx) error {

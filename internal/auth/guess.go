@@ -256,6 +256,19 @@ func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.WithoutCancel(ctx), until)
 }
 
+// countWithin is what is left at the least for the counting of a guess that was wrong: a dear hash may have taken all the
+// time of its request, and what was looked at must not be free.
+const countWithin = 5 * time.Second
+
+// counting is unhurried for a guess that is known to be wrong.
+func counting(ctx context.Context) (context.Context, context.CancelFunc) {
+	least := time.Now().Add(countWithin)
+	if until, ok := ctx.Deadline(); ok && until.Before(least) {
+		return context.WithDeadline(context.WithoutCancel(ctx), least)
+	}
+	return unhurried(ctx)
+}
+
 // inTx runs the transaction that stores what became of the guess, and gives its places back
 // with it.
 func (g *guess) inTx(ctx context.Context, fn func(tx Tx) error) error {

@@ -65,6 +65,25 @@ func TestLogin_TimeOver(t *testing.T) {
 	w.wantCode(err, auth.CodeUnavailable)
 }
 
+// TestThreat03_TimeOver: a wrong guess whose hash took all of its request's time is counted and recorded like any.
+func TestThreat03_TimeOver(t *testing.T) {
+	observer := &hangsUp{func() {}}
+	w := newWorld(t, withBudgets, func(o *auth.Options) { o.Hasher.Observe(observer) })
+	w.account("ada")
+	for _, name := range []string{"ada", "nobody"} {
+		for range 5 {
+			ctx, cancel := context.WithTimeout(w.ctx, 20*time.Millisecond)
+			observer.end = func() { <-ctx.Done() }
+			_, err := w.svc.SignIn(ctx, w.one, auth.Credentials{Name: name, Password: "a wrong password"}, client)
+			cancel()
+			w.wantCode(err, auth.CodeBadCredentials)
+		}
+		observer.end = func() {}
+		_, err := w.svc.SignIn(w.ctx, w.one, auth.Credentials{Name: name, Password: "a wrong password"}, client)
+		w.wantCode(err, auth.CodeThrottled)
+	}
+}
+
 // TestThreat02_RealmUnread: the floor holds also while what is known of the realm can't be read.
 func TestThreat02_RealmUnread(t *testing.T) {
 	var options auth.Options

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ostiary/ostiary/internal/audit"
 	"github.com/ostiary/ostiary/internal/auth"
 	"github.com/ostiary/ostiary/internal/keyring"
@@ -387,5 +389,37 @@ func TestSign_RSAWaitsForAPlace(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// unanswered is a store that does not answer once it is told to.
+type unanswered struct {
+	auth.Store
+	hangs bool
+}
+
+func (s *unanswered) RealmByID(ctx context.Context, id uuid.UUID) (auth.Realm, error) {
+	if s.hangs {
+		<-ctx.Done()
+		return auth.Realm{}, &auth.Error{Code: auth.CodeUnavailable, Cause: ctx.Err()}
+	}
+	return s.Store.RealmByID(ctx, id)
+}
+
+// TestJWKS_StoreHangs: whoever asks for the keys does not wait for a store that does not answer as long as for a login.
+func TestJWKS_StoreHangs(t *testing.T) {
+	st := &unanswered{}
+	w := newWorld(t, func(o *auth.Options) { st.Store, o.Store = o.Store, st })
+	before, kept, err := w.svc.JWKS(w.ctx, w.realm.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.hangs = true
+	time.Sleep(2100 * time.Millisecond) // by the real clock the keys are read anew every two seconds
+	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+	defer cancel()
+	set, keep, err := w.svc.JWKS(ctx, w.realm.ID)
+	if err != nil || string(set) != string(before) || keep >= kept || ctx.Err() != nil {
+		t.Errorf("%s for %v, %v; it was %s for %v", set, keep, err, before, kept)
 	}
 }

@@ -102,19 +102,25 @@ func (p places) enter(ctx context.Context) error {
 
 func (p places) leave() { <-p }
 
+// keysWithin is how long the store may take for public keys of which there are some to answer with.
+const keysWithin = 500 * time.Millisecond
+
 // JWKS returns the realm's public keys (RFC 7517): those that sign, those about to,
-// and those whose tokens may still live; and how long others may keep them. While the store is away they are
-// as they were last read, for as long as others might have kept those.
+// and those whose tokens may still live; and how long others may keep them. While the store is away, or does not
+// answer, they are as they were last read, for as long as others might have kept those.
 func (s *Service) JWKS(ctx context.Context, realm uuid.UUID) (set []byte, keep time.Duration, err error) {
 	keep = s.keys.CacheTime()
+	var last *realmState
+	if v, ok := s.realms.Load(realm); ok && keep-time.Since(v.(*realmState).loaded) >= leastCache {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, keysWithin)
+		defer cancel()
+		last = v.(*realmState)
+	}
 	st, err := s.state(ctx, realm)
-	if CodeOf(err) == CodeUnavailable {
-		if v, ok := s.realms.Load(realm); ok {
-			last := v.(*realmState)
-			if keep -= time.Since(last.loaded); keep >= leastCache {
-				st, err = last, nil
-			}
-		}
+	if CodeOf(err) == CodeUnavailable && last != nil {
+		keep -= time.Since(last.loaded)
+		st, err = last, nil
 	}
 	if err != nil {
 		return nil, 0, err

@@ -1,6 +1,7 @@
 package password
 
 import (
+	"cmp"
 	"strings"
 	"sync"
 	"time"
@@ -17,10 +18,12 @@ const (
 	probe = "an ordinary password of forty characters"
 )
 
-// floors remembers what a check of each scheme costs.
+// floors remembers what a check of each scheme costs, as a multiple of a Default hash: whatever slows one of the two
+// down slows the other, so that what was measured on a busy machine is no longer than it will be on one at rest.
 type floors struct {
 	mu      sync.Mutex
-	cost    map[string]time.Duration
+	rest    time.Duration // the fastest Default hash so far
+	times   map[string]float64
 	measure sync.Mutex // one measurement at a time: outside the pool, yet bounded
 }
 
@@ -29,7 +32,7 @@ type floors struct {
 // machine at rest.
 //
 // Each scheme is measured when it is first asked for, which takes up to three
-// checks; call Floor at the start to have the answers ready.
+// checks and a few Default hashes; call Floor at the start to have the answers ready.
 func (h *Hasher) Floor(schemes []string) time.Duration { return h.FloorOf(schemes, "", 1) }
 
 // FloorOf is Floor for this password, at a machine's pace (see Result), and at most ten seconds. A
@@ -69,13 +72,22 @@ func grows(scheme string) bool {
 }
 
 // pace compares what a Default hash took with what it takes at rest. Every check begins with
-// one, so that it tells of the machine and not of the account.
+// one, so that it tells of the machine and not of the account. A unit of 0 tells nothing.
 func (h *Hasher) pace(unit time.Duration) float64 {
-	rest := h.cost("")
-	if unit <= rest || rest <= 0 {
+	if unit <= 0 {
 		return 1
 	}
-	return min(float64(unit)/float64(rest), slowest)
+	return min(float64(unit)/float64(h.floors.rested(unit)), slowest)
+}
+
+// rested learns what a Default hash took, and returns what it takes at rest.
+func (f *floors) rested(unit time.Duration) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rest == 0 || unit < f.rest {
+		f.rest = unit
+	}
+	return f.rest
 }
 
 // cost measures a scheme, or remembers; "" is the check without a hash.
@@ -89,26 +101,26 @@ func (h *Hasher) cost(scheme string) time.Duration {
 	if d, ok := f.known(scheme); ok {
 		return d
 	}
-	d := h.measure(scheme)
+	times := h.measure(scheme)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.cost == nil {
-		f.cost = make(map[string]time.Duration)
+	if f.times == nil {
+		f.times = make(map[string]float64)
 	}
-	f.cost[scheme] = d
-	return d
+	f.times[scheme] = times
+	return time.Duration(times * float64(f.rest))
 }
 
 func (f *floors) known(scheme string) (time.Duration, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	d, ok := f.cost[scheme]
-	return d, ok
+	times, ok := f.times[scheme]
+	return time.Duration(times * float64(f.rest)), ok
 }
 
-// measure takes the time of failed checks. The fastest is what a check costs: whatever
-// else the machine does only adds to it, and would be waited for ever after.
-func (h *Hasher) measure(scheme string) (fastest time.Duration) {
+// measure tells how many times longer than a Default hash failed checks take. The fastest is what
+// a check costs: whatever else the machine does only adds to it, and would be waited for ever after.
+func (h *Hasher) measure(scheme string) (times float64) {
 	var list []*stored
 	if scheme != "" {
 		for one := range strings.SplitSeq(scheme, "+") {
@@ -122,13 +134,24 @@ func (h *Hasher) measure(scheme string) (fastest time.Duration) {
 	}
 	b := new(argon2.Buffer)
 	defer b.Release()
-	start := time.Now()
-	for run := 0; run < floorRuns && time.Since(start) < floorBudget; run++ {
+	var fastest, unit time.Duration
+	run := func(list []*stored) (took time.Duration) {
 		began := time.Now()
-		_, _ = h.check(b, list, [][]byte{[]byte(probe)}, false)
-		if took := time.Since(began); run == 0 || took < fastest {
+		c, _ := h.check(b, list, [][]byte{[]byte(probe)}, false)
+		took = time.Since(began)
+		if c.unit > 0 {
+			h.floors.rested(c.unit)
+			unit = min(cmp.Or(unit, c.unit), c.unit)
+		}
+		return took
+	}
+	run(nil) // fetches the memory
+	start := time.Now()
+	for n := 0; n < floorRuns && time.Since(start) < floorBudget; n++ {
+		run(nil)
+		if took := run(list); n == 0 || took < fastest {
 			fastest = took
 		}
 	}
-	return fastest
+	return float64(fastest) / float64(max(unit, 1))
 }

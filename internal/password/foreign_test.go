@@ -219,7 +219,7 @@ func TestThreat12_HostileForeignHash(t *testing.T) {
 		{text: "scrypt:32768:8$salt$" + hex64, want: "not all there"}, {text: "scrypt:4194304:8:1$salt$" + hex64, want: "memory"}, {text: "scrypt:32768:8:1$salt$" + hex64 + "x", want: "not hex"}, {text: "scrypt:32768:8:1$" + hex64, want: "2 parts"},
 		{text: "rot13:1$a$b", want: "unknown format"},
 
-		{text: "$P$AIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L", want: "malformed phpass"}, {text: "$P$4IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0", want: "phpass: log2 of the rounds"}, {text: "$P$zIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0", want: "log2 of the rounds"}, {text: "$P$LIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0", want: "between 7 and 22"}, {text: "$P$", want: "malformed"},
+		{text: "$P$AIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L", want: "malformed phpass"}, {text: "$P$4IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0", want: "phpass: log2 of the rounds"}, {text: "$P$zIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0", want: "log2 of the rounds"}, {text: "$P$LIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0", want: "between 7 and 20"}, {text: "$P$", want: "malformed"},
 
 		{text: "{SSHA", want: "no end"}, {text: "{SSHA}", want: "its digest"}, {text: "{SSHA}n*t base64", want: "LDAP {SSHA}: not base64"}, {text: "{SSHA}q/eq1kOINtvlJqojGr3i0O73TUI=", want: "the salt is missing"}, {text: "{SHA}IOf2VT2gTqs7/Kp02n2zw9S1uPkhxDin", want: "the length of its digest"},
 		{text: "{SHA256}q/eq1kOINtvlJqojGr3i0O73TUI=", want: "the length"}, {text: "{CLEARTEXT}hunter2hunter2hunter2", want: "the password itself"}, {text: "{CRYPT}ab1Hv2Lg7ltQo", want: "8 characters only"}, {text: "{CRYPT}!", want: "no hash"}, {text: "{NT}abc", want: "not supported"},

@@ -50,8 +50,8 @@ func crypt(decode func(string) (algorithm.Digest, error)) decoder {
 	}
 }
 
-// The caps on what a stored hash may cost: about a second, 256 MiB. A failed login of the
-// whole realm then costs as much in time (see Floor).
+// The caps on what a stored hash may cost: about a second, also for the longest password, and 256 MiB.
+// A failed login of the whole realm then costs as much in time (see Floor).
 const (
 	maxMemory      = 256 << 10 // KiB
 	maxArgon2Work  = 1 << 20   // KiB × passes
@@ -59,8 +59,9 @@ const (
 	maxArgon2Lanes = 64        //
 	maxScryptWork  = 256 << 10 // KiB × p
 	maxBcryptCost  = 14        // 2^14 key expansions
-	maxIterations  = 5 << 20   // of PBKDF2 (× blocks) and SHA-crypt
-	maxPhpassCost  = 22        // 2^22 times MD5
+	maxIterations  = 5 << 20   // of PBKDF2 (× blocks)
+	maxRounds      = 1000000   // of SHA-crypt, each of which goes through the whole password
+	maxPhpassCost  = 20        // 2^20 times MD5 of the whole password
 
 	// crypt(3) takes fewer than 512 bytes (CRYPT_MAX_PASSPHRASE_SIZE of libxcrypt);
 	// SHA-crypt's time grows with the password's length.
@@ -196,7 +197,7 @@ func shaCryptFormat(name, id string, size int) *format {
 			}
 			return numbers(group)
 		},
-		cost: func(p []int) (int, error) { return 0, inRange("rounds", p[0], 1000, maxIterations) },
+		cost: func(p []int) (int, error) { return 0, inRange("rounds", p[0], 1000, maxRounds) },
 		sample: func(p []int) string {
 			return fmt.Sprintf("$%s$rounds=%d$%s$%s", id, p[0], strings.Repeat(".", 16), strings.Repeat(".", size))
 		},

@@ -87,6 +87,9 @@ func (h *Hasher) HashAlike(ctx context.Context, password string) (phc string, re
 		phc, unit, err = hashForms(b, forms(password))
 		return err
 	})
+	if err != nil {
+		unit = 0
+	}
 	res.Pace = h.pace(unit)
 	if err != nil || len(password) > maxInput {
 		phc = ""
@@ -186,7 +189,7 @@ type checked struct {
 	ok, stale bool
 	which     int
 	fresh     string        // a new hash of the password, right or not; empty: none was made
-	unit      time.Duration // what one Default hash took
+	unit      time.Duration // what one Default hash took; 0 if that failed
 }
 
 // check tries the forms of a password in a slot, with each hash that is not nil, and finds the first
@@ -202,6 +205,9 @@ func (h *Hasher) check(b *argon2.Buffer, list []*stored, forms [][]byte, alike b
 		began := time.Now()
 		tried, fault := h.checkOne(b, list[own], own, forms, alike, &c)
 		c.unit, err = time.Since(began)/time.Duration(tried), fault
+	}
+	if err != nil {
+		c.unit = 0
 	}
 	for which, s := range list {
 		if s == nil || which == own || c.ok && !alike && which > c.which {

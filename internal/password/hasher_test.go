@@ -302,6 +302,23 @@ func TestThreat02_FailureCost(t *testing.T) {
 	}
 }
 
+// A machine that was busy when it was measured is not waited for ever after: what one Default hash takes is learnt anew.
+func TestFloor_MeasuredWhileBusy(t *testing.T) {
+	h := New(1, time.Second)
+	const scheme = "bcrypt$10"
+	quiet, dear := h.Floor(nil), h.Floor([]string{scheme})
+	h.floors.rest *= 100 // as if each had taken so long
+	if got := h.Floor([]string{scheme}); got < 50*dear {
+		t.Fatalf("the floor is %v, and was %v", got, dear)
+	}
+	verify(t, h, "", "wrong")
+	for _, schemes := range [][]string{nil, {scheme}} {
+		if got, most := h.Floor(schemes), 20*max(quiet, dear); got > most {
+			t.Errorf("%v: after a check the floor is %v, and was %v and %v at rest", schemes, got, quiet, dear)
+		}
+	}
+}
+
 // The hash that the floor is stretched by is computed before one of another kind: after one that took long
 // it takes longer itself, which told the accounts that have such a one.
 func TestThreat02_PaceOfTheMachine(t *testing.T) {
@@ -430,7 +447,7 @@ func severalProblem(t *testing.T) error {
 	if scheme != DefaultScheme+"+"+DefaultScheme || Scheme("$1$saltsalt$BsXyQbZiQujHkdhwPwdol.", one) != DefaultScheme+"+md5crypt" || Scheme("garbage") != "" {
 		t.Fatalf("got %q", scheme)
 	}
-	single, both := h.Floor([]string{DefaultScheme}), h.Floor([]string{scheme})
+	both, single := h.Floor([]string{scheme}), h.Floor([]string{DefaultScheme})
 	if both < single*3/2 {
 		return fmt.Errorf("the floor of one hash is %s, and that of two %s", single, both)
 	}

@@ -34,7 +34,7 @@ func TestThreat12_HostileHash(t *testing.T) {
 		"$y$", "$y$j9T$salt", "$y$.7.$$" + c43, "$y$jzz$$" + c43, "$y$jIT$$" + c43, "$y$j9T$/$" + c43, "$y$j9T$zzzzz$" + c43, "$y$j9T$..$" + c43[1:],
 		"$pbkdf2-sha256$0$" + salt + "$" + tag, "$pbkdf2-sha256$2147483647$" + salt + "$" + tag, "$pbkdf2-sha256$5242881$" + salt + "$" + tag, "$pbkdf2-sha256$-1$" + salt + "$" + tag,
 		"$pbkdf2-sha256$3000000$" + salt + "$" + c86, "$pbkdf2-md5$1000$" + salt + "$" + tag, "$pbkdf2-sha256$1000$" + salt + "$", "$pbkdf2-sha256$1000$+$" + tag,
-		"$5$$" + c43, "$5$rounds=999$salt$" + c43, "$5$rounds=5242881$salt$" + c43, "$5$rounds=999999999$salt$" + c43, "$5$salt$" + c43 + ".", "$5$seventeenletters!$" + c43, "$5$sa:t$" + c43,
+		"$5$$" + c43, "$5$rounds=999$salt$" + c43, "$5$rounds=1000001$salt$" + c43, "$P$J" + strings.Repeat(".", 30), "$5$rounds=999999999$salt$" + c43, "$5$salt$" + c43 + ".", "$5$seventeenletters!$" + c43, "$5$sa:t$" + c43,
 		"$6$rounds=-1$salt$" + c86, "$6$salt$" + c43, "$6$rounds=$salt$" + c86, "$6$", "$1$$" + c43[:22], "$1$ninechars$" + c43[:22], "$1$salt$" + c43, "$md5$rounds=904$salt$$" + c43[:22],
 		"$sha1$40000$salt$" + c43[:28], argon("m=19456,t=2,p=1")[:20] + strings.Repeat("A", 4096),
 	} {
@@ -68,9 +68,9 @@ func TestCheck_CapsAreReachable(t *testing.T) {
 		"$argon2id$v=19$m=8,t=1024,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
 		"$scrypt$ln=17,r=8,p=1$$AAAAAAAAAAAAAAAAAAAAAA",
 		fmt.Sprintf("$pbkdf2-sha512$%d$$%s", maxIterations, strings.Repeat("A", 86)),
-		fmt.Sprintf("$6$rounds=%d$s$%s", maxIterations, strings.Repeat("A", 86)),
+		fmt.Sprintf("$6$rounds=%d$s$%s", maxRounds, strings.Repeat("A", 86)),
 		"$2y$14$" + strings.Repeat(".", 53),
-		"$P$K" + strings.Repeat(".", 30),
+		"$P$I" + strings.Repeat(".", 30),
 		"$firebase-scrypt$ln=17,r=8$" + zeros + "$$$" + zeros,
 	} {
 		if err := Check(phc); err != nil {
@@ -124,6 +124,7 @@ func floorProblem(t *testing.T) error {
 		return fmt.Errorf("Floor(nil) = %v", plain)
 	}
 	slow := h.Floor([]string{"argon2id$m=19456,t=2,p=1", "bcrypt$10", "rot13$13"})
+	plain = h.Floor(nil) // what a Default hash takes was learnt anew
 	if slow <= plain {
 		return fmt.Errorf("bcrypt adds nothing: %v, without it %v", slow, plain)
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,12 @@ type source struct {
 	unclear    bool // the peer is, but its headers name no client, or two
 }
 
+// proxyHeaders are headers that proxies send. One of them alone tells that there may be many clients behind a peer.
+var proxyHeaders = [...]string{
+	"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "Via",
+	"X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip",
+}
+
 // sourceOf finds the client's true address. Headers of a declared proxy are read
 // from the right, the end that it wrote itself, up to the first address that is
 // no declared proxy. No such header of a declared one, whatever can't be read, and two that name
@@ -22,15 +29,12 @@ type source struct {
 // it is nobody's own, but none can choose one.
 func sourceOf(r *http.Request, trusted []netip.Prefix) source {
 	peer := peerOf(r)
-	forwarded, chain := r.Header["Forwarded"], r.Header["X-Forwarded-For"]
 	s := source{client: peer, proxied: contains(trusted, peer)}
 	if !s.proxied {
-		s.undeclared = len(forwarded) > 0 || len(chain) > 0
-		for _, name := range [...]string{"X-Real-Ip", "X-Forwarded-Proto", "Cf-Connecting-Ip"} {
-			s.undeclared = s.undeclared || len(r.Header[name]) > 0
-		}
+		s.undeclared = slices.ContainsFunc(proxyHeaders[:], func(name string) bool { return len(r.Header[name]) > 0 })
 		return s
 	}
+	forwarded, chain := r.Header["Forwarded"], r.Header["X-Forwarded-For"]
 	var a, b netip.Addr
 	if len(forwarded) > 0 {
 		a = clientOf(forwardedFor(forwarded), trusted)
