@@ -18,8 +18,8 @@ const (
 	probe = "an ordinary password of forty characters"
 )
 
-// floors remembers what a check of each scheme costs, as a multiple of a Default hash: whatever slows one of the two
-// down slows the other, so that what was measured on a busy machine is no longer than it will be on one at rest.
+// floors remembers what a check of each scheme costs, as a multiple of a Default hash, of which the machine's rest is learnt
+// anew: what slowed both down when they were measured is not waited for ever after.
 type floors struct {
 	mu      sync.Mutex
 	rest    time.Duration // the fastest Default hash so far

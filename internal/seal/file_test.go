@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -91,6 +92,9 @@ func TestLoadOrCreate(t *testing.T) {
 
 // A key that is there is only read: what holds a mounted secret can't be written to.
 func TestLoadOrCreate_WhereNothingCanBeMade(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc/self/fd")
+	}
 	path := filepath.Join(t.TempDir(), "master.key")
 	key, _, err := LoadOrCreate(path)
 	if err != nil {
@@ -102,9 +106,6 @@ func TestLoadOrCreate_WhereNothingCanBeMade(t *testing.T) {
 	}
 	defer f.Close()
 	open := fmt.Sprintf("/proc/self/fd/%d", f.Fd()) // a directory where root, too, makes no file
-	if _, err := os.Stat(open); err != nil {
-		t.Skip(err)
-	}
 	got, created, err := LoadOrCreate(open)
 	if err != nil || created || got.Fingerprint() != key.Fingerprint() {
 		t.Errorf("created %v, %v, %s for %s", created, err, got.Fingerprint(), key.Fingerprint())
